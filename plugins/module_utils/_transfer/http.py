@@ -68,9 +68,10 @@ def proxy_for(scheme: str, host: str, port: int) -> Optional[str]:
     """The proxy that the environment names for this address (no_proxy may hold names, suffixes, IPs and networks)."""
     proxies = urllib.request.getproxies_environment()
     proxy = proxies.get(scheme) or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass_environment(f"{host}:{port}", proxies):
+    bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
+    if not proxy or bypass(f"{host}:{port}", proxies) or bypass(host, proxies):
         return None
-    if urllib.request.proxy_bypass_environment(host, proxies) or _in_networks(host, proxies.get("no", "")):
+    if _in_networks(host, proxies.get("no", "")):
         return None
     return proxy if "://" in proxy else "http://" + proxy
 
@@ -90,7 +91,7 @@ def _in_networks(host: str, exceptions: str) -> bool:
 
 
 def tls_context(ca_file: Optional[str]) -> ssl.SSLContext:
-    """Verification against the system's authorities, or the ones in the file that the caller or the environment names."""
+    """Verification against the system's authorities, or those in the file that the caller or the environment names."""
     named = ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     try:
         return ssl.create_default_context(cafile=named)
@@ -166,7 +167,7 @@ class Body:
 
 
 class HttpClient:
-    """Kept connections and what was learned about redirects; one for each thread, since a connection is no shared good."""
+    """Kept connections and what was learned about redirects; one for each thread, as a connection is no shared good."""
 
     def __init__(
         self,
@@ -356,7 +357,7 @@ def judge(response: http.client.HTTPResponse, url: str, start: int, length_bytes
     encoding = (response.getheader("Content-Encoding") or "identity").strip().lower()
     if encoding != "identity":
         raise SourceError(
-            f"{shown} came compressed ({encoding}) although it was asked for as it is; a proxy on the way changes bytes.",
+            f"{shown} came compressed ({encoding}) although it was asked for as it is: a proxy changes bytes.",
             "Take that proxy out of the way (no_proxy) or name another mirror.",
             reason="compressed",
         )
@@ -466,7 +467,7 @@ def _refusal(response: http.client.HTTPResponse, shown: str) -> TransferError:
         )
     remedies = {
         401: ("unauthorized", "Set a token that may read this repository."),
-        403: ("unauthorized", "Set a token that may read this repository, or look whether the licence must be accepted."),
+        403: ("unauthorized", "Set a token that may read this repository; its licence may have to be accepted first."),
         404: ("not-found", "The file is not there: resolve again, or correct the mirror's address."),
         407: ("bad-proxy", "The proxy wants a user and a password: http://USER:PASSWORD@HOST:PORT."),
         410: ("not-found", "The file is gone: resolve again."),
