@@ -1,0 +1,192 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""What C(models_serve) declares, checked and completed from the catalog before any host is touched."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Dict, Iterable, List, Mapping, Optional
+
+ENGINES = ("ollama", "llama_cpp")
+LAYOUT_OF_ENGINE = {"ollama": "merged", "llama_cpp": "shards"}
+
+_ENTRY_KEYS = (
+    "name",
+    "catalog",
+    "quant",
+    "source",
+    "engine",
+    "layout",
+    "template",
+    "system",
+    "parameters",
+    "messages",
+    "license",
+    "keep_alive",
+    "host",
+    "port",
+)
+_SOURCE_KEYS = ("hub", "repo", "revision", "endpoint", "quant", "pattern", "urls")
+
+
+class DeclarationProblem(ValueError):
+    """A declaration that cannot be served as written.
+
+    :ivar problem: what is wrong and in which entry.
+    :ivar remedy: what to write instead.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+def declare(
+    entries: Iterable[Mapping[str, Any]], catalog: Mapping[str, Mapping[str, Any]], *, engine: str = "ollama"
+) -> List[Dict[str, Any]]:
+    """Checks the entries of C(models_serve) and completes each from the catalog.
+
+    :param entries: the declared models, in the order in which they are served.
+    :param catalog: known models by catalog name: C(hub), C(repo), C(quants), C(template), C(parameters).
+    :param engine: the engine of entries that name none.
+    :returns: plain dicts with every key of an entry, C(source) complete, and C(lock_name), the key of its lock.
+    :raises DeclarationProblem: for an entry that is incomplete, contradictory or misspelt.
+    """
+    declared: List[Dict[str, Any]] = []
+    seen: Dict[str, str] = {}
+    for position, entry in enumerate(entries, start=1):
+        model = _declare_one(entry, position, catalog, engine)
+        # Ollama matches names without regard to case, so two that differ only there would be one model.
+        same = seen.setdefault(model["name"].lower(), model["name"])
+        if len(seen) != len(declared) + 1:
+            raise DeclarationProblem(
+                f"models_serve names {model['name']!r} twice ({same!r} is the same name).",
+                "Give each model a name of its own.",
+            )
+        declared.append(model)
+    return declared
+
+
+def sources(
+    entries: Iterable[Mapping[str, Any]], catalog: Mapping[str, Mapping[str, Any]]
+) -> List[Dict[str, Any]]:
+    """Sources of a whole fleet, each once, in the order in which they are first declared.
+
+    :param entries: the entries of C(models_serve) of every host, one after the other.
+    :param catalog: as for :func:`declare`.
+    :returns: dicts with C(lock_name) and C(source).
+    :raises DeclarationProblem: also where two hosts mean different files by one name, or fetch one quant differently.
+    """
+    by_lock: Dict[str, Dict[str, Any]] = {}
+    lock_of_name: Dict[str, str] = {}
+    for entry in entries:
+        (model,) = declare([entry], catalog)
+        name, lock_name = model["name"], model["lock_name"]
+        if lock_of_name.setdefault(name.lower(), lock_name) != lock_name:
+            raise DeclarationProblem(
+                f"models_serve: {name} is {lock_of_name[name.lower()]} on one host and {lock_name} on another.",
+                "One name means one quant in a fleet: give the second one a name of its own.",
+            )
+        known = by_lock.setdefault(lock_name, {"lock_name": lock_name, "source": model["source"]})
+        if known["source"] != model["source"]:
+            raise DeclarationProblem(
+                f"models_serve: {lock_name} is declared with two different sources.",
+                "Give every entry of this quant the same hub, revision, endpoint and pattern.",
+            )
+    return list(by_lock.values())
+
+
+def _declare_one(
+    entry: Mapping[str, Any], position: int, catalog: Mapping[str, Mapping[str, Any]], engine: str
+) -> Dict[str, Any]:
+    name = entry.get("name") or entry.get("catalog")
+    if not name:
+        raise DeclarationProblem(
+            f"Entry {position} of models_serve has no name.", "Add `name:`, the name that clients ask for."
+        )
+    where = f"models_serve: {name}"
+    _refuse_unknown(entry, _ENTRY_KEYS, where)
+    chosen = entry.get("engine") or engine
+    if chosen not in ENGINES:
+        raise DeclarationProblem(f"{where}: there is no engine {chosen!r}.", f"Use one of {', '.join(ENGINES)}.")
+    known = _known_model(entry, catalog, where)
+    source = _source(entry, known, where)
+    return {
+        "name": str(name),
+        "engine": chosen,
+        "layout": entry.get("layout") or LAYOUT_OF_ENGINE[chosen],
+        "source": source,
+        "lock_name": "{0}:{1}".format(source["repo"] or "files", source["quant"] or source["pattern"] or name),
+        "template": entry.get("template", known.get("template")),
+        "system": entry.get("system"),
+        "parameters": {**known.get("parameters", {}), **(entry.get("parameters") or {})},
+        "messages": entry.get("messages") or [],
+        "license": entry.get("license"),
+        "keep_alive": entry.get("keep_alive"),
+        "host": entry.get("host"),
+        "port": entry.get("port"),
+    }
+
+
+def _known_model(
+    entry: Mapping[str, Any], catalog: Mapping[str, Mapping[str, Any]], where: str
+) -> Mapping[str, Any]:
+    wanted = entry.get("catalog")
+    if not wanted:
+        return {}
+    if wanted not in catalog:
+        raise DeclarationProblem(
+            f"{where}: the catalog has no {wanted!r}.{_did_you_mean(wanted, catalog)}",
+            f"It has {', '.join(sorted(catalog))}; for another model give `source:` with `repo:` and `quant:`.",
+        )
+    return catalog[wanted]
+
+
+def _source(entry: Mapping[str, Any], known: Mapping[str, Any], where: str) -> Dict[str, Any]:
+    given = entry.get("source") or {}
+    _refuse_unknown(given, _SOURCE_KEYS, f"{where}: source")
+    source: Dict[str, Any] = {
+        "hub": given.get("hub") or known.get("hub") or "modelscope",
+        "repo": given.get("repo") or known.get("repo"),
+        "revision": given.get("revision") or known.get("revision"),
+        "endpoint": given.get("endpoint") or known.get("endpoint"),
+        "urls": given.get("urls") or [],
+        "quant": given.get("quant") or entry.get("quant"),
+        "pattern": given.get("pattern"),
+    }
+    if not source["repo"] and not source["urls"]:
+        raise DeclarationProblem(
+            f"{where}: nothing says where the files come from.",
+            "Give `catalog:` with a `quant:`, or `source:` with `repo:` (or `urls:`).",
+        )
+    quants = known.get("quants") or {}
+    if quants and not source["pattern"] and not source["urls"] and source["repo"] == known.get("repo"):
+        quant = _known_quant(source["quant"], quants, where)
+        source["quant"], source["pattern"] = quant, quants[quant].get("pattern")
+    return source
+
+
+def _known_quant(wanted: Optional[str], quants: Mapping[str, Mapping[str, Any]], where: str) -> str:
+    if wanted is None and len(quants) == 1:
+        return next(iter(quants))
+    for quant, facts in quants.items():
+        if wanted is not None and wanted.lower() in (quant.lower(), *(alias.lower() for alias in facts.get("aliases", []))):
+            return quant
+    listed = "; ".join(", ".join([quant, *facts.get("aliases", [])]) for quant, facts in quants.items())
+    problem = f"{where}: no quant is named." if wanted is None else f"{where}: the catalog knows no quant {wanted!r}."
+    raise DeclarationProblem(problem, f"Set `quant:` to one of: {listed}.")
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    for key in given:
+        if key not in known:
+            raise DeclarationProblem(
+                f"{where}: there is no setting {key!r}.{_did_you_mean(key, known)}", f"Known are {', '.join(known)}."
+            )
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,30 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Where a model's verified files lie on a host."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import Any, Mapping
+
+# llama.cpp src/llama.cpp, llama_split_path: PREFIX-%05d-of-%05d.gguf
+_SHARD = re.compile(r"^(?P<prefix>.+)-\d{5}-of-\d{5}\.gguf$")
+
+
+def destination(lock: Mapping[str, Any], layout: str, models_dir: str) -> str:
+    """Path on the host for the files of a lock.
+
+    The merged file carries the shards' common name, so a quant is never found under another quant's name.
+
+    :param lock: a checked lock.
+    :param layout: C(merged) for one file, C(shards) for a folder of the shards as they are.
+    :param models_dir: absolute folder of all verified files.
+    :returns: the merged file's path, or the shards' folder.
+    """
+    first = posixpath.basename(lock["files"][0]["path"])
+    shard = _SHARD.match(first)
+    prefix = shard.group("prefix") if shard else posixpath.splitext(first)[0]
+    folder = posixpath.join(models_dir, (lock.get("repo") or "files").replace("/", "--"))
+    return posixpath.join(folder, f"{prefix}.gguf" if layout == "merged" else prefix)
