@@ -20,3 +20,12 @@ def _import_collection() -> None:
 
 
 _import_collection()
+
+from ansible_collections.gguf.fleet.tests.fixtures_assets import (  # noqa: E402, F401
+    cache_dir,
+    forky,
+    judge,
+    nvml_library,
+    ollama_archives,
+    smollm2,
+)
