@@ -14,12 +14,14 @@ import struct
 import threading
 import time
 from pathlib import Path
-from typing import Callable, Iterator, Optional, Tuple
+from typing import Callable, Iterator, Mapping, Optional, Tuple
 
 from .faults import ActiveFault, FaultSet
 
 SENDFILE_BYTES = 1 << 20
 FAULTY_BLOCK_BYTES = 1 << 16
+# The faults that act while a body is on its way.
+ON_THE_WAY = ("flip", "slow", "reset", "stall", "truncate", "replace")
 # The other file behind the same address: the same size, every byte changed.
 REPLACED_XOR = 0x5A
 _REPLACED = bytes(value ^ REPLACED_XOR for value in range(256))
@@ -63,17 +65,16 @@ class Body:
 
     def send(self, connection: socket.socket) -> None:
         """Send all of it. Raises ConnectionCut when a fault ended it."""
-        flip = self.faults.find("flip", self.path)
-        slow = self.faults.find("slow", self.path)
-        watched = [self.faults.find(kind, self.path) for kind in ("reset", "stall", "truncate", "replace")]
-        if self.replaced or flip or slow or any(watched) or not _is_plain(connection):
-            self._send_faulty(connection, flip, slow, *watched)
+        found = {kind: self.faults.find(kind, self.path) for kind in ON_THE_WAY}
+        active = {kind: fault for kind, fault in found.items() if fault is not None}
+        if self.replaced or active or not _is_plain(connection):
+            self._send_faulty(connection, active)
         else:
             self._send_quick(connection)
 
     def compressed(self) -> bytes:
         """All of it, gzip-compressed."""
-        return gzip.compress(b"".join(block for _offset, block in self._blocks(None)), compresslevel=1)
+        return gzip.compress(b"".join(self._blocks(None)), compresslevel=1)
 
     def _send_quick(self, connection: socket.socket) -> None:
         with self.location.open("rb") as stream:
@@ -85,41 +86,42 @@ class Body:
                 self.count(sent)
                 offset += sent
 
-    def _send_faulty(
-        self,
-        connection: socket.socket,
-        flip: Optional[ActiveFault],
-        slow: Optional[ActiveFault],
-        reset: Optional[ActiveFault],
-        stall: Optional[ActiveFault],
-        truncate: Optional[ActiveFault],
-        replace: Optional[ActiveFault],
-    ) -> None:
-        keep_bytes = self.end - self.start
-        if truncate is not None and truncate.act():
-            wanted = truncate.fault.after_bytes
-            keep_bytes = keep_bytes // 2 if wanted is None else min(wanted, keep_bytes)
+    def _send_faulty(self, connection: socket.socket, active: Mapping[str, ActiveFault]) -> None:
+        keep_bytes = self._keep_bytes(active.get("truncate"))
         began, sent = time.monotonic(), 0
-        for _offset, block in self._blocks(flip):
+        for block in self._blocks(active.get("flip")):
             part = block[: keep_bytes - sent]
             connection.sendall(part)
             self.count(len(part))
             sent += len(part)
-            if replace is not None:
-                replace.after(len(part))
+            if "replace" in active:
+                active["replace"].after(len(part))
             if sent >= keep_bytes and keep_bytes < self.end - self.start:
                 raise ConnectionCut("truncated")
-            if reset is not None and reset.after(len(part), periodic=True) and reset.act():
-                reset_connection(connection)
-                raise ConnectionCut("reset")
-            if stall is not None and stall.after(len(part)) and sent < keep_bytes and stall.act():
-                if self.stopping.wait(stall.fault.seconds):
-                    raise ConnectionCut("stopped")
-            if slow is not None:
-                due = began + sent / slow.fault.bytes_per_second
+            self._disturb(connection, active, len(part), unsent_bytes=keep_bytes - sent)
+            if "slow" in active:
+                due = began + sent / active["slow"].fault.bytes_per_second
                 self.stopping.wait(max(0.0, due - time.monotonic()))
 
-    def _blocks(self, flip: Optional[ActiveFault]) -> Iterator[Tuple[int, bytes]]:
+    def _keep_bytes(self, truncate: Optional[ActiveFault]) -> int:
+        whole = self.end - self.start
+        if truncate is None or not truncate.act():
+            return whole
+        wanted = truncate.fault.after_bytes
+        return whole // 2 if wanted is None else min(wanted, whole)
+
+    def _disturb(
+        self, connection: socket.socket, active: Mapping[str, ActiveFault], count: int, *, unsent_bytes: int
+    ) -> None:
+        reset, stall = active.get("reset"), active.get("stall")
+        if reset is not None and reset.after(count, periodic=True) and reset.act():
+            reset_connection(connection)
+            raise ConnectionCut("reset")
+        due = stall is not None and stall.after(count) and unsent_bytes > 0 and stall.act()
+        if stall is not None and due and self.stopping.wait(stall.fault.seconds):
+            raise ConnectionCut("stopped")
+
+    def _blocks(self, flip: Optional[ActiveFault]) -> Iterator[bytes]:
         with self.location.open("rb") as stream:
             stream.seek(self.start)
             offset = self.start
@@ -131,8 +133,8 @@ class Body:
                     block = block.translate(_REPLACED)
                 if flip is not None and offset <= flip.fault.offset < offset + len(block) and flip.act():
                     at = flip.fault.offset - offset
-                    block = block[:at] + bytes([block[at] ^ 1]) + block[at + 1:]
-                yield offset, block
+                    block = block[:at] + bytes([block[at] ^ 1]) + block[at + 1 :]
+                yield block
                 offset += len(block)
 
 

@@ -68,10 +68,8 @@ class Catalog:
         return None
 
     def files(self, revision: Revision) -> List[StoredFile]:
-        return [
-            StoredFile(revision.repo, location.relative_to(revision.folder).as_posix(), location.stat().st_size, location)
-            for location in _walk(revision.folder)
-        ]
+        paths = [(location.relative_to(revision.folder).as_posix(), location) for location in _walk(revision.folder)]
+        return [StoredFile(revision.repo, path, location.stat().st_size, location) for path, location in paths]
 
     def file(self, revision: Revision, path: str) -> Optional[StoredFile]:
         location = revision.folder / path

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 KINDS = {
     "reset": "the connection is reset each time `after_bytes` more bytes of the matching files were sent",
-    "stall": "once `after_bytes` bytes of the matching files were sent, a response sends nothing for `seconds` (default: for ever)",
+    "stall": "once `after_bytes` bytes of the matching files were sent, a response pauses for `seconds` (or for ever)",
     "status": "answers with status `code` (default 503) and, when given, `retry_after` as Retry-After",
     "flip": "the byte at `offset` of the file is sent with its lowest bit flipped",
     "truncate": "the body ends after `after_bytes` bytes of the response (default: half), the connection is closed",
@@ -22,7 +22,7 @@ KINDS = {
     "expire": "the second listener refuses (403) addresses that were handed out more than `seconds` ago",
     "slow": "at most `bytes_per_second` on each connection",
     "latency": "the answer begins `seconds` later",
-    "replace": "once `after_bytes` bytes of the file were sent, another file of the same size stands behind its address",
+    "replace": "once `after_bytes` bytes of the file were sent, another file of its size stands behind its address",
     "gzip": "the body is sent gzip-compressed with Content-Encoding: gzip, asked or not",
     "html": "a login page with status 200 instead of the file",
     "no_sums": "neither the listing nor the file's headers tell a sha256",
@@ -58,7 +58,7 @@ class Fault:
             raise ValueError(f"There is no fault {self.kind!r}. Known: {', '.join(KINDS)}.")
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Fault":
+    def from_json(cls, value: Mapping[str, Any]) -> Fault:
         return cls(**value)
 
 
@@ -86,7 +86,7 @@ class FaultSet:
         with self._lock:
             return sum(count for index, count in self._acted.items() if self._faults[index].kind == kind)
 
-    def find(self, kind: str, *paths: str) -> Optional["ActiveFault"]:
+    def find(self, kind: str, *paths: str) -> Optional[ActiveFault]:
         """The first fault of the kind that matches one of the paths and is not used up."""
         with self._lock:
             for index, fault in enumerate(self._faults):
@@ -134,5 +134,5 @@ class ActiveFault:
         return self.owner._act(self.index, self.fault)
 
     def after(self, count: int, *, periodic: bool = False) -> bool:
-        """Count `count` bytes of a matching file; True once `after_bytes` have passed (again each time when periodic)."""
+        """Count bytes of a matching file; True once `after_bytes` have passed (each time anew when periodic)."""
         return self.owner._pass_bytes(self.index, self.fault, count, periodic=periodic)

@@ -44,10 +44,21 @@ class HuggingFace:
         if revision is None:
             return _missing("RevisionNotFound", f"Invalid rev id: {wanted}")
         siblings = [{"rfilename": file.path} for file in self.catalog.files(revision)]
-        return document({
-            "id": repo, "modelId": repo, "sha": revision.commit, "private": False, "gated": False, "disabled": False,
-            "tags": [], "downloads": 0, "likes": 0, "siblings": siblings, "lastModified": "2025-01-31T00:00:00.000Z",
-        })
+        return document(
+            {
+                "id": repo,
+                "modelId": repo,
+                "sha": revision.commit,
+                "private": False,
+                "gated": False,
+                "disabled": False,
+                "tags": [],
+                "downloads": 0,
+                "likes": 0,
+                "siblings": siblings,
+                "lastModified": "2025-01-31T00:00:00.000Z",
+            }
+        )
 
     def _tree(self, repo: str, wanted: str, root: str, recursive: bool) -> Reply:
         revision = self.catalog.revision(repo, wanted)
@@ -61,8 +72,9 @@ class HuggingFace:
         entries += [entry for entry in map(self._entry, files) if entry is not None]
         prefix = root + "/" if root else ""
         entries = [
-            entry for entry in entries
-            if entry["path"].startswith(prefix) and (recursive or "/" not in entry["path"][len(prefix):])
+            entry
+            for entry in entries
+            if entry["path"].startswith(prefix) and (recursive or "/" not in entry["path"][len(prefix) :])
         ]
         return document(entries)
 

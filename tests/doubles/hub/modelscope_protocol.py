@@ -40,12 +40,19 @@ class ModelScope:
             return _missing(f"record not found: {repo}")
         wanted = query_value(query, "Revision", "master")
         if not rest:
-            return document(_success({"Path": repo.split("/")[0], "Name": repo.split("/")[1], "Visibility": 5}))
+            owner, _separator, name = repo.partition("/")
+            return document(_success({"Path": owner, "Name": name, "Visibility": 5}))
         if rest == ["revisions"]:
-            return document(_success({"RevisionMap": {
-                "Branches": [_revision_entry(revision) for revision in revisions if revision.is_branch],
-                "Tags": [_revision_entry(revision) for revision in revisions if not revision.is_branch],
-            }}))
+            return document(
+                _success(
+                    {
+                        "RevisionMap": {
+                            "Branches": [_revision_entry(revision) for revision in revisions if revision.is_branch],
+                            "Tags": [_revision_entry(revision) for revision in revisions if not revision.is_branch],
+                        }
+                    }
+                )
+            )
         if rest == ["repo", "files"]:
             return self._listing(repo, wanted, query)
         if rest == ["repo"]:
@@ -63,8 +70,9 @@ class ModelScope:
         entries += [self._file_entry(file, revision) for file in files]
         prefix = root + "/" if root else ""
         entries = [
-            entry for entry in entries
-            if entry["Path"].startswith(prefix) and (recursive or "/" not in entry["Path"][len(prefix):])
+            entry
+            for entry in entries
+            if entry["Path"].startswith(prefix) and (recursive or "/" not in entry["Path"][len(prefix) :])
         ]
         for entry in list(entries):
             self._lie(entry, entries)
@@ -73,9 +81,15 @@ class ModelScope:
     def _file_entry(self, file: StoredFile, revision: Revision) -> Dict[str, Any]:
         told = self.faults.find("no_sums", file.path) is None
         return {
-            "Type": "blob", "Name": file.path.rpartition("/")[2], "Path": file.path, "Size": file.size_bytes,
-            "Sha256": self.catalog.sha256(file.location) if told else "", "IsLFS": file.path.endswith(".gguf"),
-            "Revision": revision.commit, "CommittedDate": CREATED_AT, "Mode": "33188",
+            "Type": "blob",
+            "Name": file.path.rpartition("/")[2],
+            "Path": file.path,
+            "Size": file.size_bytes,
+            "Sha256": self.catalog.sha256(file.location) if told else "",
+            "IsLFS": file.path.endswith(".gguf"),
+            "Revision": revision.commit,
+            "CommittedDate": CREATED_AT,
+            "Mode": "33188",
         }
 
     def _lie(self, entry: Dict[str, Any], entries: List[Dict[str, Any]]) -> None:
@@ -101,7 +115,8 @@ def _success(data: Any) -> Dict[str, Any]:
 
 
 def _missing(message: str) -> Document:
-    return document({"Code": 10010205001, "Success": False, "Message": message, "RequestId": "double", "Data": None}, 404)
+    failure = {"Code": 10010205001, "Success": False, "Message": message, "RequestId": "double", "Data": None}
+    return document(failure, 404)
 
 
 def _revision_entry(revision: Revision) -> Dict[str, Any]:
@@ -110,6 +125,13 @@ def _revision_entry(revision: Revision) -> Dict[str, Any]:
 
 def _folder_entry(folder: str, revision: Revision) -> Dict[str, Any]:
     return {
-        "Type": "tree", "Name": folder.rpartition("/")[2], "Path": folder, "Size": 0, "Sha256": "", "IsLFS": False,
-        "Revision": revision.commit, "CommittedDate": CREATED_AT, "Mode": "16384",
+        "Type": "tree",
+        "Name": folder.rpartition("/")[2],
+        "Path": folder,
+        "Size": 0,
+        "Sha256": "",
+        "IsLFS": False,
+        "Revision": revision.commit,
+        "CommittedDate": CREATED_AT,
+        "Mode": "16384",
     }

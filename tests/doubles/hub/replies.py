@@ -32,4 +32,5 @@ Reply = Union[Document, FileReply]
 
 
 def document(value: Any, status: int = 200, **headers: str) -> Document:
-    return Document(status, json.dumps(value).encode(), headers={key.replace("_", "-"): text for key, text in headers.items()})
+    named = {key.replace("_", "-"): text for key, text in headers.items()}
+    return Document(status, json.dumps(value).encode(), headers=named)

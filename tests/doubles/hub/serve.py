@@ -15,12 +15,12 @@ from pathlib import Path
 # The folder is a package wherever it lies, also when it was copied alone into a container.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from hub.faults import Fault  # noqa: E402
-from hub.server import HubDouble  # noqa: E402
+from hub.faults import Fault  # type: ignore[import-not-found]
+from hub.server import HubDouble  # type: ignore[import-not-found]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="A loopback hub that speaks ModelScope's and Hugging Face's protocols.")
+    parser = argparse.ArgumentParser(description="A hub that speaks ModelScope's and Hugging Face's protocols.")
     parser.add_argument("--root", type=Path, required=True, help="folder with <owner>/<repo>/<path> and releases/")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
@@ -35,8 +35,14 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     double = HubDouble(
-        options.root, faults=faults, token=options.token, cdn=options.cdn, cdn_host=options.cdn_host,
-        host=options.host, port=options.port, sums_file=options.sums_file,
+        options.root,
+        faults=faults,
+        token=options.token,
+        cdn=options.cdn,
+        cdn_host=options.cdn_host,
+        host=options.host,
+        port=options.port,
+        sums_file=options.sums_file,
     )
     count = double.catalog.index()
     with double:

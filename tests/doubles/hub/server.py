@@ -27,7 +27,8 @@ from .huggingface_protocol import HuggingFace
 from .modelscope_protocol import ModelScope
 from .replies import Document, FileReply, Reply, document
 
-LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in to continue.</body></html>\n"
+LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in.</body></html>\n"
+EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired.</Message></Error>"
 
 
 @dataclasses.dataclass
@@ -88,7 +89,7 @@ class HubDouble:
         self.url = f"{scheme}://{shown}:{self.port}"
         self.cdn_url = f"{scheme}://{cdn_host}:{self._cdn.server_address[1]}"
 
-    def __enter__(self) -> "HubDouble":
+    def __enter__(self) -> HubDouble:
         for listener in (self._hub, self._cdn):
             threading.Thread(target=listener.serve_forever, args=(0.05,), daemon=True).start()
         return self
@@ -278,9 +279,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             wanted = "Basic " + base64.b64encode(double.basic_auth.encode()).decode()
             if given != wanted:
                 return Document(401, b"", headers={"WWW-Authenticate": 'Basic realm="mirror"'})
-        if double.token is not None:
-            if given != f"Bearer {double.token}" and f"m_session_id={double.token}" not in (self.headers.get("Cookie") or ""):
-                return document({"Code": 10010103001, "Success": False, "Message": "please login first"}, 401)
+        cookies = self.headers.get("Cookie") or ""
+        allowed = given == f"Bearer {double.token}" or f"m_session_id={double.token}" in cookies
+        if double.token is not None and not allowed:
+            return document({"Code": 10010103001, "Success": False, "Message": "please login first"}, 401)
         return None
 
     def _redirects(self, path: str) -> bool:
@@ -290,7 +292,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _redirect(self, reply: FileReply) -> Document:
         double, file = self.server.double, reply.file
         location = urllib.parse.quote(file.location.relative_to(double.catalog.root).as_posix(), safe="/@")
-        where = f"{double.cdn_url}/objects/{location}?repo={urllib.parse.quote(file.repo)}&issued={time.time():.3f}&Signature=double"
+        signed = urllib.parse.urlencode({"repo": file.repo, "issued": f"{time.time():.3f}", "Signature": "double"})
+        where = f"{double.cdn_url}/objects/{location}?{signed}"
         told = {"X-Repo-Commit": reply.commit, **self._linked_headers(file)}
         return Document(302, b"", headers={"Location": where, **told})
 
@@ -304,8 +307,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return Document(404, b"<Error><Code>NoSuchKey</Code></Error>", "application/xml")
         inside = path.split("/", 4)[-1]
         expire = double.faults.find("expire", inside)
-        if expire is not None and time.time() - float(query["issued"][0]) > (expire.fault.seconds or 0) and expire.act():
-            return Document(403, b"<Error><Code>AccessDenied</Code><Message>Request has expired.</Message></Error>", "application/xml")
+        age_seconds = time.time() - float(query["issued"][0])
+        if expire is not None and age_seconds > (expire.fault.seconds or 0) and expire.act():
+            return Document(403, EXPIRED, "application/xml")
         return FileReply(StoredFile(query["repo"][0], inside, location.stat().st_size, location), linked=False)
 
     def _replaced(self, path: str) -> bool:
@@ -372,7 +376,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _send_body(self, file: StoredFile, start: int, end: int, headers: Dict[str, str]) -> None:
         double, seen = self.server.double, self.request_seen
         body = Body(
-            file.location, file.path, start, end, self._replaced(file.path), double.faults, double.stopping,
+            file.location,
+            file.path,
+            start,
+            end,
+            self._replaced(file.path),
+            double.faults,
+            double.stopping,
             lambda count: double.add_bytes(seen, count),
         )
         packed: Optional[bytes] = None
