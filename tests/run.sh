@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Runs the stages of a test tier, prints how long each took, and goes on after a failed stage: tests/run.sh all|fast|long [STAGE...]
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+tier=$1
+shift
+failed=()
+summary=()
+
+stage() {
+    local name=$1 started=$SECONDS
+    shift
+    printf '\n=== %s ===\n' "$name"
+    if "$@"; then
+        summary+=("$(printf '%5d s  %-14s ok' $((SECONDS - started)) "$name")")
+    else
+        summary+=("$(printf '%5d s  %-14s FAILED' $((SECONDS - started)) "$name")")
+        failed+=("$name")
+    fi
+}
+
+lint() {
+    ruff check . &&
+        ruff format --check . &&
+        mypy &&
+        yamllint --strict . &&
+        ansible-lint --offline &&
+        antsibull-docs lint-collection-docs --plugin-docs . &&
+        antsibull-changelog lint
+}
+
+images() { tests/images/build.sh && tests/assets/build.sh; }
+units() { tests/ansible_test.sh units; }
+sanity() { tests/ansible_test.sh sanity; }
+package() { tests/package.sh; }
+molecule_scenarios() { tests/molecule.sh; }
+lab() { tests/lab/test.sh; }
+quick() { pytest tests/unit -q -m 'not docker and not long'; }
+python_tests() { pytest tests -m 'not long'; }
+long_tests() { pytest tests -m long; }
+
+case $tier in
+fast) stages=(lint quick) ;;
+all) stages=(lint images units sanity package molecule_scenarios lab python_tests) ;;
+long) stages=(images long_tests) ;;
+*)
+    echo "tests/run.sh: there is no tier '$tier': use all, fast or long." >&2
+    exit 2
+    ;;
+esac
+[ $# -gt 0 ] && stages=("$@")
+
+for name in "${stages[@]}"; do stage "$name" "$name"; done
+
+printf '\n=== stages ===\n'
+printf '%s\n' "${summary[@]}"
+if [ ${#failed[@]} -gt 0 ]; then
+    echo "Failed: ${failed[*]}"
+    exit 1
+fi
