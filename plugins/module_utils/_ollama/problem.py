@@ -1,0 +1,16 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The one error of this package: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+
+class OllamaProblem(ValueError):
+    """A problem with two sentences: `problem` (what, where) and `remedy` (what the operator does next)."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
+        self.remedy = remedy

@@ -1,0 +1,213 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: modelfile
+short_description: Write a Modelfile that Ollama reads back as it was meant
+version_added: 0.1.0
+description:
+  - Writes a Modelfile for people who want one, and for C(ollama create -f).
+    M(gguf.fleet.ollama_model) needs none.
+  - Refuses, before the file is touched, what the Modelfile grammar cannot carry. It has no escapes, ends a value at the
+    first line end at which the quotes happen to balance, and silently drops characters that are not printable, such as
+    U+3000 in Chinese prompts.
+  - Parameters are checked against the version of Ollama that shall read the file.
+author:
+  - gguf.fleet contributors (@gguf-fleet)
+extends_documentation_fragment:
+  - gguf.fleet.attributes
+  - gguf.fleet.attributes.changes
+  - ansible.builtin.files
+options:
+  dest:
+    description: Absolute path of the Modelfile.
+    type: path
+    required: true
+  from:
+    description: The GGUF file (an absolute path), or the name of a model that Ollama already has.
+    type: str
+    required: true
+  adapter:
+    description: Absolute path of a LoRA adapter as a GGUF file.
+    type: path
+  template:
+    description:
+      - The prompt template in Ollama's Go syntax, or the name of a built-in one.
+      - V(deepseek-r1) is the template of DeepSeek-R1 for several turns.
+      - V(deepseek-r1-short) is the one-line template for a single question.
+    type: str
+  system:
+    description: The system prompt.
+    type: str
+  parameters:
+    description:
+      - The model's parameters, by Ollama's own names, such as C(num_ctx) or C(temperature); C(stop) takes a list.
+    type: dict
+    default: {}
+  messages:
+    description: The beginning of each conversation.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      role:
+        description: Who says it.
+        type: str
+        required: true
+        choices: [system, user, assistant]
+      content:
+        description: What is said.
+        type: str
+        required: true
+  license:
+    description: The texts of the model's licences.
+    type: list
+    elements: str
+    default: []
+  order:
+    description: Sections to write first, in this order; the others follow in the order of the choices.
+    type: list
+    elements: str
+    choices: [from, adapter, template, system, parameters, messages, license]
+    default: []
+  ollama_version:
+    description: The version of Ollama that shall read the file.
+    type: str
+    default: 0.33.2
+"""
+
+EXAMPLES = r"""
+- name: Write the Modelfile of DeepSeek-R1 for eight H20
+  gguf.fleet.modelfile:
+    dest: /etc/ollama/DeepSeek-R1.Modelfile
+    from: /srv/gguf-fleet/models/DeepSeek-R1-UD-Q2_K_XL.gguf
+    template: deepseek-r1
+    parameters:
+      stop: ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"]
+
+- name: Write the Modelfile of DeepSeek-R1 for two RTX 4090, parameters first
+  gguf.fleet.modelfile:
+    dest: /etc/ollama/DeepSeek-R1-UD-IQ1_M.Modelfile
+    from: /srv/gguf-fleet/models/DeepSeek-R1-UD-IQ1_M.gguf
+    template: deepseek-r1-short
+    parameters:
+      num_gpu: 14
+      num_ctx: 2048
+      temperature: 0.6
+    order: [from, parameters]
+    ollama_version: 0.5.7
+"""
+
+RETURN = r"""
+path:
+  description: The Modelfile.
+  returned: success
+  type: str
+  sample: /etc/ollama/DeepSeek-R1.Modelfile
+content:
+  description: Its text.
+  returned: success
+  type: str
+  sample: "FROM /srv/gguf-fleet/models/DeepSeek-R1-UD-Q2_K_XL.gguf\n"
+"""
+
+import os
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.modelfile import SECTIONS, Modelfile, render
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import template_text
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version
+
+
+def content_of(params: dict) -> str:
+    return render(
+        Modelfile(
+            base=params["from"],
+            adapter=params["adapter"],
+            template=template_text(params["template"] or ""),
+            system=params["system"],
+            parameters=check_parameters(params["parameters"], parse_version(params["ollama_version"])),
+            messages=params["messages"],
+            license=params["license"],
+            order=params["order"],
+        )
+    )
+
+
+def current_content(dest: str) -> str | None:
+    try:
+        with open(dest, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def write(module: AnsibleModule, dest: str, content: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(content)
+    module.atomic_move(temporary, dest)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "dest": {"type": "path", "required": True},
+            "from": {"type": "str", "required": True},
+            "adapter": {"type": "path"},
+            "template": {"type": "str"},
+            "system": {"type": "str"},
+            "parameters": {"type": "dict", "default": {}},
+            "messages": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "role": {"type": "str", "required": True, "choices": ["system", "user", "assistant"]},
+                    "content": {"type": "str", "required": True},
+                },
+            },
+            "license": {"type": "list", "elements": "str", "default": []},
+            "order": {"type": "list", "elements": "str", "choices": list(SECTIONS), "default": []},
+            "ollama_version": {"type": "str", "default": "0.33.2"},
+        },
+        add_file_common_args=True,
+        supports_check_mode=True,
+    )
+    dest = module.params["dest"]
+    try:
+        content = content_of(module.params)
+        before = current_content(dest)
+    except OllamaProblem as problem:
+        module.fail_json(msg=str(problem))
+    except OSError as error:
+        module.fail_json(msg=f"{dest} cannot be read: {error.strerror}. Choose another dest, or remove what is there.")
+
+    changed = before != content
+    if changed and not module.check_mode:
+        try:
+            write(module, dest, content)
+        except OSError as error:
+            module.fail_json(
+                msg=f"{dest} cannot be written: {error.strerror}. Make its directory first, or choose another dest."
+            )
+    if not module.check_mode or before is not None:
+        changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
+    module.exit_json(
+        changed=changed,
+        path=dest,
+        content=content,
+        diff={"before_header": dest, "after_header": dest, "before": before or "", "after": content},
+    )
+
+
+if __name__ == "__main__":
+    main()
