@@ -137,7 +137,6 @@ def test_an_ignored_range_a_shifted_range_and_a_wrong_length(hub: HubDouble) -> 
     assert get(url, {"Range": "bytes=5-9"})[0] == 200
     shifted = get(url, {"Range": "bytes=0-15"})
     assert (shifted[1]["Content-Range"], len(shifted[2])) == ("bytes 16-31/1048576", 16)
-    hub.clear_faults()
     hub.inject(Fault("length", times=1, delta=-5))
     assert len(get(url)[2]) == len(CONTENT) - 5
 
@@ -206,7 +205,7 @@ def test_a_token_is_demanded_everywhere_but_at_the_second_host(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "path", ["/releases/../lab/secret", "/../../etc/passwd", "/models/lab/Tiny-GGUF/resolve/master/../x"]
+    "path", ["/releases/../lab/secret", "/../../etc/passwd", "/models/lab/Tiny/resolve/master/../x"]
 )
 def test_nothing_outside_the_offered_folders_is_served(hub: HubDouble, path: str) -> None:
     assert get(hub.url + path)[0] == 404
