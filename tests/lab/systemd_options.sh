@@ -1,0 +1,21 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=bash
+#
+# What `docker run` needs so that systemd can be PID 1, without --privileged. One option a line.
+
+systemd_options() {
+    local image=$1 cgroups=/sys/fs/cgroup
+    # forky's systemd knows cgroup v2 only. Machines that still mount v1 have v2 beside it, under "unified".
+    if [ "$image" = forky ] && [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ]; then
+        cgroups=/sys/fs/cgroup/unified
+        if [ ! -e "$cgroups/cgroup.procs" ]; then
+            echo "lab: Debian forky's systemd needs cgroup v2, and this machine mounts none at /sys/fs/cgroup or $cgroups." >&2
+            echo "Boot it with systemd.unified_cgroup_hierarchy=1, or mount one: mount -t cgroup2 none $cgroups" >&2
+            return 1
+        fi
+    fi
+    printf '%s\n' --cap-add=SYS_ADMIN --cap-add=NET_ADMIN --security-opt=seccomp=unconfined \
+        --cgroupns=host "--volume=$cgroups:/sys/fs/cgroup:rw" \
+        --tmpfs=/run --tmpfs=/run/lock --tmpfs=/tmp:exec,mode=1777
+}
