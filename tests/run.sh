@@ -26,7 +26,7 @@ stage() {
 lint() {
     ruff check . &&
         ruff format --check . &&
-        mypy &&
+        (cd .collections && mypy --config-file ../pyproject.toml --cache-dir "$GGUF_FLEET_CACHE/mypy" -p ansible_collections.gguf.fleet.plugins -p ansible_collections.gguf.fleet.tests) &&
         yamllint --strict . &&
         ansible-lint --offline &&
         antsibull-docs lint-collection-docs --plugin-docs . &&

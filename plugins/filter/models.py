@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List
 
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import DeclarationProblem, declare, sources
 from ansible_collections.gguf.fleet.plugins.module_utils._models.files import destination
 

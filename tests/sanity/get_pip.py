@@ -1,8 +1,8 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stands in for the get-pip.py that ansible-test would fetch for its own venvs, so that sanity tests run without that download.
+"""Stands in for the get-pip.py that ansible-test would download for its own venvs.
 
-pip comes from the interpreter's ensurepip; then the arguments are handed to ``pip install --upgrade`` as get-pip.py does.
+pip comes from the interpreter's ensurepip; then the arguments go to ``pip install --upgrade``, as get-pip.py has it.
 """
 
 from __future__ import annotations

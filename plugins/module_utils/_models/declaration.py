@@ -69,9 +69,7 @@ def declare(
     return declared
 
 
-def sources(
-    entries: Iterable[Mapping[str, Any]], catalog: Mapping[str, Mapping[str, Any]]
-) -> List[Dict[str, Any]]:
+def sources(entries: Iterable[Mapping[str, Any]], catalog: Mapping[str, Mapping[str, Any]]) -> List[Dict[str, Any]]:
     """Sources of a whole fleet, each once, in the order in which they are first declared.
 
     :param entries: the entries of C(models_serve) of every host, one after the other.
@@ -118,7 +116,7 @@ def _declare_one(
         "engine": chosen,
         "layout": entry.get("layout") or LAYOUT_OF_ENGINE[chosen],
         "source": source,
-        "lock_name": "{0}:{1}".format(source["repo"] or "files", source["quant"] or source["pattern"] or name),
+        "lock_name": "{}:{}".format(source["repo"] or "files", source["quant"] or source["pattern"] or name),
         "template": entry.get("template", known.get("template")),
         "system": entry.get("system"),
         "parameters": {**known.get("parameters", {}), **(entry.get("parameters") or {})},
@@ -130,9 +128,7 @@ def _declare_one(
     }
 
 
-def _known_model(
-    entry: Mapping[str, Any], catalog: Mapping[str, Mapping[str, Any]], where: str
-) -> Mapping[str, Any]:
+def _known_model(entry: Mapping[str, Any], catalog: Mapping[str, Mapping[str, Any]], where: str) -> Mapping[str, Any]:
     wanted = entry.get("catalog")
     if not wanted:
         return {}
@@ -172,7 +168,10 @@ def _known_quant(wanted: Optional[str], quants: Mapping[str, Mapping[str, Any]],
     if wanted is None and len(quants) == 1:
         return next(iter(quants))
     for quant, facts in quants.items():
-        if wanted is not None and wanted.lower() in (quant.lower(), *(alias.lower() for alias in facts.get("aliases", []))):
+        if wanted is not None and wanted.lower() in (
+            quant.lower(),
+            *(alias.lower() for alias in facts.get("aliases", [])),
+        ):
             return quant
     listed = "; ".join(", ".join([quant, *facts.get("aliases", [])]) for quant, facts in quants.items())
     problem = f"{where}: no quant is named." if wanted is None else f"{where}: the catalog knows no quant {wanted!r}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import pytest
+
 from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import DeclarationProblem, declare, sources
 from ansible_collections.gguf.fleet.plugins.module_utils._models.files import destination
 
@@ -44,7 +45,11 @@ def test_the_only_quant_of_a_model_needs_no_name_and_the_name_defaults_to_the_ca
 def test_a_mirror_s_endpoint_keeps_the_catalog_s_repository() -> None:
     entry = {"catalog": "tiny", "source": {"endpoint": "http://127.0.0.1:8080"}}
     source = declare([entry], CATALOG)[0]["source"]
-    assert (source["endpoint"], source["repo"], source["pattern"]) == ("http://127.0.0.1:8080", "lab/tiny", "Q4_1/*.gguf")
+    assert (source["endpoint"], source["repo"], source["pattern"]) == (
+        "http://127.0.0.1:8080",
+        "lab/tiny",
+        "Q4_1/*.gguf",
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,8 +73,15 @@ def test_a_bad_declaration_is_refused_with_what_to_write(entries: Any, says: str
 
 
 def test_a_fleet_s_sources_are_listed_once() -> None:
-    entries = [{"catalog": "tiny"}, {"name": "again", "catalog": "tiny"}, {"catalog": "deepseek-r1", "quant": "2.51bit"}]
-    assert [source["lock_name"] for source in sources(entries, CATALOG)] == ["lab/tiny:Q4_1", "unsloth/DeepSeek-R1-GGUF:UD-Q2_K_XL"]
+    entries = [
+        {"catalog": "tiny"},
+        {"name": "again", "catalog": "tiny"},
+        {"catalog": "deepseek-r1", "quant": "2.51bit"},
+    ]
+    assert [source["lock_name"] for source in sources(entries, CATALOG)] == [
+        "lab/tiny:Q4_1",
+        "unsloth/DeepSeek-R1-GGUF:UD-Q2_K_XL",
+    ]
 
 
 @pytest.mark.parametrize(
