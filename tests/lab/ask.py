@@ -31,9 +31,8 @@ def ask(name: str, endpoint: str) -> None:
     chat = {"model": model, "max_tokens": 48, "messages": [{"role": "user", "content": QUESTION}]}
     answer = fetch(f"{endpoint}/v1/chat/completions", chat)["choices"][0]["message"]["content"]
     seconds = time.monotonic() - started
-    print(
-        f"\n{name}\n  endpoint  {endpoint}\n  model     {model}\n  answer    {' '.join(answer.split())}  ({seconds:.1f} s)"
-    )
+    print(f"\n{name}\n  endpoint  {endpoint}\n  model     {model}")
+    print(f"  answer    {' '.join(answer.split())}  ({seconds:.1f} s)")
 
 
 def main(arguments: list[str]) -> int:

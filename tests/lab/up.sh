@@ -2,6 +2,8 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
+# up.sh [hub|h20-01|rtx4090-01|cpp-01]...   (without names: all of them)
+#
 # Starts the lab: a network, the hub, and three bare hosts. What already runs as it should is left alone.
 set -euo pipefail
 
@@ -90,14 +92,21 @@ wait_for_hub() {
     return 1
 }
 
+names=("$@")
+[ ${#names[@]} -gt 0 ] || names=(hub "${hosts[@]}")
+for name in "${names[@]}"; do
+    [ -n "${image[$name]:-}" ] || { echo "lab: no machine is called $name; there are: ${!image[*]}" >&2; exit 2; }
+done
+
 "$root/tests/images/build.sh" bookworm forky
 "$root/tests/assets/build.sh"
 started=()
 ensure_network
-start_hub
-for name in "${hosts[@]}"; do start_host "$name"; done
+for name in "${names[@]}"; do
+    if [ "$name" = hub ]; then start_hub; else start_host "$name"; fi
+done
 if [ ${#started[@]} -eq 0 ]; then
-    echo "lab: all ${#hosts[@]} hosts and the hub are running already"
+    echo "lab: running already: ${names[*]}"
 else
     for name in "${started[@]}"; do
         if [ "$name" = hub ]; then wait_for_hub; else settle_host "$name"; fi
