@@ -2,113 +2,31 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# up.sh [hub|h20-01|rtx4090-01|cpp-01]...   (without names: all of them)
+# up.sh [OPTION FOR ansible-playbook]...
 #
-# Starts the lab: a network, the hub, and three bare hosts. What already runs as it should is left alone.
+# `make lab`: starts the machines, provisions them, and asks each one a question.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-assets=${GGUF_FLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gguf-fleet}/assets
+cache=${GGUF_FLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gguf-fleet}
 # shellcheck source-path=SCRIPTDIR
 . "$here/containers.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$here/systemd_options.sh"
+export PATH=$cache/venv/bin:$PATH
+export GGUF_FLEET_LAB_NET=$net
 
-ensure_network() {
-    local subnet
-    subnet=$(docker network inspect --format '{{range .IPAM.Config}}{{.Subnet}}{{end}}' "$network" 2>/dev/null) || subnet=
-    [ "$subnet" != "$net.0/24" ] || return 0
-    [ -z "$subnet" ] || "$here/down.sh"
-    docker network create --subnet "$net.0/24" "$network" >/dev/null || {
-        echo "lab: Docker refuses the network $net.0/24. Choose a free one: GGUF_FLEET_LAB_NET=10.99.7 make lab" >&2
-        return 1
-    }
-}
+"$here/machines.sh"
 
-# Started again from scratch when the image, an option or an asset that it mounts is another one now.
-ensure_container() {
-    local name=$1 key running
-    shift
-    key=$({ docker image inspect --format '{{.Id}}' "gguf-fleet-${image[$name]}" && cat "$assets"/*/.made-from && echo "$@"; } |
-        sha256sum | cut -c1-12)
-    running=$(docker inspect --format '{{.State.Running}} {{index .Config.Labels "gguf-fleet.key"}}' "$(container "$name")" 2>/dev/null || true)
-    [ "$running" != "true $key" ] || return 0
-    docker rm --force --volumes "$(container "$name")" >/dev/null 2>&1 || true
-    docker run --detach --name "$(container "$name")" --hostname "$name" --label "gguf-fleet.key=$key" \
-        --network "$network" --ip "${address[$name]}" "$@" >/dev/null
-    echo "lab: started $name (${address[$name]})"
-    started+=("$name")
-}
-
-start_hub() {
-    ensure_container hub --init --read-only --tmpfs=/tmp \
-        --volume="$root/tests/doubles/hub:/opt/hub:ro" \
-        --volume="$assets/smollm2/shards:/srv/hub/$hub_repository:ro" \
-        --volume="$assets/ollama:/srv/hub/releases:ro" \
-        gguf-fleet-bookworm python3 -B /opt/hub/serve.py --root /srv/hub --sums-file /tmp/sums.json --host 0.0.0.0 --port 8080
-}
-
-start_host() {
-    local name=$1 options=()
-    if [ -n "${gpus[$name]:-}" ]; then
-        options+=(
-            "--volume=$assets/nvml/libnvidia-ml.so.1:/usr/local/lib/libnvidia-ml.so.1:ro"
-            "--volume=$root/tests/doubles/nvml/configs/${gpus[$name]}.conf:/etc/nvml-double.conf:ro"
-        )
-    fi
-    case ${pid1[$name]} in
-        systemd)
-            local systemd
-            systemd=$(systemd_options "${image[$name]}")
-            mapfile -t -O ${#options[@]} options <<<"$systemd"
-            ensure_container "$name" "${options[@]}" "gguf-fleet-${image[$name]}" /lib/systemd/systemd
-            ;;
-        sleep)
-            ensure_container "$name" --init "${options[@]}" "gguf-fleet-${image[$name]}" sleep infinity
-            ;;
-    esac
-}
-
-# A host is ready when its boot is over and it knows its GPUs.
-settle_host() {
-    local name=$1
-    docker exec "$(container "$name")" ldconfig
-    [ "${pid1[$name]}" = systemd ] || return 0
-    local state
-    state=$(docker exec "$(container "$name")" timeout 60 systemctl is-system-running --wait) || {
-        echo "lab: systemd on $name says '$state':" >&2
-        docker exec "$(container "$name")" systemctl --failed --no-pager >&2
-        return 1
-    }
-}
-
-wait_for_hub() {
-    for _ in $(seq 120); do
-        curl --silent --output /dev/null "http://${address[hub]}:8080/" && return
-        sleep 0.5
-    done
-    echo "lab: the hub does not answer on http://${address[hub]}:8080/; its log: docker logs $(container hub)" >&2
-    return 1
-}
-
-names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(hub "${hosts[@]}")
-for name in "${names[@]}"; do
-    [ -n "${image[$name]:-}" ] || { echo "lab: no machine is called $name; there are: ${!image[*]}" >&2; exit 2; }
-done
-
-"$root/tests/images/build.sh" bookworm forky
-"$root/tests/assets/build.sh"
-started=()
-ensure_network
-for name in "${names[@]}"; do
-    if [ "$name" = hub ]; then start_hub; else start_host "$name"; fi
-done
-if [ ${#started[@]} -eq 0 ]; then
-    echo "lab: running already: ${names[*]}"
-else
-    for name in "${started[@]}"; do
-        if [ "$name" = hub ]; then wait_for_hub; else settle_host "$name"; fi
-    done
+cd "$root"
+if [ -t 1 ]; then export ANSIBLE_FORCE_COLOR=1; fi
+echo "lab: ansible-playbook site.yml -i lab $*"
+ansible-playbook site.yml -i lab "$@" | tee "$cache/lab.log"
+if grep -q "changed=" "$cache/lab.log" && ! grep -q "changed=[1-9]" "$cache/lab.log"; then
+    echo "lab: nothing had to be changed"
 fi
+
+endpoints=()
+for name in "${hosts[@]}"; do endpoints+=("$name=http://${address[$name]}:${port[$name]}"); done
+"$here/ask.py" "${endpoints[@]}"
+echo
+echo "lab: 'make lab-down' removes it"
