@@ -21,9 +21,11 @@ suite[forky]=forky packages[forky]=$server,python3-apt,llama.cpp-tools,llama.cpp
 # The judge compiles against the real ggml and llama libraries.
 suite[judge]=forky packages[judge]=llama.cpp-tools,llama.cpp-tools-extra,gcc,libc6-dev,libggml-dev,libllama-dev
 
-# forky is a moving suite: a mirror that is a few days behind is good enough.
 options=(
     --quiet --variant=minbase
+    # Ubuntu's apt does not trust Debian's archive by itself.
+    --keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    # forky is a moving suite: a mirror that is a few days behind is good enough.
     --aptopt='Acquire::Check-Valid-Until "false"'
     --dpkgopt='path-exclude=/usr/share/doc/*'
     --dpkgopt='path-exclude=/usr/share/man/*'

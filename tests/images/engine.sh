@@ -15,7 +15,8 @@ die() { printf 'engine: %s\n' "$@" >&2; exit 1; }
 missing_packages() {
     local packages=()
     command -v dockerd >/dev/null || packages+=(docker.io iptables)
-    command -v mmdebstrap >/dev/null || packages+=(mmdebstrap debian-archive-keyring)
+    command -v mmdebstrap >/dev/null || packages+=(mmdebstrap)
+    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || packages+=(debian-archive-keyring)
     command -v zstd >/dev/null || packages+=(zstd)
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
     printf '%s ' "${packages[@]}"

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# molecule.sh [SCENARIO]...   (without names: all of them)
+#
+# Runs Molecule scenarios one after the other, beside the lab's hub. MOLECULE_COMMAND=converge keeps the containers to look at.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source-path=SCRIPTDIR
+. "$here/lab/containers.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$here/lab/systemd_options.sh"
+cd "$here/.."
+
+export GGUF_FLEET_CACHE=${GGUF_FLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gguf-fleet}
+export PATH=$GGUF_FLEET_CACHE/venv/bin:$PATH
+export GGUF_FLEET_LAB_NET=$net
+GGUF_FLEET_FORKY_CGROUPS=$(systemd_cgroups forky)
+export GGUF_FLEET_FORKY_CGROUPS
+
+scenarios=("$@")
+if [ ${#scenarios[@]} -eq 0 ]; then
+    for directory in molecule/*/; do scenarios+=("$(basename "$directory")"); done
+fi
+
+"$here/images/build.sh" bookworm forky
+"$here/lab/machines.sh" hub
+
+failed=()
+for scenario in "${scenarios[@]}"; do
+    echo "molecule: $scenario"
+    started=$SECONDS
+    python -m molecule -c molecule/base.yml "${MOLECULE_COMMAND:-test}" -s "$scenario" || failed+=("$scenario")
+    echo "molecule: $scenario took $((SECONDS - started)) s"
+done
+[ ${#failed[@]} -eq 0 ] || { echo "molecule: failed: ${failed[*]}" >&2; exit 1; }
