@@ -22,7 +22,7 @@ export GGUF_FLEET_FORKY_CGROUPS
 
 scenarios=("$@")
 if [ ${#scenarios[@]} -eq 0 ]; then
-    for directory in molecule/*/; do scenarios+=("$(basename "$directory")"); done
+    for file in molecule/*/molecule.yml; do scenarios+=("$(basename "$(dirname "$file")")"); done
 fi
 
 "$here/images/build.sh" bookworm forky

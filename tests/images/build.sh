@@ -77,6 +77,7 @@ build() {
         fi
         docker import --change "LABEL gguf-fleet.recipe=$key" --change 'ENV container=docker' \
             "$tarball" "gguf-fleet-$name:latest" >/dev/null
+        docker image prune --force --filter label=gguf-fleet.recipe >/dev/null # what this one replaces
         echo "images: gguf-fleet-$name is there ($((SECONDS - seconds)) s)"
     ) 9>"$cache/$name.lock"
 }

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The running lab (tests/lab/test.sh starts it), seen by its clients and by an operator on its hosts."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
+
+pytestmark = pytest.mark.docker
+
+NET = os.environ["GGUF_FLEET_LAB_NET"]
+ENDPOINTS = {
+    "h20-01": f"http://{NET}.11:11434",
+    "rtx4090-01": f"http://{NET}.12:11434",
+    "cpp-01": f"http://{NET}.13:8080",
+}
+
+
+def on(host: str, *argv: str) -> str:
+    return subprocess.run(
+        ["docker", "exec", f"gguf-fleet-lab-{host}", *argv], text=True, capture_output=True, check=True
+    ).stdout
+
+
+def curl(*arguments: str, client: str | None = None) -> str:
+    """From the controller, or from one of the hosts."""
+    argv = ["curl", "--silent", "--show-error", "--fail", "--max-time", "120", *arguments]
+    return on(client, *argv) if client else subprocess.run(argv, text=True, capture_output=True, check=True).stdout
+
+
+def chat(endpoint: str, client: str | None = None) -> str:
+    question = {
+        "model": "smollm2",
+        "temperature": 0,
+        "max_tokens": 24,
+        "messages": [{"role": "user", "content": "What is the capital of France?"}],
+    }
+    body = json.dumps(question)
+    answer = curl("--json", body, f"{endpoint}/v1/chat/completions", client=client)
+    return json.loads(answer)["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("host", ENDPOINTS)
+def test_every_host_answers_a_client_on_the_lan(host: str) -> None:
+    other = next(name for name in ENDPOINTS if name != host)
+    assert "Paris" in chat(ENDPOINTS[host], client=other)
+
+
+@pytest.mark.parametrize("host", ["h20-01", "rtx4090-01"])
+def test_the_merged_file_is_byte_for_byte_what_llama_gguf_split_merges(
+    host: str, smollm2: SmolLM2, tmp_path: Path
+) -> None:
+    (path,) = on(host, "find", "/srv/gguf-fleet/models", "-name", "*.gguf", "-type", "f").split()
+    subprocess.run(
+        ["docker", "cp", "--quiet", f"gguf-fleet-lab-{host}:{path}", str(tmp_path / "merged.gguf")], check=True
+    )
+    assert filecmp.cmp(tmp_path / "merged.gguf", smollm2.merged, shallow=False)
+
+
+@pytest.mark.parametrize("host", ["h20-01", "rtx4090-01"])
+def test_the_engine_was_given_the_file_without_a_copy(host: str) -> None:
+    (path,) = on(host, "find", "/srv/gguf-fleet/models", "-name", "*.gguf", "-type", "f").split()
+    blobs = on(host, "find", "/var/lib/ollama/models/blobs", "-samefile", path).split()
+    assert len(blobs) == 1
+    assert on(host, "stat", "--format", "%U %a", path).split() == ["root", "444"]
+
+
+def test_llama_cpp_serves_the_shards_as_they_are() -> None:
+    command = on("cpp-01", "ps", "-o", "args=", "-C", "llama-server")
+    assert "-00001-of-00005.gguf" in command
+    assert on("cpp-01", "find", "/srv/gguf-fleet/models", "-name", "*.gguf").count("-of-00005.gguf") == 5
+
+
+def test_a_browser_on_the_lan_may_call_the_host_of_the_first_article() -> None:
+    preflight = curl(
+        "--include", "--request", "OPTIONS", f"{ENDPOINTS['h20-01']}/api/chat",
+        "--header", "Origin: http://desk.example", "--header", "Access-Control-Request-Method: POST",
+    )  # fmt: skip
+    assert "access-control-allow-origin: *" in preflight.lower()
+
+
+def test_the_host_without_systemd_brings_its_engine_back_after_a_crash() -> None:
+    before = on("rtx4090-01", "pgrep", "-u", "ollama", "-o")
+    on("rtx4090-01", "kill", "-KILL", before.strip())
+    curl("--retry", "30", "--retry-connrefused", "--retry-delay", "1", f"{ENDPOINTS['rtx4090-01']}/api/version")
+    assert on("rtx4090-01", "pgrep", "-u", "ollama", "-o") != before
