@@ -1,0 +1,176 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The lock: the pinned description of the files of one quant, as plain data."""
+
+from __future__ import annotations
+
+import posixpath
+import urllib.parse
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import Shard
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import (
+    ListedFile,
+    Listing,
+    is_safe_path,
+    is_sha256,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import HUBS, Request, without_credentials
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.selection import select
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.url import whole_set
+
+LOCK_VERSION = 1
+_RESOLVE_AGAIN = "Resolve again with update: true (in roles: models_lock_update: true)."
+# 1 PiB: no model is larger, and no sum of sizes overflows anything.
+_MAX_SIZE_BYTES = 1 << 50
+
+
+def make_lock(listing: Listing, quant: str, shards: Sequence[Shard]) -> Dict[str, Any]:
+    """The lock of these shards, given in their order."""
+    headers = [shard.header for shard in shards]
+    try:
+        facts = describe(headers)
+        if len(shards) > 1:
+            layout = merge_layout(headers)
+            merged = {"size_bytes": layout.size_bytes, "sha256": None, "tail_padding_bytes": layout.tail_padding_bytes}
+        else:
+            merged = {"size_bytes": shards[0].size_bytes, "sha256": shards[0].file.sha256, "tail_padding_bytes": 0}
+            if not facts["complete"]:
+                raise GgufError(
+                    f"{shards[0].file.path} is one of {facts['split']['count']} shards.",
+                    "Ask for the whole set, by a quant or a pattern.",
+                )
+    except GgufError as error:
+        raise HubProblem(f"The set of {shards[0].file.path}: {error.problem}", error.remedy) from error
+    return {
+        "lock_version": LOCK_VERSION,
+        "hub": listing.hub,
+        "endpoint": listing.endpoint and without_credentials(listing.endpoint),
+        "repo": listing.repo,
+        "revision": listing.revision,
+        "commit": listing.commit,
+        "quant": quant,
+        "files": [
+            {
+                "path": shard.file.path,
+                "size_bytes": shard.size_bytes,
+                "sha256": shard.file.sha256,
+                "url": without_credentials(shard.file.url),
+                "header_bytes": shard.header.header_bytes,
+            }
+            for shard in shards
+        ],
+        "gguf": facts,
+        "merged": merged,
+    }
+
+
+def check_lock(lock: Any) -> Dict[str, Any]:
+    """The lock itself, when everything in it that code relies on is what it should be. A file may hold anything."""
+    if not isinstance(lock, dict):
+        _refuse(f"is a {type(lock).__name__}, not a mapping")
+    if lock.get("lock_version") != LOCK_VERSION:
+        _refuse(f"has the version {lock.get('lock_version')!a}; this collection knows version {LOCK_VERSION}")
+    if lock.get("hub") not in HUBS:
+        _refuse(f"names the hub {lock.get('hub')!a}; there are {', '.join(HUBS)}")
+    for key in ("endpoint", "repo", "revision", "commit"):
+        if not isinstance(lock.get(key), (str, type(None))):
+            _refuse(f"has {key} {lock[key]!a}, which is no text")
+    if not isinstance(lock.get("quant"), str):
+        _refuse("has no quant")
+    files = lock.get("files")
+    if not isinstance(files, list) or not files:
+        _refuse("lists no files")
+    for file in files:
+        _check_file(file)
+    names = [posixpath.basename(file["path"]) for file in files]
+    if len(set(names)) != len(names):
+        _refuse("lists two files of the same name")
+    if not isinstance(lock.get("gguf"), dict):
+        _refuse("has no facts about the model (gguf)")
+    _check_merged(lock.get("merged"))
+    if lock.get("seal") is not None:
+        check_seal(lock["seal"], files)
+    return lock
+
+
+def check_seal(seal: Any, files: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse piece sums that do not cover exactly these files."""
+    if not isinstance(seal, dict) or not isinstance(seal.get("pieces"), dict):
+        _refuse("has a seal without pieces")
+    piece_bytes = seal.get("piece_bytes")
+    if not _is_size(piece_bytes) or not piece_bytes:
+        _refuse(f"is sealed in pieces of {piece_bytes!a} bytes")
+    sizes = {file["path"]: file["size_bytes"] for file in files}
+    if set(seal["pieces"]) != set(sizes):
+        _refuse("is sealed for other files than it lists")
+    for path, sums in seal["pieces"].items():
+        count = -(-sizes[path] // piece_bytes)
+        if not isinstance(sums, list) or len(sums) != count or not all(map(is_sha256, sums)):
+            _refuse(f"needs {count} piece sums for {path}, each of 64 digits")
+
+
+def difference(lock: Mapping[str, Any], request: Request) -> Optional[str]:
+    """What is asked for that the lock does not hold, in a few words; None when the lock answers the request."""
+    if lock["hub"] != request.hub:
+        return f"hub {request.hub} instead of {lock['hub']}"
+    if request.hub in ("modelscope", "huggingface") and lock["repo"] != request.repo:
+        return f"repository {request.repo} instead of {lock['repo']}"
+    if request.revision is not None and request.revision not in (lock["revision"], lock["commit"]):
+        return f"revision {request.revision} instead of {lock['revision']}"
+    asked = without_credentials((request.endpoint or "").rstrip("/"))
+    if asked not in ("", lock["endpoint"]):
+        return f"endpoint {asked} instead of {lock['endpoint']}"
+    if request.hub == "url" and _paths(whole_set(request.urls)) != _paths([file["url"] for file in lock["files"]]):
+        return "other addresses"
+    listed = [ListedFile(file["path"], file["size_bytes"], file["sha256"], file["url"]) for file in lock["files"]]
+    try:
+        select(listed, quant=request.quant, pattern=request.pattern, where="the lock")
+    except HubProblem:
+        return f"{request.pattern or request.quant} instead of {lock['quant']}"
+    return None
+
+
+def _paths(urls: Sequence[str]) -> List[str]:
+    """What stays of addresses without credentials and order."""
+    return sorted(
+        urllib.parse.urlsplit(url).netloc.rpartition("@")[2] + urllib.parse.urlsplit(url).path for url in urls
+    )
+
+
+def _check_file(file: Any) -> None:
+    if not isinstance(file, dict) or not is_safe_path(file.get("path")):
+        _refuse(f"lists the path {file.get('path') if isinstance(file, dict) else file!a}")
+    path = file["path"]
+    if not _is_size(file.get("size_bytes")):
+        _refuse(f"gives {path} the size {file.get('size_bytes')!a}")
+    if file.get("sha256") is not None and not is_sha256(file["sha256"]):
+        _refuse(f"gives {path} the sha256 {file['sha256']!a}")
+    url = file.get("url")
+    if not isinstance(url, str) or urllib.parse.urlsplit(url).scheme not in ("http", "https", "file"):
+        _refuse(f"gives {path} the address {url!a}")
+    header_bytes = file.get("header_bytes")
+    if not _is_size(header_bytes) or header_bytes > file["size_bytes"]:
+        _refuse(f"gives {path} a header of {header_bytes!a} bytes")
+
+
+def _check_merged(merged: Any) -> None:
+    if not isinstance(merged, dict):
+        _refuse("does not say how large the merged file is")
+    if not _is_size(merged.get("size_bytes")) or not _is_size(merged.get("tail_padding_bytes")):
+        _refuse("has a merged file without a size")
+    if merged.get("sha256") is not None and not is_sha256(merged["sha256"]):
+        _refuse(f"has a merged file with the sha256 {merged['sha256']!a}")
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_SIZE_BYTES
+
+
+def _refuse(what: str) -> NoReturn:
+    raise HubProblem(f"The lock {what}.", _RESOLVE_AGAIN)

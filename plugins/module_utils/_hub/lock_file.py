@@ -1,0 +1,124 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""models.lock.yml: the locks of a fleet in one file beside the inventory, to be committed by its owner."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, Iterator, Mapping
+
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+
+HEADING = """\
+---
+# Written by gguf.fleet.gguf_resolve: the files that every host gets, pinned by size and sum. Commit this file.
+"""
+
+
+def load(path: str) -> Dict[str, Any]:
+    """The locks by name; none when there is no file yet. Only the one that is used gets checked in full."""
+    import yaml
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise HubProblem(
+            f"The lock file {path} cannot be read: {error}.", "Look at the file and its permissions."
+        ) from error
+    try:
+        content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" in line {where.line + 1}" if where else ""
+        raise HubProblem(
+            f"The lock file {path} is no YAML{line}.", "Take the last version that was committed."
+        ) from error
+    if content is None:
+        return {}
+    locks = content.get("locks") if isinstance(content, dict) else None
+    if not isinstance(locks, dict):
+        raise HubProblem(f"{path} is not a lock file: it has no mapping named locks.", "Name another lock_file.")
+    return locks
+
+
+def checked(locks: Mapping[str, Any], name: str, path: str) -> Dict[str, Any]:
+    """One lock of the file, checked."""
+    try:
+        return check_lock(locks[name])
+    except HubProblem as error:
+        raise HubProblem(f"{name} in {path}: {error.problem}", error.remedy) from error
+
+
+def dump(locks: Mapping[str, Any]) -> str:
+    """The text of the file: the same locks give the same text, in whatever order they were resolved."""
+    import yaml
+
+    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    ordered = {name: locks[name] for name in sorted(locks)}
+    body = yaml.dump({"locks": ordered}, Dumper=Dumper, sort_keys=False, default_flow_style=None, width=140)
+    return HEADING + str(body)
+
+
+def shown(locks: Mapping[str, Any]) -> str:
+    """The text for a diff: thousands of piece sums become their number, so that people can read it."""
+    short = {}
+    for name, lock in locks.items():
+        seal = lock.get("seal") if isinstance(lock, dict) else None
+        if isinstance(seal, dict) and isinstance(seal.get("pieces"), dict):
+            pieces = {
+                path: f"{len(sums)} sums, the last one {sums[-1]}" for path, sums in seal["pieces"].items() if sums
+            }
+            lock = {**lock, "seal": {**seal, "pieces": pieces}}
+        short[name] = lock
+    return dump(short) if short else ""
+
+
+@contextlib.contextmanager
+def changing(path: str) -> Iterator[None]:
+    """Keep other runs on this machine from writing the file between our reading and writing of it."""
+    folder = os.path.dirname(os.path.realpath(path))
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise HubProblem(
+            f"The folder {folder} of the lock file cannot be used: {error.strerror}.", "Create it."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def save(path: str, locks: Mapping[str, Any]) -> None:
+    """Write the file in one step: readers see the old one or the new one."""
+    target = os.path.realpath(path)
+    try:
+        mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else 0o644
+        descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".models.lock.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(dump(locks))
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(temporary, mode)
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise HubProblem(
+            f"The lock file {path} cannot be written: {error.strerror}.", "Make its folder writable for this user."
+        ) from error

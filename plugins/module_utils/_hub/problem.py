@@ -1,0 +1,15 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""What can go wrong between a request for a model and its lock."""
+
+from __future__ import annotations
+
+
+class HubProblem(ValueError):
+    """A source, a hub's answer or a lock cannot be used: the problem and the remedy, one sentence each."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
+        self.remedy = remedy
