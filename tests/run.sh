@@ -40,8 +40,11 @@ package() { tests/package.sh; }
 molecule_scenarios() { tests/molecule.sh; }
 lab() { tests/lab/test.sh; }
 quick() { pytest tests/unit -q -m 'not docker and not long'; }
-python_tests() { pytest tests -m 'not long'; }
-long_tests() { pytest tests -m long; }
+python_tests() { recorded pytest tests -m 'not long'; }
+long_tests() { recorded pytest tests -m long; }
+
+# pytest's own summary, skips and their reasons included, is shown again under the table of stages.
+recorded() { "$@" 2>&1 | tee "$GGUF_FLEET_CACHE/pytest.log"; }
 
 case $tier in
 fast) stages=(lint quick) ;;
@@ -58,6 +61,7 @@ for name in "${stages[@]}"; do stage "$name" "$name"; done
 
 printf '\n=== stages ===\n'
 printf '%s\n' "${summary[@]}"
+case " ${stages[*]} " in *_tests*) sed -n '/ short test summary info /,$p; /^=.* in [0-9.]*s.*=$/p' "$GGUF_FLEET_CACHE/pytest.log" | awk '!seen[$0]++' ;; esac
 if [ ${#failed[@]} -gt 0 ]; then
     echo "Failed: ${failed[*]}"
     exit 1
