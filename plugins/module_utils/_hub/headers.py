@@ -24,7 +24,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._hub.selection import s
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError, Transient
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import HttpClient, read_body
 
-FIRST_READ_BYTES = 1 << 20
+FIRST_READ_BYTES = 256 << 10
 GROWTH = 4
 ATTEMPTS = 4
 LONGEST_WAIT_SECONDS = 30.0

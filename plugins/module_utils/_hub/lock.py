@@ -9,13 +9,8 @@ import posixpath
 import urllib.parse
 from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import Shard
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import (
     ListedFile,
-    Listing,
     is_safe_path,
     is_sha256,
 )
@@ -28,46 +23,6 @@ LOCK_VERSION = 1
 _RESOLVE_AGAIN = "Resolve again with update: true (in roles: models_lock_update: true)."
 # 1 PiB: no model is larger, and no sum of sizes overflows anything.
 _MAX_SIZE_BYTES = 1 << 50
-
-
-def make_lock(listing: Listing, quant: str, shards: Sequence[Shard]) -> Dict[str, Any]:
-    """The lock of these shards, given in their order."""
-    headers = [shard.header for shard in shards]
-    try:
-        facts = describe(headers)
-        if len(shards) > 1:
-            layout = merge_layout(headers)
-            merged = {"size_bytes": layout.size_bytes, "sha256": None, "tail_padding_bytes": layout.tail_padding_bytes}
-        else:
-            merged = {"size_bytes": shards[0].size_bytes, "sha256": shards[0].file.sha256, "tail_padding_bytes": 0}
-            if not facts["complete"]:
-                raise GgufError(
-                    f"{shards[0].file.path} is one of {facts['split']['count']} shards.",
-                    "Ask for the whole set, by a quant or a pattern.",
-                )
-    except GgufError as error:
-        raise HubProblem(f"The set of {shards[0].file.path}: {error.problem}", error.remedy) from error
-    return {
-        "lock_version": LOCK_VERSION,
-        "hub": listing.hub,
-        "endpoint": listing.endpoint and without_credentials(listing.endpoint),
-        "repo": listing.repo,
-        "revision": listing.revision,
-        "commit": listing.commit,
-        "quant": quant,
-        "files": [
-            {
-                "path": shard.file.path,
-                "size_bytes": shard.size_bytes,
-                "sha256": shard.file.sha256,
-                "url": without_credentials(shard.file.url),
-                "header_bytes": shard.header.header_bytes,
-            }
-            for shard in shards
-        ],
-        "gguf": facts,
-        "merged": merged,
-    }
 
 
 def check_lock(lock: Any) -> Dict[str, Any]:
@@ -138,9 +93,7 @@ def difference(lock: Mapping[str, Any], request: Request) -> Optional[str]:
 
 def _paths(urls: Sequence[str]) -> List[str]:
     """What stays of addresses without credentials and order."""
-    return sorted(
-        urllib.parse.urlsplit(url).netloc.rpartition("@")[2] + urllib.parse.urlsplit(url).path for url in urls
-    )
+    return sorted(without_credentials(url) for url in urls)
 
 
 def _check_file(file: Any) -> None:

@@ -72,16 +72,15 @@ def dump(locks: Mapping[str, Any]) -> str:
 
 def shown(locks: Mapping[str, Any]) -> str:
     """The text for a diff: thousands of piece sums become their number, so that people can read it."""
-    short = {}
-    for name, lock in locks.items():
-        seal = lock.get("seal") if isinstance(lock, dict) else None
-        if isinstance(seal, dict) and isinstance(seal.get("pieces"), dict):
-            pieces = {
-                path: f"{len(sums)} sums, the last one {sums[-1]}" for path, sums in seal["pieces"].items() if sums
-            }
-            lock = {**lock, "seal": {**seal, "pieces": pieces}}
-        short[name] = lock
-    return dump(short) if short else ""
+    return dump({name: _without_pieces(lock) for name, lock in locks.items()}) if locks else ""
+
+
+def _without_pieces(lock: Any) -> Any:
+    seal = lock.get("seal") if isinstance(lock, dict) else None
+    if not isinstance(seal, dict) or not isinstance(seal.get("pieces"), dict):
+        return lock
+    short = {path: f"{len(sums)} sums, the last one {sums[-1]}" for path, sums in seal["pieces"].items() if sums}
+    return {**lock, "seal": {**seal, "pieces": short}}
 
 
 @contextlib.contextmanager

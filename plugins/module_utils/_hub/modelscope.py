@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from typing import Any, Dict, List, NoReturn, Optional
+from typing import Any, Dict, List, NoReturn, Optional, Type
 
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import Listing, listed_file, refuse_duplicates
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request, without_credentials
 
 DEFAULT_REVISION = "master"
+HubErrors = Type[Exception]
 
 
 def list_repository(request: Request, token: Optional[str]) -> Listing:
@@ -76,7 +77,7 @@ def _newest_commit(entries: List[Dict[str, Any]]) -> Optional[str]:
     return newest if isinstance(newest, str) and len(newest) == 40 else None
 
 
-def _same_at(api: Any, request: Request, commit: str, entries: List[Dict[str, Any]], hub_error: type) -> bool:
+def _same_at(api: Any, request: Request, commit: str, entries: List[Dict[str, Any]], hub_error: HubErrors) -> bool:
     """Whether the hub really serves this commit, with the very files of the listing."""
 
     def told(files: List[Dict[str, Any]]) -> List[Any]:
@@ -88,7 +89,7 @@ def _same_at(api: Any, request: Request, commit: str, entries: List[Dict[str, An
         return False
 
 
-def _refuse_missing(api: Any, request: Request, revision: str, endpoint: str, hub_error: type) -> NoReturn:
+def _refuse_missing(api: Any, request: Request, revision: str, endpoint: str, hub_error: HubErrors) -> NoReturn:
     """Tell a missing revision from a missing repository."""
     try:
         known = [str(entry.get("Revision")) for entry in api.legacy.list_revisions(request.repo, "model")]

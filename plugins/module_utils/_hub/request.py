@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is asked for: a hub, a repository and a quant, in the words of an inventory, and the mistakes people make there."""
+"""What is asked for: a hub, a repository and a quant in the words of an inventory, and the mistakes made there."""
 
 from __future__ import annotations
 

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.plugins.module_utils._hub import huggingface, modelscope, path, url
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import read_shard
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import Shard, read_shard
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import ListedFile, Listing
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import make_lock
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import LOCK_VERSION
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request, without_credentials
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.selection import select
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import HttpClient
 
@@ -47,3 +50,47 @@ def _with_given_sum(file: ListedFile, request: Request) -> ListedFile:
             "Find out which of the two is right before any host gets this file.",
         )
     return replace(file, sha256=given)
+
+
+def make_lock(listing: Listing, quant: str, shards: Sequence[Shard]) -> Dict[str, Any]:
+    """The lock of these shards, given in their order."""
+    headers = [shard.header for shard in shards]
+    try:
+        facts = describe(headers)
+        if len(shards) > 1:
+            layout = merge_layout(headers)
+            merged: Dict[str, Any] = {
+                "size_bytes": layout.size_bytes,
+                "sha256": None,
+                "tail_padding_bytes": layout.tail_padding_bytes,
+            }
+        else:
+            merged = {"size_bytes": shards[0].size_bytes, "sha256": shards[0].file.sha256, "tail_padding_bytes": 0}
+            if not facts["complete"]:
+                raise GgufError(
+                    f"{shards[0].file.path} is one of {facts['split']['count']} shards.",
+                    "Ask for the whole set, by a quant or a pattern.",
+                )
+    except GgufError as error:
+        raise HubProblem(f"The set of {shards[0].file.path}: {error.problem}", error.remedy) from error
+    return {
+        "lock_version": LOCK_VERSION,
+        "hub": listing.hub,
+        "endpoint": listing.endpoint and without_credentials(listing.endpoint),
+        "repo": listing.repo,
+        "revision": listing.revision,
+        "commit": listing.commit,
+        "quant": quant,
+        "files": [
+            {
+                "path": shard.file.path,
+                "size_bytes": shard.size_bytes,
+                "sha256": shard.file.sha256,
+                "url": without_credentials(shard.file.url),
+                "header_bytes": shard.header.header_bytes,
+            }
+            for shard in shards
+        ],
+        "gguf": facts,
+        "merged": merged,
+    }

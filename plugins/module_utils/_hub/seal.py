@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""The seal: what only a verified copy can tell, added to a lock once. Sums of pieces, missing sums, the merged digest."""
+"""The seal: what only a verified copy can tell, added to a lock once: sums of pieces, missing sums, the merged one."""
 
 from __future__ import annotations
 
@@ -63,6 +63,18 @@ def make_seal(
         "pieces": {file["path"]: sums[file["path"]].pieces for file in lock["files"]},
         "merged_sha256": merged_sha256,
     }
+
+
+def keep_seal(old: Mapping[str, Any], new: Mapping[str, Any]) -> Dict[str, Any]:
+    """The new lock with the old one's seal where the hub vouches that the bytes are the same; without it otherwise."""
+
+    def identity(lock: Mapping[str, Any]) -> List[Any]:
+        return [(file["path"], file["size_bytes"], file["sha256"]) for file in lock["files"]]
+
+    known = all(file["sha256"] for file in new["files"])
+    if "seal" not in old or not known or identity(old) != identity(new):
+        return dict(new)
+    return {**new, "merged": old["merged"], "seal": old["seal"]}
 
 
 def apply_seal(lock: Mapping[str, Any], seal: Any) -> Dict[str, Any]:

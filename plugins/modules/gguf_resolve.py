@@ -1,0 +1,338 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gguf_resolve
+short_description: Pin the files of a model in a lock
+version_added: 0.1.0
+author: gguf.fleet contributors (@gguf-fleet)
+description:
+  - Finds the files of one quant of a model on a hub, checks that the set is whole, reads the shards' headers by
+    range requests, and returns a lock. The lock holds paths, sizes, sums, addresses and what the headers say, which
+    is enough to plan the placement and to lay out the merge before the first tensor byte moves.
+  - With O(lock_file), the lock is written there once and used from then on. A lock that is there needs no network.
+  - Runs on the controller. Use it with C(delegate_to=localhost) and C(run_once=true).
+  - Tokens and passwords never get into the lock.
+requirements:
+  - PyYAML, which ansible-core brings along, for O(lock_file)
+  - modelscope >= 1.38 for O(hub=modelscope)
+  - huggingface_hub for O(hub=huggingface)
+extends_documentation_fragment:
+  - gguf.fleet.attributes.changes
+options:
+  name:
+    description: The name of this lock in O(lock_file).
+    type: str
+  lock_file:
+    description:
+      - The file that holds the locks of a fleet, beside the inventory. Commit it.
+      - Without it, every run asks the hub.
+    type: path
+  update:
+    description:
+      - Ask the hub although the lock is there, and write what changed.
+      - The seal stays when the hub lists the same sums as before.
+    type: bool
+    default: false
+  hub:
+    description:
+      - Where the files come from.
+      - V(url) takes plain addresses, V(path) a folder on the controller, such as a share that all hosts mount under
+        the same path.
+    type: str
+    choices: [modelscope, huggingface, url, path]
+    default: modelscope
+  repo:
+    description: The repository as C(owner/name). Needed by the hubs V(modelscope) and V(huggingface).
+    type: str
+  revision:
+    description: Branch, tag or commit. The default is the hub's default branch.
+    type: str
+  quant:
+    description:
+      - The quant by its name, such as V(UD-Q2_K_XL). The publisher's prefix may be left out where that is unambiguous.
+      - Not needed where the repository holds only one.
+    type: str
+  pattern:
+    description:
+      - A glob over the paths in the repository that fits exactly one set of shards, such as V(UD-Q2_K_XL/*).
+      - The whole path of one shard stands for its set.
+    type: str
+  urls:
+    description:
+      - The address of each file, for O(hub=url). The address of the first shard is enough, its name tells the others.
+      - Addresses may hold user and password; they are used here and left out of the lock.
+    type: list
+    elements: str
+  path:
+    description: The folder with the files, for O(hub=path).
+    type: path
+  sha256:
+    description: Sums that are known from elsewhere, by file name or by path in the repository.
+    type: dict
+    default: {}
+  endpoint:
+    description:
+      - Base address of the hub or of a mirror that speaks its protocol.
+      - The default is what E(MODELSCOPE_ENDPOINT) or E(HF_ENDPOINT) name, else the hub itself.
+    type: str
+  token:
+    description: Access token of the hub. The default is the one that the hub's own SDK was given by its login.
+    type: str
+  ca_file:
+    description: A file of PEM certificates to trust instead of the system's, for the range requests.
+    type: path
+  seal:
+    description:
+      - What M(gguf.fleet.gguf_seal) returned from a host with verified files. It is added to the lock, with the
+        sums of pieces, the sums that the hub did not tell, and the sum of the merged file.
+      - A seal that contradicts the lock is refused.
+    type: dict
+seealso:
+  - module: gguf.fleet.gguf_download
+  - module: gguf.fleet.gguf_seal
+"""
+
+EXAMPLES = r"""
+- name: Pin DeepSeek-R1 in 2.51 bit
+  gguf.fleet.gguf_resolve:
+    name: deepseek-r1
+    repo: unsloth/DeepSeek-R1-GGUF
+    quant: UD-Q2_K_XL
+    lock_file: "{{ inventory_dir }}/models.lock.yml"
+  delegate_to: localhost
+  run_once: true
+  register: resolved
+
+- name: Look at what changed on the hub, without writing it
+  gguf.fleet.gguf_resolve:
+    name: deepseek-r1
+    repo: unsloth/DeepSeek-R1-GGUF
+    quant: UD-Q2_K_XL
+    lock_file: "{{ inventory_dir }}/models.lock.yml"
+    update: true
+  delegate_to: localhost
+  check_mode: true
+  diff: true
+
+- name: Pin files of a mirror of our own
+  gguf.fleet.gguf_resolve:
+    name: house-model
+    hub: url
+    urls:
+      - https://mirror.example.com/models/house-Q4_K_M-00001-of-00003.gguf
+    lock_file: "{{ inventory_dir }}/models.lock.yml"
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+lock:
+  description: The pinned files, as written to the lock file.
+  type: dict
+  returned: success
+  contains:
+    lock_version:
+      description: Version of this structure.
+      type: int
+      returned: success
+    hub:
+      description: The hub that was asked.
+      type: str
+      returned: success
+    endpoint:
+      description: Its base address.
+      type: str
+      returned: success
+    repo:
+      description: The repository, V(null) for plain addresses and folders.
+      type: str
+      returned: success
+    revision:
+      description: The revision that was asked for, V(null) for plain addresses and folders.
+      type: str
+      returned: success
+    commit:
+      description: The commit that the addresses are pinned to, V(null) where the hub has none.
+      type: str
+      returned: success
+    quant:
+      description: Name of the quant, from the files' names.
+      type: str
+      returned: success
+    files:
+      description: The files in the order of the shards.
+      type: list
+      elements: dict
+      returned: success
+      contains:
+        path:
+          description: Path in the repository.
+          type: str
+          returned: success
+        size_bytes:
+          description: Size in bytes.
+          type: int
+          returned: success
+        sha256:
+          description: Sum of the file, V(null) where neither the hub nor a seal tells it.
+          type: str
+          returned: success
+        url:
+          description: Address of the file.
+          type: str
+          returned: success
+        header_bytes:
+          description: Length of the GGUF header in bytes.
+          type: int
+          returned: success
+    gguf:
+      description: What the headers say, as M(gguf.fleet.gguf_info) returns it.
+      type: dict
+      returned: success
+    merged:
+      description: Size in bytes, sum (V(null) until sealed) and tail padding in bytes of the merged file.
+      type: dict
+      returned: success
+    seal:
+      description: The sums of the pieces of each file, and how large a piece is in bytes.
+      type: dict
+      returned: when sealed
+source:
+  description: Whether the lock came from the V(lock_file) or from the V(hub).
+  type: str
+  returned: success
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
+"""
+
+import traceback
+import urllib.parse
+from typing import Any, Dict, Mapping
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.gguf.fleet.plugins.module_utils._hub import lock_file
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import difference
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.resolve import resolve
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import apply_seal, keep_seal
+
+YAML_PROBLEM = None
+try:
+    import yaml  # noqa: F401
+except ImportError:
+    YAML_PROBLEM = traceback.format_exc()
+
+
+def make_request(params: Mapping[str, Any]) -> Request:
+    return Request(
+        hub=params["hub"],
+        repo=params["repo"],
+        revision=params["revision"],
+        quant=params["quant"],
+        pattern=params["pattern"],
+        urls=tuple(params["urls"] or ()),
+        path=params["path"],
+        endpoint=params["endpoint"],
+        sha256=params["sha256"],
+    )
+
+
+def pinned(params: Mapping[str, Any], request: Request, locks: Mapping[str, Any]) -> Dict[str, Any]:
+    """The lock that is wanted, and where it came from."""
+    name, path = params["name"], params["lock_file"]
+    if name not in locks or params["update"]:
+        lock, source = resolve(request, token=params["token"], ca_file=params["ca_file"]), "hub"
+        if name in locks and "files" in locks[name]:
+            lock = keep_seal(lock_file.checked(locks, name, path), lock)
+    else:
+        lock, source = lock_file.checked(locks, name, path), "lock_file"
+        other = difference(lock, request)
+        if other is not None:
+            raise HubProblem(
+                f"{path} pins something else under the name {name}: {other} is asked for.",
+                "Correct the request, or resolve again with update: true (in roles: models_lock_update: true).",
+            )
+    return {"lock": apply_seal(lock, params["seal"]) if params["seal"] else lock, "source": source}
+
+
+def run(module: AnsibleModule) -> Dict[str, Any]:
+    params = module.params
+    request = make_request(params)
+    name, path = params["name"], params["lock_file"]
+    locks = lock_file.load(path) if path else {}
+    result = pinned(params, request, locks)
+    if not path:
+        return {**result, "changed": False}
+    wanted = {**locks, name: result["lock"]}
+    changed = wanted != locks
+    if changed and not module.check_mode:
+        with lock_file.changing(path):
+            lock_file.save(path, {**lock_file.load(path), name: result["lock"]})
+    diff = {
+        "before_header": path,
+        "after_header": path,
+        "before": lock_file.shown(locks),
+        "after": lock_file.shown(wanted),
+    }
+    return {**result, "changed": changed, "diff": diff if changed else {}}
+
+
+def hide_passwords(module: AnsibleModule) -> None:
+    """Passwords in addresses stay out of every output, like the token."""
+    for url in (module.params["endpoint"], *(module.params["urls"] or ())):
+        password = urllib.parse.urlsplit(url or "").password
+        if password:
+            module.no_log_values.update((password, urllib.parse.unquote(password)))
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str"},
+            "lock_file": {"type": "path"},
+            "update": {"type": "bool", "default": False},
+            "hub": {
+                "type": "str",
+                "choices": ["modelscope", "huggingface", "url", "path"],
+                "default": "modelscope",
+            },
+            "repo": {"type": "str"},
+            "revision": {"type": "str"},
+            "quant": {"type": "str"},
+            "pattern": {"type": "str"},
+            "urls": {"type": "list", "elements": "str"},
+            "path": {"type": "path"},
+            "sha256": {"type": "dict", "default": {}},
+            "endpoint": {"type": "str"},
+            "token": {"type": "str", "no_log": True},
+            "ca_file": {"type": "path"},
+            "seal": {"type": "dict"},
+        },
+        required_by={"lock_file": ["name"], "seal": ["lock_file"]},
+        mutually_exclusive=[("quant", "pattern")],
+        supports_check_mode=True,
+    )
+    hide_passwords(module)
+    if module.params["lock_file"] and YAML_PROBLEM:
+        module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_PROBLEM)
+    try:
+        result = run(module)
+    except HubProblem as error:
+        module.fail_json(msg=str(error), problem=error.problem, remedy=error.remedy)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
