@@ -239,6 +239,16 @@ class HttpClient:
         self._connections.clear()
         self._body = None
 
+    def abort(self) -> None:
+        """Wake the thread that waits for one of these connections; for use from another thread."""
+        for connection in list(self._connections.values()):
+            sock = connection.sock
+            if sock is not None:
+                try:
+                    sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue
+
     def _finish_last_body(self) -> None:
         if self._body is None:
             return

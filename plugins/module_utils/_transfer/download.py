@@ -1,0 +1,461 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""From a lock to verified files on this host: look, plan, fetch, prove, name."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger, sync_directory
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import headers as gguf_headers
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import (
+    Storage,
+    check_room,
+    needed_bytes,
+    write_problem,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import Stopped
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import (
+    Held,
+    Hold,
+    Places,
+    acquire,
+    current_holder,
+    is_shared,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import MISSING, WRITTEN, Journal, identity
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import (
+    MERGED,
+    LockedFile,
+    Plan,
+    locked_files,
+    plan_merged,
+    plan_shards,
+    plan_single,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import (
+    Meter,
+    Status,
+    StatusFile,
+    read_status,
+    shown_bytes,
+    status_of,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import (
+    Access,
+    Source,
+    mirror_source,
+    origin_source,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.transfer import (
+    Outcome,
+    Settings,
+    Transfer,
+    WrongHeader,
+)
+
+Tick = Callable[[Status], None]
+_ATTACH_LOOK_SECONDS = 0.5
+_STOP_WAIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted."""
+
+    lock: Mapping[str, Any]
+    dest: str
+    layout: str = MERGED
+    mirrors: Sequence[str] = ()
+    access: Access = field(default_factory=Access)
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def files(self) -> Tuple[LockedFile, ...]:
+        return locked_files(self.lock)
+
+    @property
+    def paths(self) -> Tuple[str, ...]:
+        """The files that shall be there."""
+        if self.layout == MERGED:
+            return (self.dest,)
+        return tuple(os.path.join(self.dest, file.name) for file in self.files)
+
+    @property
+    def places(self) -> Places:
+        return Places(self.paths[0])
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(json.dumps(identity(self.files, self.layout), sort_keys=True).encode()).hexdigest()
+
+    def expected(self, index: int) -> Optional[str]:
+        """The sum that the lock knows for an output."""
+        if self.layout == MERGED and len(self.files) > 1:
+            return (self.lock.get("merged") or {}).get("sha256") or None
+        return self.files[index].sha256
+
+
+@dataclass
+class Result:
+    """What is there now, and what it took."""
+
+    changed: bool
+    paths: Tuple[str, ...]
+    size_bytes: int = 0
+    sha256: Dict[str, Optional[str]] = field(default_factory=dict)
+    file_sha256: Dict[str, str] = field(default_factory=dict)
+    bytes_moved: int = 0
+    bytes_to_move: int = 0
+    disk_bytes: int = 0
+    seconds: float = 0.0
+    expected_seconds: Optional[float] = None
+    sources: Dict[str, int] = field(default_factory=dict)
+    actions: List[str] = field(default_factory=list)
+
+
+def present(request: Request, ledger: Ledger, *, check: bool = False, tick: Optional[Tick] = None) -> Result:
+    """Make the files be there, proved by their sums; with ``check`` say what that would take."""
+    done = already_there(request, ledger)
+    if done is not None:
+        return done
+    if check:
+        return _foretell(request, ledger)
+    hold = _acquire_or_attach(request, ledger, tick)
+    if isinstance(hold, Result):
+        return hold
+    try:
+        # Somebody may have finished between the first look and the lock.
+        return already_there(request, ledger) or _fetch_all(request, ledger, hold, tick)
+    finally:
+        hold.release()
+
+
+def already_there(request: Request, ledger: Ledger) -> Optional[Result]:
+    """The result when every file is the one that was proved before: no byte is read for that."""
+    entries: List[Entry] = []
+    for index, path in enumerate(request.paths):
+        entry = ledger.lookup(path, kind="file")
+        if entry is None or not _is_wanted(entry, request, index):
+            return None
+        entries.append(entry)
+    return Result(
+        changed=False,
+        paths=request.paths,
+        size_bytes=sum(entry.size_bytes for entry in entries),
+        sha256={entry.path: entry.sha256 for entry in entries},
+    )
+
+
+def _is_wanted(entry: Entry, request: Request, index: int) -> bool:
+    expected = request.expected(index)
+    if expected is not None:
+        return entry.sha256 == expected
+    return bool(entry.notes.get("lock") == request.fingerprint)
+
+
+def sources_of(request: Request) -> List[Source]:
+    mirrors = [mirror_source(mirror, request.files, request.lock, request.access) for mirror in request.mirrors]
+    if mirrors and not all(file.url for file in request.files):
+        return mirrors
+    return [*mirrors, origin_source(request.files, request.access)]
+
+
+def _acquire_or_attach(request: Request, ledger: Ledger, tick: Optional[Tick]) -> Union[Hold, Result]:
+    """The lock, or the result of the run that had it."""
+    places = request.places
+    try:
+        os.makedirs(os.path.dirname(places.anchor), mode=0o755, exist_ok=True)
+    except OSError as error:
+        raise write_problem(os.path.dirname(places.anchor), error) from error
+    shared = is_shared(places.anchor)
+    while True:
+        try:
+            return acquire(places, shared=shared)
+        except Held as held:
+            status = read_status(places.status)
+            if tick is not None and status is not None:
+                shown = status_of(status)
+                shown.message = f"done by {held.holder}"
+                tick(shown)
+            time.sleep(_ATTACH_LOOK_SECONDS)
+        done = already_there(request, ledger)
+        if done is not None:
+            done.changed = True
+            done.actions.append("waited for the run that was fetching it already")
+            return done
+
+
+def _fetch_all(request: Request, ledger: Ledger, hold: Hold, tick: Optional[Tick]) -> Result:
+    status_file = StatusFile(request.places.status, dict(hold.holder.__dict__))
+    written_at = 0.0
+
+    def observe(status: Status) -> None:
+        nonlocal written_at
+        now = time.monotonic()
+        hold.beat()
+        if now - written_at >= 1.0 or status.phase in ("failed", "stopped"):
+            with contextlib.suppress(OSError):
+                status_file.write(status)
+            written_at = now
+        if tick is not None:
+            tick(status)
+        if hold.stop_requested() and status.phase != "stopped":
+            raise Stopped
+
+    last = Status("headers", 0, sum(file.size_bytes for file in request.files))
+
+    def remember(status: Status) -> None:
+        nonlocal last
+        last = status
+        observe(status)
+
+    try:
+        for _attempt in range(2):
+            try:
+                return _fetch_once(request, ledger, remember)
+            except WrongHeader:
+                # A header that was wrong gave a wrong layout, so nothing that was placed by it is of use.
+                remove_leftovers(request)
+        raise TransferError(
+            "The headers of the shards changed between two fetches.", "Resolve again.", reason="changed"
+        )
+    except Stopped:
+        last.phase, last.message = "stopped", "stopped on request; the next run continues"
+        with contextlib.suppress(OSError):
+            status_file.write(last)
+        raise TransferError(
+            f"The transfer was stopped on request, with {shown_bytes(last.bytes_done)} on the disk.",
+            "Run again to continue it.",
+            reason="stopped",
+        ) from None
+    except TransferError as error:
+        last.phase, last.message = "failed", str(error)
+        with contextlib.suppress(OSError):
+            status_file.write(last)
+        raise
+
+
+def _fetch_once(request: Request, ledger: Ledger, tick: Tick) -> Result:
+    began = time.monotonic()
+    sources = sources_of(request)
+    meter = Meter()
+    journal = _continued(request)
+    plan = _plan(request, sources, journal, meter, tick)
+    needed = check_room(plan.outputs, 0 if journal else plan.block_count + plan.journal_bytes)
+    fresh = journal is None
+    if journal is None:
+        try:
+            journal = Journal.create(
+                request.places.journal, plan.files, plan.layout, plan.block_count, list(plan.headers)
+            )
+        except OSError as error:
+            raise write_problem(request.places.journal, error) from error
+    try:
+        storage = Storage.open(plan, journal)
+        try:
+            if fresh:
+                sync_directory(os.path.dirname(request.places.anchor))
+                _place_headers(plan, storage, journal)
+            outcome = Transfer(plan, storage, journal, sources, request.settings).run(tick)
+            storage.seal()
+        finally:
+            storage.close()
+    finally:
+        journal.close()
+    result = _name(request, plan, ledger, outcome)
+    result.bytes_moved += meter.total
+    result.disk_bytes = needed
+    result.seconds = time.monotonic() - began
+    return result
+
+
+def _continued(request: Request) -> Optional[Journal]:
+    """The journal of an earlier run for the very same bytes; what belongs to others is removed."""
+    journal = Journal.open(request.places.journal)
+    usable = (
+        journal is not None
+        and journal.belongs_to(request.files, request.layout)
+        and all(os.path.exists(path + ".partial") for path in request.paths)
+    )
+    if usable:
+        return journal
+    if journal is not None:
+        journal.close()
+    remove_leftovers(request)
+    return None
+
+
+def _plan(request: Request, sources: Sequence[Source], journal: Optional[Journal], meter: Meter, tick: Tick) -> Plan:
+    if request.layout != MERGED:
+        return plan_shards(request.lock, request.dest)
+    if len(request.files) == 1:
+        return plan_single(request.lock, request.dest)
+    files = request.files
+    total = sum(file.size_bytes for file in files)
+    try:
+        if journal is not None:
+            raws = journal.headers()
+            parsed = [gguf_headers.parse(file, raw) for file, raw in zip(files, raws)]
+        else:
+            found = gguf_headers.fetch_headers(
+                files,
+                sources,
+                retries=request.settings.retries,
+                meter=meter,
+                tick=lambda _count: tick(Status("headers", meter.total, total, bytes_moved=meter.total)),
+            )
+            raws, parsed = [raw for raw, _header in found], [header for _raw, header in found]
+        return plan_merged(request.lock, request.dest, merge_layout(parsed), raws)
+    except (GgufError, NeedMore) as error:
+        problem = getattr(error, "problem", str(error))
+        remedy = getattr(error, "remedy", "Resolve again.")
+        raise TransferError(f"The locked files are not one model: {problem}", remedy, reason="not-gguf") from error
+
+
+def _place_headers(plan: Plan, storage: Storage, journal: Journal) -> None:
+    """Blocks that the headers cover wholly are there already."""
+    for file, raw in enumerate(plan.headers):
+        for block in plan.blocks_of(file):
+            _file, offset, length = plan.locate(block)
+            if offset + length > len(raw):
+                break
+            storage.write(file, offset, memoryview(raw)[offset : offset + length])
+            journal.note((block,), WRITTEN)
+
+
+def _name(request: Request, plan: Plan, ledger: Ledger, outcome: Outcome) -> Result:
+    """All is proved: the files get their names, the ledger learns of them, and the journal goes."""
+    sums: Dict[str, Optional[str]] = {}
+    for index, output in enumerate(plan.outputs):
+        try:
+            os.replace(output.partial, output.path)
+        except OSError as error:
+            raise write_problem(output.path, error) from error
+        whole = outcome.sums.get(MERGED) if plan.merged_header else None
+        sums[output.path] = whole or outcome.sums.get(plan.files[index].path) or plan.files[index].sha256
+    sync_directory(os.path.dirname(request.places.anchor))
+    rate = outcome.bytes_moved / outcome.seconds if outcome.bytes_moved and outcome.seconds else None
+    for output in plan.outputs:
+        ledger.record(
+            output.path, sha256=sums[output.path], kind="file", lock=request.fingerprint, bytes_per_second=rate
+        )
+    remove_leftovers(request)
+    return Result(
+        changed=True,
+        paths=request.paths,
+        size_bytes=sum(output.size_bytes for output in plan.outputs),
+        sha256=sums,
+        file_sha256={file.path: outcome.sums[file.path] for file in plan.files if file.path in outcome.sums},
+        bytes_moved=outcome.bytes_moved,
+        sources=outcome.sources,
+        actions=[f"fetched {shown_bytes(count)} from {name}" for name, count in outcome.sources.items()]
+        + outcome.notes,
+    )
+
+
+def _foretell(request: Request, ledger: Ledger) -> Result:
+    """What a run would move and take; headers are read, nothing is written."""
+    sources = sources_of(request)
+    journal = Journal.open(request.places.journal)
+    if journal is not None and not journal.belongs_to(request.files, request.layout):
+        journal.close()
+        journal = None
+    try:
+        plan = _plan(request, sources, journal, Meter(), lambda status: None)
+        missing = sum(
+            plan.locate(block)[2]
+            for block in range(plan.block_count)
+            if journal is None or journal.states[block] == MISSING
+        )
+        room = needed_bytes(plan.outputs)
+        check_room(plan.outputs, 0 if journal else plan.block_count + plan.journal_bytes)
+    finally:
+        if journal is not None:
+            journal.close()
+    rates = [entry.notes["bytes_per_second"] for entry in ledger.entries("file") if entry.notes.get("bytes_per_second")]
+    return Result(
+        changed=True,
+        paths=request.paths,
+        size_bytes=sum(output.size_bytes for output in plan.outputs),
+        sha256={output.path: output.sha256 for output in plan.outputs},
+        bytes_to_move=missing,
+        disk_bytes=room,
+        expected_seconds=missing / rates[-1] if rates else None,
+        sources={source.name: 0 for source in sources},
+        actions=[
+            f"fetch {shown_bytes(missing)} ({missing:,} bytes) from {sources[0].name}",
+            f"take {shown_bytes(room)} of disk ({room:,} bytes)",
+        ],
+    )
+
+
+def absent(request: Request, ledger: Ledger, *, check: bool = False) -> Result:
+    """Remove the files, what a transfer left of them, and the ledger's entries."""
+    leftovers = [path for path in leftover_paths(request) if os.path.lexists(path)]
+    files = [path for path in request.paths if os.path.lexists(path)]
+    result = Result(
+        changed=bool(leftovers or files),
+        paths=request.paths,
+        actions=[f"remove {path}" for path in [*files, *leftovers]],
+    )
+    if check or not result.changed:
+        return result
+    stopped(request)
+    for path in files:
+        try:
+            os.unlink(path)
+        except OSError as error:
+            raise write_problem(path, error) from error
+    remove_leftovers(request)
+    for path in request.paths:
+        ledger.forget(path)
+    with contextlib.suppress(OSError):
+        os.unlink(request.places.lock)
+    return result
+
+
+def stopped(request: Request, *, check: bool = False) -> Result:
+    """Ask the run that works on it to end, and wait until it did. What it fetched stays."""
+    holder = current_holder(request.places)
+    result = Result(
+        changed=holder is not None,
+        paths=request.paths,
+        actions=[f"stop {holder}"] if holder else [],
+    )
+    if check or holder is None:
+        return result
+    with open(request.places.stop, "w", encoding="utf-8"):
+        pass
+    waited = 0.0
+    while current_holder(request.places) is not None:
+        if waited >= _STOP_WAIT_SECONDS:
+            raise TransferError(
+                f"{holder} did not stop within {_STOP_WAIT_SECONDS:g} s.",
+                f"Look at it on that host; kill {holder.pid} ends it without loss.",
+                reason="not-stopped",
+            )
+        time.sleep(_ATTACH_LOOK_SECONDS)
+        waited += _ATTACH_LOOK_SECONDS
+    return result
+
+
+def leftover_paths(request: Request) -> List[str]:
+    places = request.places
+    return [*(path + ".partial" for path in request.paths), places.journal, places.status, places.stop]
+
+
+def remove_leftovers(request: Request) -> None:
+    for path in leftover_paths(request):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The headers of the shards, by small ranges: what the layout of the merged file is computed from."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, Dict, List, Sequence, Tuple
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import (
+    GgufError,
+    Header,
+    NeedMore,
+    parse_header,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import SourceError, TransferError, Transient
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import LockedFile
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Meter
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import Session, Source
+
+_FIRST_BYTES = 1 << 16
+_PAUSE_AT_MOST_SECONDS = 30.0
+
+
+def parse(file: LockedFile, raw: bytes) -> Header:
+    """The header of a file; NeedMore tells how much more of the file it takes."""
+    try:
+        return parse_header(raw, size_bytes=file.size_bytes)
+    except GgufError as error:
+        raise SourceError(f"{file.path}: {error.problem}", error.remedy, reason="not-gguf") from error
+
+
+def fetch_headers(
+    files: Sequence[LockedFile],
+    sources: Sequence[Source],
+    *,
+    retries: int,
+    meter: Meter,
+    tick: Callable[[int], None],
+) -> List[Tuple[bytes, Header]]:
+    """Each file's header, and the first bytes of the file that it was read from. ``tick`` sees how many are there."""
+    found = []
+    sessions = {source.name: source.session() for source in sources}
+    try:
+        for index, file in enumerate(files):
+            tick(index)
+            found.append(_from_any(index, file, sources, sessions=sessions, retries=retries, meter=meter))
+    finally:
+        for session in sessions.values():
+            session.close()
+    return found
+
+
+def _from_any(
+    index: int,
+    file: LockedFile,
+    sources: Sequence[Source],
+    *,
+    sessions: Dict[str, Session],
+    retries: int,
+    meter: Meter,
+) -> Tuple[bytes, Header]:
+    failures = 0
+    while True:
+        usable = [source for source in sources if source.serves(index)]
+        if not usable:
+            raise next(source.refused[index] for source in sources)
+        source = usable[failures % len(usable)]
+        try:
+            return _from_one(index, file, source, sessions[source.name], meter)
+        except SourceError as error:
+            source.refuse(index, error)
+        except Transient as error:
+            failures += 1
+            if failures > retries:
+                raise TransferError(error.problem, error.remedy, reason=error.reason) from error
+            pause = min(_PAUSE_AT_MOST_SECONDS, 0.25 * 2**failures)
+            if len(usable) == 1:
+                time.sleep(pause if error.retry_after_seconds is None else error.retry_after_seconds)
+
+
+def _from_one(index: int, file: LockedFile, source: Source, session: Session, meter: Meter) -> Tuple[bytes, Header]:
+    raw = bytearray()
+    wanted = min(file.header_bytes or _FIRST_BYTES, file.size_bytes)
+    while True:
+        # A server without ranges begins at 0 each time; what is known already is read over.
+        stream = source.open(session, index, file, len(raw), wanted - len(raw))
+        try:
+            skip = len(raw) - stream.start
+            buffer = memoryview(bytearray(skip + wanted - len(raw)))
+            at = 0
+            while at < len(buffer):
+                count = stream.readinto(buffer[at:])
+                meter.add(count, source.name)
+                at += count
+        finally:
+            stream.close()
+        raw += buffer[skip:]
+        try:
+            header = parse(file, bytes(raw))
+        except NeedMore as more:
+            if more.total_bytes > file.size_bytes:
+                raise SourceError(
+                    f"{file.path} ends inside its own header.",
+                    "Resolve again; the file on the hub is damaged.",
+                    reason="not-gguf",
+                ) from more
+            wanted = min(max(more.total_bytes, 4 * len(raw)), file.size_bytes)
+            continue
+        return bytes(raw), header

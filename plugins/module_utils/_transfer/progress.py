@@ -1,0 +1,132 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""How far a transfer is, for people and for programs."""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any, Deque, Dict, Optional, Tuple
+
+RATE_WINDOW_SECONDS = 8.0
+
+
+def shown_bytes(count: float) -> str:
+    """A size with a unit: 131.4 GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.2f} TiB"
+
+
+def shown_seconds(seconds: float) -> str:
+    whole = int(seconds + 0.5)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+@dataclass
+class Status:
+    """One look at a transfer; this is what the status file holds."""
+
+    phase: str
+    bytes_done: int
+    bytes_total: int
+    bytes_moved: int = 0
+    bytes_verified: int = 0
+    bytes_to_verify: int = 0
+    rate_bytes_per_second: float = 0.0
+    eta_seconds: Optional[float] = None
+    connections: int = 0
+    seconds: float = 0.0
+    message: str = ""
+    sources: Dict[str, int] = field(default_factory=dict)
+
+    def line(self) -> str:
+        """What a person wants to know, in one line."""
+        done, total = self.bytes_done, self.bytes_total
+        if self.phase == "verify":
+            done, total = self.bytes_verified, self.bytes_to_verify
+        percent = 100 * done / total if total else 100.0
+        parts = [f"{self.phase} {percent:.0f} %", f"{shown_bytes(done)} of {shown_bytes(total)}"]
+        if self.rate_bytes_per_second:
+            parts.append(f"{shown_bytes(self.rate_bytes_per_second)}/s")
+        if self.eta_seconds is not None:
+            parts.append(f"{shown_seconds(self.eta_seconds)} left")
+        if self.message:
+            parts.append(self.message)
+        return ", ".join(parts)
+
+
+class Meter:
+    """Counts bytes as they pass, from any thread, and tells the rate over the last seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._samples: Deque[Tuple[float, int]] = collections.deque()
+        self.total = 0
+        self.by_source: Dict[str, int] = {}
+        self.last_progress = time.monotonic()
+
+    def add(self, count: int, source: str) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self.total += count
+            self.by_source[source] = self.by_source.get(source, 0) + count
+            self.last_progress = now
+            if not self._samples or now - self._samples[-1][0] >= 0.1:
+                self._samples.append((now, self.total))
+            while len(self._samples) > 2 and now - self._samples[0][0] > RATE_WINDOW_SECONDS:
+                self._samples.popleft()
+
+    def rate(self) -> float:
+        """Bytes a second over the last seconds; falls to nothing while nothing comes."""
+        now = time.monotonic()
+        with self._lock:
+            if not self._samples:
+                return 0.0
+            began, base = self._samples[0]
+            elapsed = now - began
+            if now - self.last_progress > RATE_WINDOW_SECONDS or elapsed <= 0:
+                return 0.0
+            return (self.total - base) / elapsed
+
+
+class StatusFile:
+    """The latest status as JSON, replaced in one step so that a reader never sees half of it."""
+
+    def __init__(self, path: str, holder: Dict[str, Any]) -> None:
+        self.path = path
+        self._holder = holder
+
+    def write(self, status: Status) -> None:
+        content = {"status_version": 1, **asdict(status), "holder": self._holder, "written": time.time()}
+        temporary = f"{self.path}.new"
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, self.path)
+
+
+def read_status(path: str) -> Optional[Dict[str, Any]]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def status_of(content: Dict[str, Any]) -> Status:
+    """The status in a status file's content."""
+    known = {name: content[name] for name in Status.__dataclass_fields__ if name in content}
+    return Status(**known)

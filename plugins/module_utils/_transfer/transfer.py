@@ -1,0 +1,260 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""One transfer from the first missing block to the last proved digest."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Callable, Dict, List, Optional, Sequence
+
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.digests import Digest, Digests
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import Storage
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.durability import Durability
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import SourceError, TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import (
+    CONNECTIONS_AT_MOST,
+    Crew,
+    Worker,
+    start_workers,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import MISSING, Journal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import Pace
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import MERGED, Plan
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Meter, Status
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.scheduler import Scheduler
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import Source
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.window import Window
+
+FIRST_CONNECTIONS = 4
+_BUFFERS_BESIDE_CONNECTIONS = 32
+_TICK_SECONDS = 0.25
+_GROW_EVERY_SECONDS = 1.0
+_GROWTH_WORTH = 1.1
+# The same bytes are believed to be the source's own after they came twice.
+_FETCHES_AT_MOST = 2
+
+
+class WrongHeader(Exception):
+    """A header that the layout was made from turned out wrong once the file's sum was checked."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    connections: Optional[int] = None  # None: as many as help
+    retries: int = 8
+    pace: Pace = field(default_factory=Pace)
+
+
+@dataclass
+class Outcome:
+    bytes_moved: int
+    seconds: float
+    sums: Dict[str, str]
+    sources: Dict[str, int]
+    refetched_bytes: int
+    notes: List[str]
+
+
+class Transfer:
+    """Fetches what the journal says is missing, and hashes everything."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        storage: Storage,
+        journal: Journal,
+        sources: Sequence[Source],
+        settings: Settings,
+    ) -> None:
+        self._plan = plan
+        self._journal = journal
+        self._sources = sources
+        self._settings = settings
+        self._meter = Meter()
+        self._failed: Optional[BaseException] = None
+        self._lock = threading.Lock()
+        self._fetches: Dict[str, int] = {}
+        self._refetched = 0
+        self._began = time.monotonic()
+        self._workers: List[Worker] = []
+        self._bytes_at_start = 0
+        window = Window(
+            plan,
+            storage,
+            bytes(journal.states),
+            (settings.connections or CONNECTIONS_AT_MOST) + _BUFFERS_BESIDE_CONNECTIONS,
+        )
+        self._crew = Crew(
+            plan=plan,
+            storage=storage,
+            window=window,
+            scheduler=Scheduler(plan, bytes(journal.states)),
+            durability=Durability(plan, storage, journal, self._fail),
+            sources=sources,
+            meter=self._meter,
+            pace=settings.pace,
+            retries=settings.retries,
+            on_error=self._fail,
+            prefixes=list(plan.headers),
+            origins=bytearray([255]) * plan.block_count,
+        )
+        self._digests = Digests(
+            plan,
+            window,
+            threads=max(2, min(4, os.cpu_count() or 2)),
+            on_wrong=self._repair,
+            on_error=self._fail,
+        )
+
+    def run(self, tick: Callable[[Status], None]) -> Outcome:
+        """Raises what made it impossible. ``tick`` sees the status a few times a second and may raise to end it."""
+        self._crew.durability.start()
+        self._digests.start()
+        try:
+            self._run(tick)
+        finally:
+            self._stop()
+        if self._failed is not None:
+            raise self._failed
+        return self._outcome()
+
+    def _run(self, tick: Callable[[Status], None]) -> None:
+        connections = self._settings.connections or FIRST_CONNECTIONS
+        grow_at, best_rate = time.monotonic() + _GROW_EVERY_SECONDS, 0.0
+        while self._failed is None and not (self._crew.scheduler.finished and self._digests.finished):
+            if not self._crew.scheduler.finished:
+                start_workers(self._crew, self._workers, connections)
+                now = time.monotonic()
+                if self._settings.connections is None and now >= grow_at:
+                    rate, grow_at = self._recent_rate(), now + _GROW_EVERY_SECONDS
+                    if rate > best_rate * _GROWTH_WORTH and not self._crew.busy_seen.is_set():
+                        best_rate, connections = rate, min(CONNECTIONS_AT_MOST, connections * 2)
+                self._crew.scheduler.wait(_TICK_SECONDS)
+            else:
+                self._digests.wait(_TICK_SECONDS)
+            tick(self.status())
+        if self._failed is None:
+            self._judge_headers()
+            self._judge_whole()
+
+    def _recent_rate(self) -> float:
+        before = getattr(self, "_rate_mark", (self._began, 0))
+        now = time.monotonic()
+        self._rate_mark = (now, self._meter.total)
+        return (self._meter.total - before[1]) / max(now - before[0], 1e-6)
+
+    def _stop(self) -> None:
+        self._crew.stopping.set()
+        self._crew.scheduler.close()
+        for worker in self._workers:
+            worker.wake()
+        for worker in self._workers:
+            while worker.thread.is_alive():
+                worker.wake()
+                worker.thread.join(0.2)
+        self._digests.stop()
+        self._crew.durability.stop()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            if self._failed is None:
+                self._failed = error
+        self._crew.stopping.set()
+        self._crew.scheduler.close()
+
+    def _repair(self, digest: Digest) -> None:
+        """A digest is wrong: fetch what it vouches for again, from somebody else where there is somebody else."""
+        part = digest.wanted.repair
+        assert part is not None
+        blocks = self._plan.overlapped(part)
+        file = self._plan.files[part.file]
+        wrong = TransferError(
+            f"{digest.wanted.name}: the sha256 is {digest.value}, the lock says {digest.wanted.expected}.",
+            "The bytes of this source are not those that were locked: use another mirror, or resolve again.",
+            reason="checksum",
+        )
+        from_sources = {self._crew.origins[block] for block in blocks} - {255}
+        count = self._fetches[digest.wanted.name] = self._fetches.get(digest.wanted.name, 0) + 1
+        self._crew.durability.lose(blocks, MISSING)
+        if len(from_sources) == 1 and (count >= _FETCHES_AT_MOST or len(self._sources) > 1):
+            guilty = self._sources[next(iter(from_sources))]
+            guilty.refuse(part.file, SourceError(f"{guilty.name}: {wrong.problem}", wrong.remedy, reason="checksum"))
+        usable = [source for source in self._sources if source.serves(part.file)]
+        if not usable:
+            self._fail(self._crew.nobody_left(part.file))
+            return
+        if len(from_sources) > 1:
+            # Nobody knows who of them it was: one alone now, so that the next time it is known.
+            self._crew.sole[part.file] = usable[0]
+        self._crew.message = f"{file.path}: wrong sha256, {len(blocks)} MiB are fetched again"
+        with self._lock:
+            self._refetched += part.length_bytes
+        if self._crew.prefixes:
+            # The header itself may be what is wrong, so its bytes come anew like all others.
+            self._crew.prefixes[part.file] = b""
+        self._crew.window.lose(blocks)
+        self._digests.repeat(blocks)
+        self._crew.scheduler.lose(blocks)
+
+    def _judge_headers(self) -> None:
+        if tuple(self._journal.headers()) != self._plan.headers:
+            raise WrongHeader
+
+    def _judge_whole(self) -> None:
+        for digest in self._digests.all:
+            expected = digest.wanted.expected
+            if digest.wanted.name == MERGED and expected is not None and digest.value != expected:
+                raise TransferError(
+                    f"All shards are right, and the merged file's sha256 is {digest.value}; the lock says {expected}.",
+                    "The lock's merged sum is wrong: resolve and seal again.",
+                    reason="checksum",
+                )
+
+    def status(self) -> Status:
+        states = self._journal.states
+        done = self._plan.size_bytes - self._missing_bytes(states)
+        hashed, to_hash = self._digests.progress()
+        rate = self._meter.rate()
+        fetched = self._crew.scheduler.finished
+        paused = self._settings.pace.pauses()
+        left = self._plan.size_bytes - done
+        return Status(
+            phase="verify" if fetched else "pause" if paused else "download",
+            bytes_done=done,
+            bytes_total=self._plan.size_bytes,
+            bytes_moved=self._meter.total,
+            bytes_verified=hashed,
+            bytes_to_verify=to_hash,
+            rate_bytes_per_second=0.0 if fetched else rate,
+            eta_seconds=left / rate if rate and not fetched else None,
+            connections=sum(worker.thread.is_alive() for worker in self._workers),
+            seconds=time.monotonic() - self._began,
+            message=f"waits for {self._settings.pace.window}" if paused and not fetched else self._crew.message,
+            sources=dict(self._meter.by_source),
+        )
+
+    def _missing_bytes(self, states: bytearray) -> int:
+        missing = 0
+        for file, locked in enumerate(self._plan.files):
+            blocks = self._plan.blocks_of(file)
+            count = states.count(MISSING, blocks.start, blocks.stop)
+            if count and states[blocks.stop - 1] == MISSING:
+                missing += self._plan.locate(blocks.stop - 1)[2]
+                count -= 1
+            missing += count * min(locked.size_bytes, 1 << 20)
+        return missing
+
+    def _outcome(self) -> Outcome:
+        notes = [self._crew.message] if self._crew.message else []
+        return Outcome(
+            bytes_moved=self._meter.total,
+            seconds=time.monotonic() - self._began,
+            sums={**self._digests.values(), **self._plan.implied},
+            sources=dict(self._meter.by_source),
+            refetched_bytes=self._refetched,
+            notes=notes,
+        )
