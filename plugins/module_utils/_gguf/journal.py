@@ -1,0 +1,163 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The journal of a merge: what is being merged, and how much of it is proved to be on disk.
+
+One line of JSON for each fact, in the order in which they became true. A line is written only after the bytes that it
+speaks of were synced. A torn last line is what a crash leaves, and says nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import asdict, dataclass, field
+from typing import Any, Optional
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import Segment
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard as it was when the merge was planned."""
+
+    path: str
+    size_bytes: int
+    device: int
+    inode: int
+    mtime_ns: int
+    header_sha256: str
+
+    def is_same_file(self, status: os.stat_result) -> bool:
+        return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns) == (
+            self.device,
+            self.inode,
+            self.size_bytes,
+            self.mtime_ns,
+        )
+
+
+@dataclass(frozen=True)
+class MergeJob:
+    """All that a merge needs to know beside the shards' bytes; the journal keeps it for when shards are gone."""
+
+    shards: tuple[Shard, ...]
+    segments: tuple[Segment, ...]
+    header_bytes: int
+    header_sha256: str
+    size_bytes: int
+    tail_padding_bytes: int
+    tensors: int
+
+    def dest_start(self, shard: int) -> int:
+        """Where the bytes of a shard begin in the merged file."""
+        starts = (part.dest_offset for part in self.segments if part.shard >= shard)
+        return next(starts, self.size_bytes)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The sum of the merged file's bytes up to an offset, all of them synced."""
+
+    offset: int
+    sha256: str
+
+
+@dataclass
+class JournalContent:
+    job: MergeJob
+    device: int  # of the temporary file
+    inode: int
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    verified: dict[int, str] = field(default_factory=dict)  # shard -> its sum, equal to the expected one
+
+
+class Journal:
+    """The journal file while a merge runs."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._file: Optional[int] = None
+        self._writing = threading.Lock()
+
+    def begin(self, job: MergeJob, temporary: os.stat_result) -> None:
+        """Start a new journal in place of an old one."""
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._append({"journal_version": VERSION, "inode": [temporary.st_dev, temporary.st_ino], "job": asdict(job)})
+
+    def resume(self) -> None:
+        """Go on with the journal that is there; what a crash tore off is cut off first."""
+        self._file = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        size = os.fstat(self._file).st_size
+        whole = os.pread(self._file, size, 0).rfind(b"\n") + 1
+        os.ftruncate(self._file, whole)
+        os.lseek(self._file, whole, os.SEEK_SET)
+
+    def checkpoint(self, offset: int, sha256: str) -> None:
+        self._append({"checkpoint": offset, "sha256": sha256})
+
+    def shard_verified(self, shard: int, sha256: str) -> None:
+        self._append({"verified": shard, "sha256": sha256})
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _append(self, fact: dict[str, Any]) -> None:
+        assert self._file is not None
+        line = memoryview(json.dumps(fact, separators=(",", ":")).encode() + b"\n")
+        with self._writing:
+            while line:
+                line = line[os.write(self._file, line) :]
+            os.fdatasync(self._file)
+
+
+def read_journal(path: str) -> Optional[JournalContent]:
+    """What the journal at path proves, or None when there is none or its first line was never finished."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(handle, "rb") as file:
+        if os.fstat(handle).st_uid not in (0, os.geteuid()):
+            raise GgufError(f"{path} belongs to another user.", f"Find out who wrote it, then remove it: rm {path}")
+        lines = file.read().split(b"\n")[:-1]
+    if not lines:
+        return None
+    try:
+        return _content([json.loads(line) for line in lines])
+    except (ValueError, KeyError, TypeError) as error:
+        raise GgufError(
+            f"the journal {path} is damaged ({error}).",
+            "If all shards are still there, remove it and run again; the merge then starts anew.",
+        ) from error
+
+
+def _content(facts: list[dict[str, Any]]) -> JournalContent:
+    first = facts[0]
+    if first["journal_version"] != VERSION:
+        raise ValueError(f"version {first['journal_version']}")
+    device, inode = first["inode"]
+    content = JournalContent(_job(first["job"]), device, inode)
+    for fact in facts[1:]:
+        if "checkpoint" in fact:
+            content.checkpoints.append(Checkpoint(fact["checkpoint"], fact["sha256"]))
+        else:
+            content.verified[fact["verified"]] = fact["sha256"]
+    return content
+
+
+def _job(fields: dict[str, Any]) -> MergeJob:
+    return MergeJob(
+        **{
+            **fields,
+            "shards": tuple(Shard(**shard) for shard in fields["shards"]),
+            "segments": tuple(Segment(**segment) for segment in fields["segments"]),
+        }
+    )

@@ -1,0 +1,372 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Carry a merge plan out: crash-safe, resumable, every byte hashed while it passes.
+
+The merged file grows under a temporary name beside dest. At checkpoints its bytes are synced and their sum so far goes
+into the journal, which is all that a later run believes. Only a whole, synced file gets the name dest.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Optional
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.compare import matching_bytes
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.consume import why_kept
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import Journal, MergeJob
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import (
+    COMPARE,
+    HASH,
+    MERGE,
+    RECORD,
+    MergePlan,
+    final_sum,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.moving import (
+    HASH_BYTES,
+    FollowingHash,
+    Hasher,
+    read_into,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.writing import Checkpoints, Writer, exclusive
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, sync_directory
+
+# What a crash may cost. Also how often writing to disk is started, so that the last sync has little left to do.
+CHECKPOINT_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    path: str
+    size_bytes: int
+    sha256: Optional[str]
+    shards: int
+    tensors: int
+    tail_padding_bytes: int
+    bytes_copied: int
+    resumed_bytes: int
+    removed: tuple[str, ...]
+    kept: tuple[tuple[str, str], ...]  # (shard, why it was not consumed)
+    seconds: float
+
+
+def apply_merge(plan: MergePlan, ledger: Ledger, *, checkpoint_bytes: int = CHECKPOINT_BYTES) -> MergeResult:
+    """Do what the plan says, and record the result in the ledger."""
+    started = monotonic()
+    run = _Run(plan, ledger, checkpoint_bytes)
+    if plan.outcome == MERGE:
+        run.merge()
+    elif plan.outcome == COMPARE:
+        run.compare()
+    elif plan.outcome == HASH:
+        run.hash_again()
+    elif plan.outcome == RECORD:
+        assert plan.journal is not None
+        run.sha256 = final_sum(plan.journal)
+        run.verified.update(plan.journal.verified)
+        run.record()
+    elif plan.entry is not None:
+        run.sha256 = plan.entry.sha256
+    run.remove_rest()
+    _remove(plan.request.journal)
+    return run.result(monotonic() - started)
+
+
+def remove_merged(dest: str, temporary: str, journal: str, ledger: Ledger) -> None:
+    """Remove a merged file and what an unfinished merge left."""
+    for path in (dest, temporary, journal):
+        _remove(path)
+    ledger.forget(dest)
+
+
+class _Run:
+    """One merge in progress, and what came of it."""
+
+    def __init__(self, plan: MergePlan, ledger: Ledger, checkpoint_bytes: int) -> None:
+        self.plan = plan
+        self.request = plan.request
+        self.ledger = ledger
+        self.checkpoint_bytes = checkpoint_bytes
+        self.journal = Journal(plan.request.journal)
+        self.sha256: Optional[str] = None
+        self.verified: dict[int, str] = {}
+        self.bytes_copied = 0
+        self.resumed_bytes = 0
+        self.removed: list[str] = []
+        self.kept: list[tuple[str, str]] = []
+
+    @property
+    def job(self) -> MergeJob:
+        assert self.plan.job is not None
+        return self.plan.job
+
+    def merge(self) -> None:
+        with exclusive(self.request.temporary) as temporary:
+            start, hasher = self._begin(temporary)
+            try:
+                self._write(temporary, start, hasher)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise GgufError(
+                    f"the disk of {self.request.dest} became full during the merge; the shards are unharmed.",
+                    f"Make room and run again: the merge goes on. To give it up: rm {self.request.temporary}",
+                ) from error
+            finally:
+                self.journal.close()
+            self._check_sum()
+            if os.path.lexists(self.request.dest):
+                raise GgufError(f"{self.request.dest} appeared during the merge.", "Move it away, then run again.")
+            os.rename(self.request.temporary, self.request.dest)
+        sync_directory(os.path.dirname(os.path.abspath(self.request.dest)))
+        self.record()
+
+    def compare(self) -> None:
+        hasher = hashlib.sha256() if self.request.get_sha256 else None
+        dest = os.open(self.request.dest, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            same = self._matching(dest, self.job.size_bytes, hasher)
+        finally:
+            os.close(dest)
+        if same != self.job.size_bytes:
+            raise GgufError(
+                f"{self.request.dest} exists and is something else: it differs from the merge at byte {same:,}.",
+                "Move it away, or choose another dest.",
+            )
+        self.sha256 = hasher.hexdigest() if hasher is not None else None
+        self._check_sum()
+        self.record()
+
+    def hash_again(self) -> None:
+        entry = self.plan.entry
+        assert entry is not None
+        dest = os.open(self.request.dest, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            follower = FollowingHash(dest)
+            try:
+                follower.advance(entry.size_bytes)
+                self.sha256 = follower.digest()
+            finally:
+                follower.close()
+        finally:
+            os.close(dest)
+        if entry.sha256 is not None and self.sha256 != entry.sha256:
+            raise GgufError(
+                f"{self.request.dest} is damaged: its sha256 is {self.sha256}, and was {entry.sha256} when recorded.",
+                "Check the disk, remove the file (state: absent), and merge again.",
+            )
+        self._check_sum()
+        self.ledger.record(self.request.dest, sha256=self.sha256, kind="file", **entry.notes)
+
+    def record(self) -> None:
+        sources = [
+            {
+                "path": shard.path,
+                "size_bytes": shard.size_bytes,
+                "device": shard.device,
+                "inode": shard.inode,
+                "mtime_ns": shard.mtime_ns,
+                "sha256": self.verified.get(index),
+            }
+            for index, shard in enumerate(self.job.shards)
+        ]
+        self.ledger.record(
+            self.request.dest,
+            sha256=self.sha256,
+            kind="file",
+            sources=sources,
+            tensors=self.job.tensors,
+            tail_padding_bytes=self.job.tail_padding_bytes,
+        )
+
+    def remove_rest(self) -> None:
+        """Remove the shards of the plan that are still there, now that the result is recorded."""
+        for path in self.plan.remove:
+            if os.path.exists(path) and path not in (kept for kept, _why in self.kept):
+                self._consume(path)
+
+    def result(self, seconds: float) -> MergeResult:
+        notes: Any = self.plan.entry.notes if self.plan.entry is not None else {}
+        job = self.plan.job
+        return MergeResult(
+            path=self.request.dest,
+            size_bytes=os.path.getsize(self.request.dest),
+            sha256=self.sha256,
+            shards=len(job.shards) if job is not None else len(notes.get("sources", [])),
+            tensors=job.tensors if job is not None else notes.get("tensors", 0),
+            tail_padding_bytes=job.tail_padding_bytes if job is not None else notes.get("tail_padding_bytes", 0),
+            bytes_copied=self.bytes_copied,
+            resumed_bytes=self.resumed_bytes,
+            removed=tuple(self.removed),
+            kept=tuple(self.kept),
+            seconds=seconds,
+        )
+
+    def _begin(self, temporary: int) -> tuple[int, Hasher]:
+        """Where to go on: after the bytes of an earlier run that prove right, or at the very beginning."""
+        content = self.plan.journal
+        if content is None:
+            os.ftruncate(temporary, 0)
+            self.journal.begin(self.job, os.fstat(temporary))
+            return 0, hashlib.sha256()
+        if content.checkpoints or content.verified:
+            start, hasher = self._proved(temporary)
+        else:
+            hasher = hashlib.sha256()
+            size = min(os.fstat(temporary).st_size, self.plan.trusted_limit)
+            start = self._matching(temporary, size, hasher)
+        os.ftruncate(temporary, start)
+        self.journal.resume()
+        self.verified.update(content.verified)
+        self.resumed_bytes = start
+        return start, hasher
+
+    def _proved(self, temporary: int) -> tuple[int, Hasher]:
+        """The last checkpoint whose sum the bytes on disk still have."""
+        assert self.plan.journal is not None
+        hasher: Hasher = hashlib.sha256()
+        position = 0
+        for checkpoint in self.plan.journal.checkpoints:
+            if not position < checkpoint.offset <= self.plan.trusted_limit:
+                continue
+            following = hasher.copy()
+            if os.fstat(temporary).st_size < checkpoint.offset:
+                break
+            _hash_range(temporary, position, checkpoint.offset, following)
+            if following.hexdigest() != checkpoint.sha256:
+                break
+            position, hasher = checkpoint.offset, following
+        for index, shard in enumerate(self.job.shards):
+            if not os.path.exists(shard.path) and position < self.job.dest_start(index + 1):
+                raise GgufError(
+                    f"{self.request.temporary} is damaged behind byte {position:,}, where the only copy of the "
+                    f"consumed {shard.path} was.",
+                    "Check the disk, then download this shard again and run again.",
+                )
+        return position, hasher
+
+    def _write(self, temporary: int, start: int, hasher: Hasher) -> None:
+        with ExitStack() as stack:
+            whole = None
+            if self.request.get_sha256:
+                whole = FollowingHash(temporary, start=start, hasher=hasher, mark_bytes=self.checkpoint_bytes)
+            checkpoints = Checkpoints(temporary, whole, self.journal, self.checkpoint_bytes, start)
+            stack.callback(checkpoints.close)
+            if whole is not None:
+                # closed first: the checkpoints may wait for it
+                stack.callback(whole.close)
+            writer = Writer(temporary, start, whole, checkpoints)
+            if start == 0:
+                assert self.plan.header is not None
+                writer.put(self.plan.header)
+            for index in range(len(self.job.shards)):
+                if os.path.exists(self.job.shards[index].path):
+                    self._take_shard(index, writer)
+                    if self.request.consume and index + 1 < len(self.job.shards):
+                        self._consume_early(index, writer)
+            writer.fill(self.job.size_bytes)
+            self.bytes_copied = writer.position - start
+            checkpoints.finish()
+            if whole is not None:
+                self.sha256 = whole.digest()
+            os.fchmod(temporary, 0o444)
+            os.fsync(temporary)
+            if self.sha256 is not None:
+                self.journal.checkpoint(self.job.size_bytes, self.sha256)
+                for index, actual in sorted(self.verified.items()):
+                    self.journal.shard_verified(index, actual)
+
+    def _take_shard(self, index: int, writer: Writer) -> None:
+        """Copy a shard's tensors to their places, and check its sum where one is expected."""
+        shard = self.job.shards[index]
+        expected = None if index in self.verified else self.plan.expected.get(index)
+        segments = [part for part in self.job.segments if part.shard == index]
+        ahead = any(part.dest_offset + part.length_bytes > writer.position for part in segments)
+        if not ahead and expected is None:
+            return
+        source = os.open(shard.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.posix_fadvise(source, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            follower = FollowingHash(source) if expected is not None else None
+            try:
+                for part in segments:
+                    writer.copy(part, source, follower)
+                if follower is not None:
+                    follower.advance(shard.size_bytes)
+                    self._check_shard(index, follower.digest())
+            finally:
+                if follower is not None:
+                    follower.close()
+            if os.fstat(source).st_size != shard.size_bytes:
+                raise GgufError(f"{shard.path} changed its size during the merge.", "Stop what writes to it.")
+        finally:
+            os.close(source)
+
+    def _check_shard(self, index: int, actual: str) -> None:
+        expected = self.plan.expected[index]
+        if actual != expected:
+            raise GgufError(
+                f"{self.job.shards[index].path} has sha256 {actual}, not {expected}.",
+                "Fetch this shard again, then run again; the merge goes on before it.",
+            )
+        self.verified[index] = actual
+
+    def _consume_early(self, index: int, writer: Writer) -> None:
+        """Free a shard's disk before the next one needs it."""
+        path = self.job.shards[index].path
+        writer.fill(self.job.dest_start(index + 1))
+        assert writer.whole is not None
+        sum_so_far = writer.whole.digest()
+        os.fdatasync(writer.file)
+        self.journal.checkpoint(writer.position, sum_so_far)
+        self.journal.shard_verified(index, self.verified[index])
+        self._consume(path)
+
+    def _consume(self, path: str) -> None:
+        reason = why_kept(path)
+        if reason is not None:
+            self.kept.append((path, reason))
+            return
+        os.unlink(path)
+        sync_directory(os.path.dirname(path))
+        self.ledger.forget(path)
+        self.removed.append(path)
+
+    def _check_sum(self) -> None:
+        expected = self.request.sha256
+        if expected is None or self.sha256 is None or expected.lower() == self.sha256:
+            return
+        if self.plan.outcome == MERGE and not self.removed and not self.resumed_bytes:
+            _remove(self.request.temporary)
+            _remove(self.request.journal)
+        raise GgufError(
+            f"the merge has sha256 {self.sha256}, not {expected.lower()}.",
+            "Check that the shards and the expected sum belong together.",
+        )
+
+    def _matching(self, file: int, size_bytes: int, hasher: Optional[Hasher]) -> int:
+        assert self.plan.header is not None
+        return matching_bytes(file, self.job, self.plan.header, size_bytes, hasher)
+
+
+def _hash_range(file: int, start: int, end: int, hasher: Hasher) -> None:
+    buffer = memoryview(bytearray(HASH_BYTES))
+    for offset in range(start, end, HASH_BYTES):
+        part = buffer[: min(HASH_BYTES, end - offset)]
+        read_into(file, part, offset)
+        hasher.update(part)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
