@@ -1,0 +1,240 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The versions of an engine on one host: <root>/<version>/{bin,lib}, and the links that say which one serves.
+
+<root>/current is the version that the service starts, <root>/previous the one before: the target of a rollback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from typing import Collection, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
+
+VERSION = re.compile(r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}$")
+CURRENT = "current"
+PREVIOUS = "previous"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One version on the disk, and the sums of the archives that it came from (empty: not ours, or not known)."""
+
+    version: str
+    sums: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What is there now."""
+
+    releases: Tuple[Release, ...]
+    current: Optional[str]
+    previous: Optional[str]
+
+    def get(self, version: str) -> Optional[Release]:
+        return next((release for release in self.releases if release.version == version), None)
+
+
+@dataclass(frozen=True)
+class Action:
+    """One step: what is done to which version, and why."""
+
+    verb: str  # fetch, adopt, switch, link, remove
+    version: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.version}: {self.reason}"
+
+
+def check_version(version: str) -> str:
+    """A version becomes a directory's name."""
+    if not VERSION.match(version) or version in (CURRENT, PREVIOUS):
+        raise InstallProblem(f"{version!r} is not a version.", "Write it as the release does, for example 0.5.7.")
+    return version
+
+
+def directory(root: str, version: str) -> str:
+    return os.path.join(root, version)
+
+
+def _link_version(root: str, name: str) -> Optional[str]:
+    try:
+        target = os.readlink(os.path.join(root, name))
+    except OSError:
+        return None
+    version = os.path.basename(target.rstrip("/"))
+    return version if os.path.isdir(directory(root, version)) else None
+
+
+def current(root: str) -> Optional[str]:
+    """The version that the service starts."""
+    return _link_version(root, CURRENT)
+
+
+def read_installed(root: str, program: str, sums: Mapping[str, Tuple[str, ...]]) -> Installed:
+    """The versions below root; sums are what the ledger knows, by version."""
+    names = sorted(os.listdir(root)) if os.path.isdir(root) else []
+    releases = tuple(
+        Release(name, sums.get(name, ()))
+        for name in names
+        if VERSION.match(name)
+        and not os.path.islink(directory(root, name))
+        and os.path.isfile(os.path.join(root, name, "bin", program))
+    )
+    return Installed(releases, _link_version(root, CURRENT), _link_version(root, PREVIOUS))
+
+
+def plan_present(
+    installed: Installed,
+    version: str,
+    sums: Tuple[str, ...],
+    activate: bool,
+    keep: int,
+    running: Collection[str],
+    links_right: bool,
+    newest_first: Sequence[str],
+) -> List[Action]:
+    """From what is there to the wanted version.
+
+    sums: of the archives as far as they are known before; empty means that any verified copy of the version will do.
+    running: versions that a process runs from; newest_first: versions by the time of their installation.
+    """
+    actions: List[Action] = []
+    there = installed.get(version)
+    if there is None:
+        actions.append(Action("fetch", version, "it is not on this host"))
+    elif not there.sums:
+        actions.append(Action("fetch", version, "nothing says which archive the directory came from"))
+    elif sums and there.sums != sums:
+        actions.append(Action("fetch", version, "the archive's sha256 is another one than that of the installed copy"))
+    if activate and installed.current != version:
+        actions.append(Action("switch", version, f"{installed.current or 'no version'} is the current one"))
+    if activate and not links_right and not (actions and actions[-1].verb == "switch"):
+        actions.append(Action("link", version, "the commands in the PATH do not lead to it"))
+    rollback = installed.current if installed.current != version else installed.previous
+    needed = {version, rollback, installed.current, *running}
+    kept = [release.version for release in installed.releases if release.version in needed]
+    if there is None:
+        kept.append(version)
+    for old in newest_first:
+        if old in needed:
+            continue
+        if len(kept) < keep:
+            kept.append(old)
+        else:
+            actions.append(Action("remove", old, f"{keep} versions are kept"))
+    return actions
+
+
+def plan_absent(installed: Installed, version: Optional[str]) -> List[Action]:
+    return [
+        Action("remove", release.version, "it is not wanted")
+        for release in installed.releases
+        if version in (None, release.version)
+    ]
+
+
+def newest_first(root: str, installed: Installed) -> List[str]:
+    versions = [release.version for release in installed.releases]
+    return sorted(versions, key=lambda version: os.stat(directory(root, version)).st_ctime, reverse=True)
+
+
+def replace_link(path: str, target: str) -> None:
+    """One atomic step from the old target (or a file) to the new one; a reader always finds one of them."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        raise InstallProblem(f"{path} is a directory, and a link must be there.", "Move it away and run again.")
+    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+    new = f"{path}.{os.getpid()}.new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new)
+    os.symlink(target, new)
+    os.replace(new, path)
+
+
+def wrong_links(root: str, links: Mapping[str, str]) -> List[str]:
+    """The commands that do not lead to root/current."""
+    wrong = []
+    for path, below in links.items():
+        try:
+            right = os.readlink(path) == os.path.join(root, CURRENT, below)
+        except OSError:
+            right = False
+        if not right:
+            wrong.append(path)
+    return wrong
+
+
+def switch(root: str, version: str, links: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
+    """Make version the current one; what current and previous were before, for set_links."""
+    before = (_link_version(root, CURRENT), _link_version(root, PREVIOUS))
+    if before[0] not in (None, version):
+        replace_link(os.path.join(root, PREVIOUS), str(before[0]))
+    replace_link(os.path.join(root, CURRENT), version)
+    for path in wrong_links(root, links):
+        replace_link(path, os.path.join(root, CURRENT, links[path]))
+    return before
+
+
+def restore(root: str, before: Tuple[Optional[str], Optional[str]]) -> None:
+    """Undo a switch: both links as they were."""
+    for name, version in zip((CURRENT, PREVIOUS), before):
+        path = os.path.join(root, name)
+        if version is not None:
+            replace_link(path, version)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+
+def remove(root: str, version: str) -> None:
+    """Out of the way in one step first: a half removed directory must never look like a release."""
+    gone = os.path.join(root, f".{version}.{os.getpid()}.gone")
+    os.rename(directory(root, version), gone)
+    shutil.rmtree(gone)
+
+
+def drop_dead(root: str) -> None:
+    """The links and the directory of an engine that has no such version any more."""
+    for name in (CURRENT, PREVIOUS):
+        path = os.path.join(root, name)
+        if os.path.islink(path) and not os.path.isdir(path):
+            os.unlink(path)
+    with contextlib.suppress(OSError):  # other versions, or the user's own files
+        os.rmdir(root)
+
+
+def sweep(root: str) -> None:
+    """What a killed run left behind: the names begin with a dot and are never a version."""
+    if not os.path.isdir(root):
+        return
+    for name in os.listdir(root):
+        if re.match(r"^\..+\.(partial|gone)$", name):
+            path = os.path.join(root, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+
+
+def running_versions(root: str, proc: str = "/proc") -> List[str]:
+    """Versions that some process runs from right now."""
+    found = set()
+    prefix = os.path.realpath(root) + os.sep
+    for pid in os.listdir(proc):
+        if pid.isdigit():
+            try:
+                exe = os.readlink(os.path.join(proc, pid, "exe"))
+            except OSError:
+                continue
+            if exe.startswith(prefix):
+                found.add(exe[len(prefix) :].split(os.sep)[0])
+    return sorted(found)

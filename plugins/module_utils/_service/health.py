@@ -1,0 +1,194 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whether an engine that was just started really serves: its API, its version, a generation, and where the model lies."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from urllib.parse import urlsplit
+
+from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State
+from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+
+# Ollama that somebody built by hand calls itself so.
+UNVERSIONED = "0.0.0"
+# Two looks at the same generation differ by rounding; less than this much of the model is no move to the CPU.
+SHARE_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What healthy means for one service."""
+
+    engine: str
+    url: str
+    version: Optional[str]
+    models: Tuple[str, ...]
+    gpus: bool
+    answer_seconds: float
+    load_seconds: float
+
+
+@dataclass(frozen=True)
+class Health:
+    """What was proven, for the result."""
+
+    version: str = ""
+    model: str = ""
+    gpu_share: Optional[float] = None
+
+
+def request(url: str, method: str, path: str, body: Optional[Dict[str, Any]], seconds: float) -> Tuple[int, bytes]:
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=seconds)
+    try:
+        data = None if body is None else json.dumps(body).encode()
+        connection.request(method, path, data, {"Content-Type": "application/json"} if data else {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def ask(url: str, path: str, seconds: float = 10.0) -> Optional[Dict[str, Any]]:
+    """A GET that may fail: the parsed answer or nothing."""
+    try:
+        status, data = request(url, "GET", path, None, seconds)
+        told = json.loads(data) if status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    return told if isinstance(told, dict) else None
+
+
+def loaded(url: str) -> Dict[str, Dict[str, Any]]:
+    """The models in memory, by name (nothing for an engine that cannot tell)."""
+    told = ask(url, "/api/ps") or {}
+    return {str(model.get("name")): model for model in told.get("models") or []}
+
+
+def share(model: Dict[str, Any]) -> Optional[float]:
+    size = model.get("size") or 0
+    return (model.get("size_vram") or 0) / size if size else None
+
+
+def full_name(name: str) -> str:
+    return (name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest").lower()
+
+
+def shares(url: str) -> Dict[str, float]:
+    """How much of each loaded model lies in GPU memory."""
+    told = {full_name(name): share(model) for name, model in loaded(url).items()}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def wait_for_answer(
+    wanted: Wanted,
+    state: Callable[[], State],
+    log_tail: Callable[[int], List[str]],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> str:
+    """Until the API answers; the version that it tells. Ends early when the process keeps crashing."""
+    path = "/api/version" if wanted.engine == "ollama" else "/health"
+    first = state().restarts
+    begun = clock()
+    limit = wanted.answer_seconds
+    seen = "no answer"
+    while clock() - begun < limit:
+        try:
+            status, data = request(wanted.url, "GET", path, None, 10.0)
+            if status == 200:
+                return _told_version(wanted, data)
+            seen = f"HTTP {status}"
+            if status == 503 and wanted.engine == "llama_cpp":
+                # The socket opens before the model is read, so from here on it is the load that takes the time.
+                limit, seen = wanted.load_seconds, "HTTP 503, the model is being loaded"
+        except (OSError, http.client.HTTPException) as error:
+            seen = str(error) or type(error).__name__
+        now = state()
+        if now.restarts >= first + 2 or (
+            not now.active and now.failure and now.restarts == first and clock() - begun > 5
+        ):
+            raise _unhealthy(
+                f"it ended {max(now.restarts - first, 1)} times ({now.failure or 'no reason told'})", log_tail
+            )
+        sleep(0.25 if clock() - begun < 5 else 1.0)
+    raise _unhealthy(f"{wanted.url}{path} gave no good answer within {limit:.0f} s ({seen})", log_tail)
+
+
+def _told_version(wanted: Wanted, data: bytes) -> str:
+    try:
+        told = json.loads(data)
+    except ValueError:
+        told = {}
+    version = str(told.get("version", "")) if isinstance(told, dict) else ""
+    if wanted.engine == "ollama" and wanted.version and version not in (wanted.version, UNVERSIONED):
+        raise ServiceProblem(
+            f"{wanted.url} is answered by Ollama {version or 'without a version'}, not by {wanted.version}.",
+            "Something else holds the port, or the new version did not start.",
+        )
+    return version
+
+
+def _unhealthy(what: str, log_tail: Callable[[int], List[str]]) -> ServiceProblem:
+    tail = log_tail(8)
+    said = (" Its last words: " + " | ".join(line.strip()[:200] for line in tail if line.strip())) if tail else ""
+    return ServiceProblem(f"the service is not healthy: {what}.{said}", "")
+
+
+def generate(wanted: Wanted, before: Dict[str, float]) -> Health:
+    """A real answer by the first wanted model that the server has, and the model lies where it lay before."""
+    told = ask(wanted.url, "/api/tags") or {}
+    there = {full_name(str(model.get("name"))) for model in told.get("models") or []}
+    model = next((name for name in [*wanted.models, *before] if full_name(name) in there), None)
+    if model is None:
+        return Health()
+    body = {"model": model, "prompt": "Say yes.", "stream": True, "options": {"num_predict": 2}}
+    try:
+        status, data = request(wanted.url, "POST", "/api/generate", body, wanted.load_seconds)
+    except (OSError, http.client.HTTPException) as error:
+        raise ServiceProblem(f"{model} gives no answer: {error}.", "") from error
+    lines = [json.loads(line) for line in data.splitlines() if line.strip().startswith(b"{")]
+    error_told = next((str(line["error"]) for line in lines if "error" in line), None)
+    if status != 200 or error_told is not None or not lines or not lines[-1].get("done"):
+        raise ServiceProblem(f"{model} gives no answer: {error_told or f'HTTP {status}, unfinished'}.", "")
+    return _judge_share(wanted, model, shares(wanted.url).get(full_name(model)), before.get(full_name(model)))
+
+
+def _judge_share(wanted: Wanted, model: str, now: Optional[float], before: Optional[float]) -> Health:
+    if now is not None and before is not None and now < before - SHARE_TOLERANCE:
+        raise ServiceProblem(
+            f"{model} has {now:.0%} of its memory on the GPU now, {before:.0%} before.",
+            "The new version places it otherwise: set num_gpu and num_ctx of the model, or stay with the old version.",
+        )
+    if wanted.gpus and now == 0:
+        raise ServiceProblem(
+            f"{model} was loaded into main memory only, although this host has GPUs.",
+            "Look at nvidia-smi; when the driver works, the unit's hardening may be in the way: set ollama_hardening "
+            "to 'off' for one run and compare. A model that is meant for the CPU: set ollama_expect_gpu to false.",
+        )
+    return Health(model=model, gpu_share=now)
+
+
+def busy(url: str, engine: str, clients: Sequence[str]) -> List[str]:
+    """Why a restart would hurt somebody now: open connections, and for Ollama models that are just being loaded."""
+    reasons = (
+        [f"{len(clients)} open connections ({', '.join(clients[:3])}{', …' if len(clients) > 3 else ''})"]
+        if clients
+        else []
+    )
+    if engine == "ollama":
+        first = {name: model.get("expires_at") for name, model in loaded(url).items()}
+        if first:
+            time.sleep(0.5)
+            for name, model in loaded(url).items():
+                # Until a load or an answer is finished the server has set no end, and tells one that moves with the clock.
+                if first.get(name) != model.get("expires_at"):
+                    reasons.append(f"{name} is being loaded or used")
+    return reasons

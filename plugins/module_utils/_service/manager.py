@@ -1,0 +1,181 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The two ways to keep a service running: systemd, and the script where there is none. Both read the same unit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Sequence, Tuple, Union
+
+from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+
+SCRIPT = "/usr/local/lib/gguf-fleet/service"
+UNITS = {"systemd": "/etc/systemd/system", "script": "/etc/gguf-fleet/services"}
+# Longer than systemd's own limit for stopping a service, 90 s.
+COMMAND_SECONDS = 200.0
+
+Run = Callable[[Sequence[str]], Tuple[int, str]]
+
+
+def run_command(argv: Sequence[str]) -> Tuple[int, str]:
+    try:
+        done = subprocess.run(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "LC_ALL": "C", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"},
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return 127, str(error)
+    return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+def detect(proc: str = "/proc", run: Run = run_command) -> Tuple[str, str]:
+    """Which manager this host has, and why: systemd counts only when it is PID 1 and answers."""
+    with open(os.path.join(proc, "1", "comm"), encoding="utf-8") as stream:
+        first = stream.read().strip()
+    if first != "systemd":
+        return "script", f"PID 1 is {first}"
+    _code, answer = run(["systemctl", "is-system-running"])
+    state = answer.strip().splitlines()[-1] if answer.strip() else "silent"
+    if state in ("offline", "unknown", "silent") or _code == 127:
+        return "script", f"PID 1 is systemd, but it does not answer ({state})"
+    return "systemd", f"PID 1 is systemd ({state})"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a service is doing now."""
+
+    known: bool
+    active: bool
+    enabled: bool
+    pid: int
+    restarts: int
+    stale: bool = False  # the manager has not read the unit's last change
+    failure: str = ""
+
+
+class Systemd:
+    name = "systemd"
+
+    def __init__(self, service: str, run: Run = run_command) -> None:
+        self.service = service
+        self.unit = f"{service}.service"
+        self._run = run
+
+    def show(self) -> Dict[str, str]:
+        names = "LoadState,ActiveState,SubState,MainPID,NRestarts,UnitFileState,NeedDaemonReload,Result,FragmentPath"
+        code, answer = self._run(["systemctl", "show", self.unit, "-p", names + ",Environment,User,DropInPaths"])
+        if code:
+            raise ServiceProblem(
+                f"systemctl show {self.unit} fails: {answer.strip()}.", "Look at systemd on this host."
+            )
+        return dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
+
+    def state(self) -> State:
+        told = self.show()
+        result = told.get("Result", "success")
+        return State(
+            known=told.get("LoadState") not in ("not-found", None),
+            active=told.get("ActiveState") in ("active", "activating", "reloading")
+            and told.get("SubState") != "auto-restart",
+            enabled=told.get("UnitFileState", "").startswith("enabled"),
+            pid=int(told.get("MainPID") or 0),
+            restarts=int(told.get("NRestarts") or 0),
+            stale=told.get("NeedDaemonReload") == "yes",
+            failure="" if result == "success" else result,
+        )
+
+    def environment(self) -> Dict[str, str]:
+        """What the unit and its drop-ins set, as systemd understood it."""
+        words = shlex.split(self.show().get("Environment", ""))
+        return dict(word.split("=", 1) for word in words if "=" in word)
+
+    def command(self, verb: str) -> None:
+        argv = ["systemctl", verb] if verb == "daemon-reload" else ["systemctl", verb, self.unit]
+        if verb in ("start", "restart"):
+            # A service that ran into its start limit would refuse the very start that is to repair it.
+            self._run(["systemctl", "reset-failed", self.unit])
+        code, answer = self._run(argv)
+        if code:
+            raise ServiceProblem(
+                f"{' '.join(argv)} fails: {answer.strip()}.", f"Look at: journalctl -u {self.unit} -n 50"
+            )
+
+    def log_tail(self, lines: int) -> List[str]:
+        code, answer = self._run(["journalctl", "-u", self.unit, "-n", str(lines), "--no-pager", "-o", "cat"])
+        return answer.strip().splitlines() if not code else []
+
+    @property
+    def log_command(self) -> str:
+        return f"journalctl -u {self.unit} -n 50"
+
+
+class Script:
+    name = "script"
+
+    def __init__(self, service: str, run: Run = run_command, script: str = SCRIPT) -> None:
+        self.service = service
+        self.script = script
+        self._run = run
+
+    def _told(self) -> Dict[str, object]:
+        if not os.path.exists(self.script):
+            return {}
+        _code, answer = self._run([sys.executable, self.script, "status", self.service, "--json"])
+        try:
+            told = json.loads(answer)
+        except ValueError:
+            told = {}
+        return told if isinstance(told, dict) else {}
+
+    def state(self) -> State:
+        told = self._told()
+        return State(
+            known=os.path.exists(os.path.join(UNITS["script"], f"{self.service}.service")),
+            active=bool(told.get("active")),
+            enabled=True,  # nothing starts a container's services but its entry point
+            pid=int(str(told.get("pid") or 0)),
+            restarts=int(str(told.get("restarts") or 0)),
+            failure=str(told.get("last_exit") or ""),
+        )
+
+    def environment(self) -> Dict[str, str]:
+        return {}
+
+    def command(self, verb: str) -> None:
+        if verb not in ("start", "stop", "restart"):
+            return
+        code, answer = self._run([sys.executable, self.script, verb, self.service])
+        if code:
+            raise ServiceProblem(
+                f"{self.script} {verb} {self.service} fails: {answer.strip()}.", f"Look at: {self.log_command}"
+            )
+
+    def log_tail(self, lines: int) -> List[str]:
+        try:
+            with open(f"/var/log/gguf-fleet/{self.service}.log", encoding="utf-8", errors="replace") as stream:
+                return [line.rstrip("\n") for line in stream.readlines()[-lines:]]
+        except OSError:
+            return []
+
+    @property
+    def log_command(self) -> str:
+        return f"tail -n 50 /var/log/gguf-fleet/{self.service}.log"
+
+
+Manager = Union[Systemd, Script]
+
+
+def manager(name: str, service: str, run: Run = run_command) -> Manager:
+    return Systemd(service, run) if name == "systemd" else Script(service, run)

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""From what a service is to what it should be: a list of plain actions, the same for check mode and for the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that belongs to the service. A changed one is a reason to restart, unless it says otherwise."""
+
+    path: str
+    content: str
+    mode: int = 0o644
+    restart: bool = True
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file as it is on the disk."""
+
+    content: str
+    mode: int
+
+
+@dataclass(frozen=True)
+class Action:
+    verb: str  # write, remove, switch, reload, enable, disable, start, stop, restart, wait
+    what: str
+    reasons: Tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.what}" + (f": {', '.join(self.reasons)}" if self.reasons else "")
+
+
+def plan_started(
+    service: str,
+    files: Sequence[File],
+    found: Mapping[str, Found],
+    state: State,
+    current: Optional[str],
+    version: Optional[str],
+    links_right: bool,
+    restart: str,
+    pending: Sequence[str],
+) -> List[Action]:
+    """current and version: the release that the link names and the one that it should name (None: no release of ours).
+
+    pending: reasons of an earlier run that changed something and could not restart, or was told not to.
+    """
+    actions: List[Action] = []
+    reasons: List[str] = list(pending)
+    units_changed = False
+    for file in files:
+        now = found.get(file.path)
+        if now is not None and now.content == file.content and now.mode == file.mode:
+            continue
+        actions.append(Action("write", file.path))
+        if now is None or now.content != file.content:
+            units_changed = units_changed or file.path.endswith((".service", ".conf"))
+            if file.restart:
+                reasons.append(f"{file.path} {'is new' if now is None else 'changed'}")
+    if version is not None and (current != version or not links_right):
+        actions.append(Action("switch", version, (f"{current or 'no version'} is the current one",)))
+        if current != version:
+            reasons.append(f"version {current or 'none'} -> {version}")
+    if units_changed or state.stale:
+        actions.append(Action("reload", "the manager's units"))
+    if not state.enabled:
+        actions.append(Action("enable", service))
+    if not state.active:
+        actions.append(Action("start", service, ("it is not running",)))
+    elif reasons and restart == "never":
+        # Said at every run, but it is no change: nothing is going to be done about it.
+        actions += [Action("wait", service, tuple(reasons))] if not pending or len(reasons) > len(pending) else []
+    elif reasons:
+        actions.append(Action("restart", service, tuple(dict.fromkeys(reasons))))
+    return actions
+
+
+def plan_stopped(service: str, state: State) -> List[Action]:
+    return [Action("stop", service)] if state.active else []
+
+
+def plan_absent(service: str, paths: Sequence[str], found: Mapping[str, Found], state: State) -> List[Action]:
+    actions = plan_stopped(service, state)
+    there = [path for path in paths if path in found]
+    if there and state.known and state.enabled:
+        actions.append(Action("disable", service))
+    actions += [Action("remove", path) for path in there]
+    if any(path.endswith((".service", ".conf")) for path in there):
+        actions.append(Action("reload", "the manager's units"))
+    return actions

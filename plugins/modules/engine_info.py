@@ -1,0 +1,262 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: engine_info
+short_description: Tell what a host has of an inference engine, and what stands in its way
+version_added: 0.1.0
+author: gguf.fleet contributors (@gguf-fleet)
+description:
+  - "One look at a host before anything is changed: architecture, service manager, installed versions, the running service, who holds the
+    port, GPUs, and an installation by Ollama's install.sh that can be adopted."
+extends_documentation_fragment:
+  - gguf.fleet.attributes.info
+options:
+  engine:
+    description: The engine that is looked for.
+    type: str
+    required: true
+    choices: [ollama, llama_cpp]
+  root:
+    description: Directory of the engine's versions.
+    type: path
+    required: true
+  service:
+    description: Name of the engine's service.
+    type: str
+    required: true
+  manager:
+    description: The service manager; V(auto) takes systemd when it is PID 1 and answers, and the script otherwise.
+    type: str
+    choices: [auto, systemd, script]
+    default: auto
+  listen:
+    description: Addresses that the service is going to listen on, as C(address:port).
+    type: list
+    elements: str
+    default: []
+  user:
+    description: The service's user.
+    type: str
+  command:
+    description: The engine's command in the PATH; a real file there is an installation that is not ours.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Look at the host
+  gguf.fleet.engine_info:
+    engine: ollama
+    root: /opt/ollama
+    service: ollama
+    listen: ["127.0.0.1:11434"]
+    user: ollama
+    command: /usr/local/bin/ollama
+  register: ollama
+"""
+
+RETURN = r"""
+architecture:
+  description: The architecture as release archives name it.
+  returned: always
+  type: str
+  sample: amd64
+manager:
+  description: Who runs services here, V(systemd) or V(script).
+  returned: always
+  type: str
+manager_reason:
+  description: Why.
+  returned: always
+  type: str
+  sample: PID 1 is bash
+zstd:
+  description: Whether this host can unpack C(.tar.zst).
+  returned: always
+  type: bool
+nvidia:
+  description: Number of NVIDIA cards on the PCI bus, whether or not a driver runs.
+  returned: always
+  type: int
+groups:
+  description: Which of the groups that own GPU devices exist.
+  returned: always
+  type: list
+  elements: str
+  sample: [render, video]
+releases:
+  description: Installed versions with the sha256 of their archives.
+  returned: always
+  type: list
+  elements: dict
+current:
+  description: The version that the service starts.
+  returned: always
+  type: str
+previous:
+  description: The version before, the target of a rollback.
+  returned: always
+  type: str
+service:
+  description: The service now.
+  returned: always
+  type: dict
+  contains:
+    active:
+      description: Whether it runs.
+      type: bool
+    pid:
+      description: Its main process, or 0.
+      type: int
+user:
+  description: The user as it exists, or empty.
+  returned: always
+  type: dict
+port_conflicts:
+  description: Who else holds an address of O(listen), in words.
+  returned: always
+  type: list
+  elements: str
+adopted:
+  description: Settings of an installation by install.sh, as it is or as it was when it was adopted; empty when there was none.
+  returned: always
+  type: dict
+"""
+
+import glob
+import grp
+import os
+import pwd
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gguf.fleet.plugins.module_utils._install import archive, engines, install, record
+from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import LedgerError
+from ansible_collections.gguf.fleet.plugins.module_utils._service import adoption, manager, process
+from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+GPU_GROUPS = ("render", "video")
+
+
+def nvidia_cards() -> int:
+    cards = 0
+    for directory in glob.glob("/sys/bus/pci/devices/*"):
+        try:
+            with open(os.path.join(directory, "vendor"), encoding="ascii") as stream:
+                vendor = stream.read().strip()
+            with open(os.path.join(directory, "class"), encoding="ascii") as stream:
+                kind = stream.read().strip()
+        except OSError:
+            continue
+        cards += vendor == "0x10de" and kind.startswith("0x03")
+    return cards
+
+
+def existing_groups() -> list[str]:
+    names = {group.gr_name for group in grp.getgrall()}
+    return [name for name in GPU_GROUPS if name in names]
+
+
+def user_of(name: str | None) -> dict[str, t.Any]:
+    if not name:
+        return {}
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        return {}
+    groups = sorted(group.gr_name for group in grp.getgrall() if name in group.gr_mem)
+    return {
+        "name": name,
+        "uid": user.pw_uid,
+        "home": user.pw_dir,
+        "group": grp.getgrgid(user.pw_gid).gr_name,
+        "groups": groups,
+    }
+
+
+def split_listen(text: str) -> tuple[str, int]:
+    address, _colon, port = text.rpartition(":")
+    return address.strip("[]"), int(port)
+
+
+def conflicts(listen: t.Sequence[str], state: manager.State) -> list[str]:
+    """Who else holds our addresses. Our own service holding them is how it should be."""
+    found = []
+    for text in listen:
+        address, port = split_listen(text)
+        sockets = process.listeners(address, port)
+        if not sockets:
+            continue
+        holder = process.holder({socket.inode for socket in sockets})
+        if state.pid and holder is not None and state.pid in process.ancestors(holder.pid):
+            continue
+        uid = sockets[0].uid
+        if holder is None and state.pid and uid == process.owner(state.pid):
+            continue
+        if holder is not None:
+            who = f"{holder.name} (pid {holder.pid}, {holder.command})"
+        else:
+            who = f"a process of user {name_of(uid)}"
+        found.append(f"port {port} of {sockets[0].local[0]} is in use by {who}")
+    return found
+
+
+def name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "engine": {"type": "str", "required": True, "choices": ["ollama", "llama_cpp"]},
+            "root": {"type": "path", "required": True},
+            "service": {"type": "str", "required": True},
+            "manager": {"type": "str", "choices": ["auto", "systemd", "script"], "default": "auto"},
+            "listen": {"type": "list", "elements": "str", "default": []},
+            "user": {"type": "str"},
+            "command": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    p = module.params
+    engine = engines.ENGINES[p["engine"]]
+    detected, reason = manager.detect()
+    name = detected if p["manager"] == "auto" else p["manager"]
+    way = manager.manager(name, p["service"])
+    try:
+        installed = record.read(engine, p["root"])
+        state = way.state()
+        adopted = adoption.read(p["service"], way, user_of(p["user"]))
+        prefix = install.adoptable(engine, p["root"], p["command"]) if p["command"] and adopted else None
+    except (InstallProblem, LedgerError, ServiceProblem) as error:
+        module.fail_json(msg=str(error), problem=error.problem, remedy=error.remedy)
+    module.exit_json(
+        changed=False,
+        architecture=ARCHITECTURES.get(os.uname().machine, os.uname().machine),
+        manager=name,
+        manager_reason=reason if p["manager"] == "auto" else f"it was asked for; {reason}",
+        zstd=archive.can_read_zstd(),
+        nvidia=nvidia_cards(),
+        groups=existing_groups(),
+        releases=[{"version": release.version, "sha256": list(release.sums)} for release in installed.releases],
+        current=installed.current or "",
+        previous=installed.previous or "",
+        service={"active": state.active, "pid": state.pid},
+        user=user_of(p["user"]),
+        port_conflicts=conflicts(p["listen"], state),
+        adopted={**adopted, "prefix": prefix or ""} if adopted else {},
+    )
+
+
+if __name__ == "__main__":
+    main()

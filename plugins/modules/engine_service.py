@@ -1,0 +1,300 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: engine_service
+short_description: Run an inference engine as a service, proven to serve, or put back as it was
+version_added: 0.1.0
+author: gguf.fleet contributors (@gguf-fleet)
+description:
+  - Brings the files of a service (unit, drop-in, environment), the current version and the running process to what is wanted, as one change.
+  - The service is restarted once, and only for a reason. A reason is not lost when a run ends early; the next one restarts.
+  - After a start the service must become healthy. For Ollama that is a generation by one of O(models) (or by a model that was loaded
+    before), with the same share in GPU memory as before; without a model it is the API's answer with the wanted version. For llama.cpp it is
+    C(/health), which tells that the model is loaded.
+  - When the service does not become healthy, the files and the version from before are put back, the service is restarted, and the task fails.
+  - Works with systemd and with the collection's own script where there is no systemd (O(manager)); both read the same unit.
+extends_documentation_fragment:
+  - gguf.fleet.attributes.changes
+options:
+  name:
+    description: Name of the service.
+    type: str
+    required: true
+  state:
+    description:
+      - V(started) keeps it running and starting at boot, V(stopped) stops it, V(absent) stops it and removes O(files).
+    type: str
+    choices: [started, stopped, absent]
+    default: started
+  manager:
+    description: Who keeps it running; RV(gguf.fleet.engine_info#module:manager) tells.
+    type: str
+    choices: [systemd, script]
+    required: true
+  files:
+    description: The files that belong to the service, root's.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Where the file lies.
+        type: path
+        required: true
+      content:
+        description: What is in it. Not needed with O(state=absent).
+        type: str
+        default: ''
+      mode:
+        description: Its permissions.
+        type: str
+        default: '0644'
+      restart:
+        description: Whether a change of the file is a reason to restart.
+        type: bool
+        default: true
+  root:
+    description: Directory of the engine's versions, as in M(gguf.fleet.engine_release).
+    type: path
+  version:
+    description: The version below O(root) that should be the current one. The switch is part of the change and is undone with it.
+    type: str
+  links:
+    description: Commands in the PATH that lead to the current version, as in M(gguf.fleet.engine_release).
+    type: dict
+    default: {}
+  restart:
+    description:
+      - V(auto) restarts when there is a reason, and warns when a model was being loaded or clients were connected.
+      - V(drain) waits for that to end first, at most O(drain_seconds), and changes nothing when it does not.
+      - V(never) leaves a running service alone; the change takes effect at the next restart.
+    type: str
+    choices: [auto, never, drain]
+    default: auto
+  drain_seconds:
+    description: How long V(drain) waits, in seconds.
+    type: int
+    default: 600
+  engine:
+    description: How health is asked for. Without it the service only has to start.
+    type: str
+    choices: [ollama, llama_cpp]
+  url:
+    description: Where this host reaches the engine.
+    type: str
+    default: http://127.0.0.1:11434
+  models:
+    description: Models of which the first that the server has must answer after a start.
+    type: list
+    elements: str
+    default: []
+  gpus:
+    description: The host has GPUs that a model must land on.
+    type: bool
+    default: false
+  answer_seconds:
+    description: How long the API may take to answer after a start, in seconds.
+    type: int
+    default: 120
+  load_seconds:
+    description: How long a model may take to load and answer, in seconds.
+    type: int
+    default: 3600
+"""
+
+EXAMPLES = r"""
+- name: Run Ollama 0.33.2, or stay with the version before when it does not serve
+  gguf.fleet.engine_service:
+    name: ollama
+    manager: systemd
+    root: /opt/ollama
+    version: 0.33.2
+    engine: ollama
+    models: [deepseek-r1]
+    files:
+      - path: /etc/systemd/system/ollama.service
+        content: "{{ lookup('ansible.builtin.template', 'ollama.service.j2') }}"
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done, and why.
+  returned: always
+  type: list
+  elements: str
+  sample:
+    - write /etc/gguf-fleet/ollama.env
+    - "restart ollama: /etc/gguf-fleet/ollama.env changed"
+restarted:
+  description: Whether the service was started or restarted.
+  returned: always
+  type: bool
+restart_pending:
+  description: Reasons for a restart that O(restart=never) holds back.
+  returned: always
+  type: list
+  elements: str
+health:
+  description: What was proven after a start.
+  returned: after a start
+  type: dict
+  contains:
+    version:
+      description: The version that the API tells.
+      type: str
+    model:
+      description: The model that answered; empty when the server has none of them.
+      type: str
+    gpu_share:
+      description: The part of the model that lies in GPU memory, from 0 to 1.
+      type: float
+"""
+
+import dataclasses
+import re
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gguf.fleet.plugins.module_utils._install import releases
+from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._service import change, health, manager, plan
+from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+
+# A proxy's URL may carry a password.
+SECRET = re.compile(r"(://[^/:@\s]*:)[^@\s]*(@)")
+
+
+def files_of(p: dict[str, t.Any]) -> list[plan.File]:
+    return [plan.File(f["path"], f["content"], int(f["mode"], 8), f["restart"]) for f in p["files"]]
+
+
+def wanted_of(p: dict[str, t.Any]) -> health.Wanted | None:
+    if p["engine"] is None:
+        return None
+    return health.Wanted(
+        p["engine"], p["url"], p["version"], tuple(p["models"]), p["gpus"], p["answer_seconds"], p["load_seconds"]
+    )
+
+
+def diff(
+    files: t.Sequence[plan.File], found: t.Mapping[str, plan.Found], actions: t.Sequence[plan.Action]
+) -> list[dict[str, str]]:
+    after = {file.path: file.content for file in files}
+    parts = []
+    for action in actions:
+        if action.verb in ("write", "remove"):
+            old = found.get(action.what)
+            parts.append(
+                {
+                    "before_header": action.what,
+                    "after_header": action.what,
+                    "before": SECRET.sub(r"\1********\2", old.content if old else ""),
+                    "after": SECRET.sub(r"\1********\2", after[action.what] if action.verb == "write" else ""),
+                }
+            )
+    deeds = [str(action) for action in actions if action.verb not in ("write", "remove")]
+    if deeds:
+        parts.append({"prepared": "".join(f"{deed}\n" for deed in deeds)})
+    return parts
+
+
+def make_plan(
+    p: dict[str, t.Any], way: manager.Manager, files: list[plan.File], found: dict[str, plan.Found]
+) -> list[plan.Action]:
+    if p["state"] == "absent":
+        return plan.plan_absent(p["name"], [file.path for file in files], found, way.state())
+    if p["state"] == "stopped":
+        return plan.plan_stopped(p["name"], way.state())
+    current = None
+    links_right = True
+    if p["version"] is not None:
+        current = releases.current(p["root"])
+        links_right = not releases.wrong_links(p["root"], p["links"])
+    return plan.plan_started(
+        p["name"],
+        files,
+        found,
+        way.state(),
+        current,
+        p["version"],
+        links_right,
+        p["restart"],
+        change.read_pending(p["name"]),
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
+            "manager": {"type": "str", "choices": ["systemd", "script"], "required": True},
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "content": {"type": "str", "default": ""},
+                    "mode": {"type": "str", "default": "0644"},
+                    "restart": {"type": "bool", "default": True},
+                },
+            },
+            "root": {"type": "path"},
+            "version": {"type": "str"},
+            "links": {"type": "dict", "default": {}},
+            "restart": {"type": "str", "choices": ["auto", "never", "drain"], "default": "auto"},
+            "drain_seconds": {"type": "int", "default": 600},
+            "engine": {"type": "str", "choices": ["ollama", "llama_cpp"]},
+            "url": {"type": "str", "default": "http://127.0.0.1:11434"},
+            "models": {"type": "list", "elements": "str", "default": []},
+            "gpus": {"type": "bool", "default": False},
+            "answer_seconds": {"type": "int", "default": 120},
+            "load_seconds": {"type": "int", "default": 3600},
+        },
+        supports_check_mode=True,
+    )
+    p = module.params
+    way = manager.manager(p["manager"], p["name"])
+    files = files_of(p)
+    try:
+        found = change.read_files([file.path for file in files])
+        actions = make_plan(p, way, files, found)
+        waits = [reason for action in actions if action.verb == "wait" for reason in action.reasons]
+        if p["restart"] == "never" and p["state"] == "started":
+            waits = waits or change.read_pending(p["name"])
+        result: dict[str, t.Any] = {
+            "changed": bool(actions),
+            "actions": [str(action) for action in actions],
+            "restarted": any(action.verb in ("start", "restart") for action in actions),
+            "restart_pending": waits,
+            "diff": diff(files, found, actions),
+        }
+        if waits:
+            module.warn(f"{p['name']} still runs as before, a restart is due: {', '.join(waits)}")
+        if actions and not module.check_mode:
+            target = change.Target(
+                service=p["name"],
+                root=p["root"] if p["version"] else None,
+                links=p["links"],
+                wanted=wanted_of(p) if p["state"] == "started" else None,
+                drain_seconds=float(p["drain_seconds"]) if p["restart"] == "drain" else None,
+            )
+            done = change.carry_out(actions, target, files, way)
+            for warning in done.warnings:
+                module.warn(warning)
+            if result["restarted"]:
+                result["health"] = dataclasses.asdict(done.health)
+    except (ServiceProblem, InstallProblem) as error:
+        module.fail_json(msg=str(error).strip(), problem=error.problem, remedy=error.remedy)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
