@@ -19,6 +19,8 @@ export PATH=$GGUF_FLEET_CACHE/venv/bin:$PATH
 export GGUF_FLEET_LAB_NET=$net
 GGUF_FLEET_FORKY_CGROUPS=$(systemd_cgroups forky)
 export GGUF_FLEET_FORKY_CGROUPS
+# In a log: lines that are not cut to a terminal's width.
+[ -t 1 ] || export COLUMNS=180 NO_COLOR=1 ANSIBLE_NOCOLOR=1
 
 scenarios=("$@")
 if [ ${#scenarios[@]} -eq 0 ]; then
