@@ -15,6 +15,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.local import MERGED as MERGED_COPY
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.local import default_caches, local_copies
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger, sync_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import headers as gguf_headers
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import (
@@ -54,6 +56,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress impo
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import (
     Access,
     Source,
+    local_source,
     mirror_source,
     origin_source,
 )
@@ -77,6 +80,8 @@ class Request:
     dest: str
     layout: str = MERGED
     mirrors: Sequence[str] = ()
+    find_in: Sequence[str] = ()
+    ollama_stores: Sequence[str] = ()
     access: Access = field(default_factory=Access)
     settings: Settings = field(default_factory=Settings)
 
@@ -165,6 +170,22 @@ def _is_wanted(entry: Entry, request: Request, index: int) -> bool:
 
 
 def sources_of(request: Request) -> List[Source]:
+    """All places to ask, the ones on this host first."""
+    caches = default_caches(os.path.expanduser("~"), os.environ)
+    copies = local_copies(
+        request.lock,
+        folders=request.find_in,
+        ollama_stores=request.ollama_stores,
+        modelscope_caches=caches["modelscope_caches"],
+        huggingface_caches=caches["huggingface_caches"],
+    )
+    found = [
+        local_source(copy.path, copy.file, request.files, copy.found_in) for copy in copies if copy.file != MERGED_COPY
+    ]
+    return [*found, *_remote_sources(request)]
+
+
+def _remote_sources(request: Request) -> List[Source]:
     mirrors = [mirror_source(mirror, request.files, request.lock, request.access) for mirror in request.mirrors]
     if mirrors and not all(file.url for file in request.files):
         return mirrors

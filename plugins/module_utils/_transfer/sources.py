@@ -130,6 +130,7 @@ class Source:
         self.urls = tuple(urls)
         self.access = access
         self.ranges = True
+        self.serves_only: Optional[int] = None
         self.bytes_per_second = 0.0
         self.refused: Dict[int, TransferError] = {}
         # A source without ranges sends whole files: one at a time.
@@ -141,7 +142,7 @@ class Source:
         return Session(self.access)
 
     def serves(self, file: int) -> bool:
-        return file not in self.refused
+        return file not in self.refused and self.serves_only in (None, file)
 
     def refuse(self, file: int, error: TransferError) -> None:
         self.refused[file] = error
@@ -219,6 +220,13 @@ def mirror_source(mirror: str, files: Sequence[LockedFile], lock: Mapping[str, o
         origin_of(urls[0])
     without_token = Access(None, access.headers, access.ca_file, access.timeout_seconds)
     return Source(_shown_origin(urls[0]), urls, without_token)
+
+
+def local_source(path: str, index: int, files: Sequence[LockedFile], found_in: str) -> Source:
+    """A copy of one of the files that was found on this host."""
+    source = Source(f"{path} ({found_in})", [path for _file in files], Access())
+    source.serves_only = index
+    return source
 
 
 def _shown_origin(url: str) -> str:

@@ -1,0 +1,329 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gguf_download
+short_description: Fetch the files of a lock, merge them on the way, and prove every byte
+version_added: 0.1.0
+author: gguf.fleet contributors (@gguf-fleet)
+description:
+  - Reads the shards' headers by small ranges, computes the merged file's layout, checks the disk in exact bytes, and
+    then moves every tensor byte straight to its final place, over several connections. The sums of the shards and of
+    the merged file are computed while the bytes pass. A file gets its name only when all of it is proved.
+  - Can be killed at any moment. The next run fetches at most 32 MiB again.
+  - What the ledger knows as proved costs nothing, not even a read of the file.
+  - While it runs, one file C(.partial) with its journal, a lock and a status as JSON (C(<dest>.partial.json)) lie
+    beside the destination; a second run attaches to the first one and shows its progress.
+  - The transfer runs on in the background when the connection to the host is lost or the playbook is interrupted. Run
+    the play again to watch it, or use O(state=stopped) to end it.
+extends_documentation_fragment:
+  - gguf.fleet.attributes.changes
+options:
+  lock:
+    description: The lock, as M(gguf.fleet.gguf_resolve) returns it.
+    type: dict
+    required: true
+  dest:
+    description:
+      - Absolute path of the merged file, or for O(layout=shards) of the directory that gets the shards.
+    type: path
+    required: true
+  layout:
+    description:
+      - V(merged) makes one file, byte for byte what C(llama-gguf-split --merge) makes of the same shards. Ollama needs
+        it.
+      - V(shards) keeps the files as they are; llama.cpp loads them so.
+    type: str
+    choices: [merged, shards]
+    default: merged
+  connections:
+    description:
+      - How many connections to use, V(1) to V(16).
+      - V(auto) begins with four and adds more while that makes it quicker.
+    type: str
+    default: auto
+  rate_limit:
+    description: The most that all connections together may bring a second, such as V(200MiB/s).
+    type: str
+  time_window:
+    description:
+      - Hours of the host's day in which bytes may move, such as V(22:00-06:00). Outside of them the transfer waits.
+    type: str
+  mirrors:
+    description:
+      - Other places that have the same files, asked before the lock's own addresses. Each is an address or a directory
+        on the host that the files' paths are appended to, or a pattern with C({path}), C({name}), C({repo}),
+        C({revision}) or C({commit}).
+      - A mirror that is much slower than another one, unreachable, or whose bytes do not have the lock's sums is left.
+      - Mirrors never get the O(token).
+    type: list
+    elements: str
+    default: []
+  find_in:
+    description:
+      - Directories on the host that may hold the files already. Copies of the right size are used instead of the
+        network, and their sums are checked like all others.
+      - The caches of the ModelScope and Hugging Face SDKs of the user that runs the task are looked at without being
+        named.
+    type: list
+    elements: path
+    default: []
+  ollama_stores:
+    description: Ollama's model directories on the host, whose blobs may be the files already.
+    type: list
+    elements: path
+    default: []
+  token:
+    description: The hub's access token. It goes to the lock's own addresses only, never to a host they redirect to.
+    type: str
+  headers:
+    description: More HTTP headers. C(Authorization) and C(Cookie) are left out when a server redirects to another host.
+    type: dict
+    default: {}
+  ca_file:
+    description: A file of PEM certificates on the host to trust instead of the system's.
+    type: path
+  timeout:
+    description: Seconds without a byte after which a connection counts as stalled.
+    type: float
+    default: 30
+  retries:
+    description:
+      - After how many failures in a row, with no byte from anywhere between them, to give up. There is no limit on the
+        total.
+    type: int
+    default: 8
+  state:
+    description:
+      - V(present) fetches what is missing.
+      - V(stopped) ends a running transfer and keeps what it fetched.
+      - V(absent) ends a running transfer and removes the files and everything that a transfer left.
+    type: str
+    choices: [present, absent, stopped]
+    default: present
+notes:
+  - Proxies come from the environment of the task (E(http_proxy), E(https_proxy), E(no_proxy)).
+seealso:
+  - module: gguf.fleet.gguf_resolve
+  - module: gguf.fleet.gguf_merge
+"""
+
+EXAMPLES = r"""
+- name: Fetch DeepSeek-R1 as one file for Ollama
+  gguf.fleet.gguf_download:
+    lock: "{{ resolved.lock }}"
+    dest: /srv/gguf-fleet/models/DeepSeek-R1-UD-Q2_K_XL.gguf
+
+- name: Fetch the shards for llama.cpp, at night and not too fast, from a share and a mirror before the hub
+  gguf.fleet.gguf_download:
+    lock: "{{ resolved.lock }}"
+    dest: /srv/gguf-fleet/models/DeepSeek-R1-UD-IQ1_S
+    layout: shards
+    rate_limit: 200MiB/s
+    time_window: "22:00-06:00"
+    mirrors:
+      - /mnt/models
+      - https://mirror.example.com/{repo}/{path}
+
+- name: End a transfer that is running
+  gguf.fleet.gguf_download:
+    lock: "{{ resolved.lock }}"
+    dest: /srv/gguf-fleet/models/DeepSeek-R1-UD-Q2_K_XL.gguf
+    state: stopped
+"""
+
+RETURN = r"""
+path:
+  description: The merged file, or the first shard.
+  type: str
+  returned: success
+  sample: /srv/gguf-fleet/models/DeepSeek-R1-UD-Q2_K_XL.gguf
+paths:
+  description: All files.
+  type: list
+  elements: str
+  returned: success
+size_bytes:
+  description: Bytes of all files.
+  type: int
+  returned: success
+sha256:
+  description: Sum of RV(path). In check mode only when the lock knows it.
+  type: str
+  returned: success
+sums:
+  description: Sums of the locked files by their paths in the repository, as computed in this run.
+  type: dict
+  returned: when bytes were fetched
+bytes_moved:
+  description: Bytes that came from the sources in this run.
+  type: int
+  returned: success
+bytes_to_move:
+  description: Bytes that a run would fetch.
+  type: int
+  returned: in check mode
+disk_bytes:
+  description: Bytes of disk that the run took, or would take.
+  type: int
+  returned: success
+seconds:
+  description: How long it took.
+  type: float
+  returned: success
+expected_seconds:
+  description: How long it would take at the rate of the last download on this host.
+  type: float
+  returned: in check mode, when there was one
+sources:
+  description: From where how many bytes came.
+  type: dict
+  returned: success
+actions:
+  description: What was done, or would be done, in words.
+  type: list
+  elements: str
+  returned: success
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
+reason:
+  description: The kind of failure in one word, such as V(checksum), V(disk-full), V(stall) or V(html-page).
+  type: str
+  returned: failure
+"""
+
+import os
+from typing import Any, Dict, Mapping, Optional
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import CONNECTIONS_AT_MOST
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import (
+    Pace,
+    RateLimit,
+    TimeWindow,
+    parse_rate,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import Access
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.transfer import Settings
+
+
+def connection_count(text: str) -> Optional[int]:
+    if text == "auto":
+        return None
+    if text.isdigit() and 1 <= int(text) <= CONNECTIONS_AT_MOST:
+        return int(text)
+    raise TransferError(
+        f"connections is {text!r}.", f"Set it to auto or to 1 to {CONNECTIONS_AT_MOST}.", reason="bad-option"
+    )
+
+
+def make_request(params: Mapping[str, Any]) -> download.Request:
+    if not os.path.isabs(params["dest"]):
+        raise TransferError(f"dest is {params['dest']!r}.", "Give an absolute path.", reason="bad-option")
+    return download.Request(
+        lock=check_lock(params["lock"]),
+        dest=os.path.normpath(params["dest"]),
+        layout=params["layout"],
+        mirrors=params["mirrors"],
+        find_in=params["find_in"],
+        ollama_stores=params["ollama_stores"],
+        access=Access(
+            token=params["token"],
+            headers={str(name): str(value) for name, value in params["headers"].items()},
+            ca_file=params["ca_file"],
+            timeout_seconds=params["timeout"],
+        ),
+        settings=Settings(
+            connections=connection_count(params["connections"]),
+            retries=params["retries"],
+            pace=Pace(
+                limit=RateLimit(parse_rate(params["rate_limit"])) if params["rate_limit"] else None,
+                window=TimeWindow.parse(params["time_window"]) if params["time_window"] else None,
+            ),
+        ),
+    )
+
+
+def run(params: Mapping[str, Any], check: bool) -> download.Result:
+    request, ledger = make_request(params), Ledger()
+    if params["state"] == "absent":
+        return download.absent(request, ledger, check=check)
+    if params["state"] == "stopped":
+        return download.stopped(request, check=check)
+    return download.present(request, ledger, check=check)
+
+
+def returned(result: download.Result, check: bool) -> Dict[str, Any]:
+    values: Dict[str, Any] = {
+        "changed": result.changed,
+        "path": result.paths[0],
+        "paths": list(result.paths),
+        "size_bytes": result.size_bytes,
+        "sha256": result.sha256.get(result.paths[0]),
+        "bytes_moved": result.bytes_moved,
+        "disk_bytes": result.disk_bytes,
+        "seconds": round(result.seconds, 3),
+        "sources": result.sources,
+        "actions": result.actions,
+        "diff": {"before": "", "after": "".join(action + "\n" for action in result.actions)},
+    }
+    if result.file_sha256:
+        values["sums"] = result.file_sha256
+    if check:
+        values["bytes_to_move"] = result.bytes_to_move
+        if result.expected_seconds is not None:
+            values["expected_seconds"] = round(result.expected_seconds, 1)
+    return values
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "lock": {"type": "dict", "required": True},
+            "dest": {"type": "path", "required": True},
+            "layout": {"type": "str", "choices": ["merged", "shards"], "default": "merged"},
+            "connections": {"type": "str", "default": "auto"},
+            "rate_limit": {"type": "str"},
+            "time_window": {"type": "str"},
+            "mirrors": {"type": "list", "elements": "str", "default": []},
+            "find_in": {"type": "list", "elements": "path", "default": []},
+            "ollama_stores": {"type": "list", "elements": "path", "default": []},
+            "token": {"type": "str", "no_log": True},
+            "headers": {"type": "dict", "default": {}},
+            "ca_file": {"type": "path"},
+            "timeout": {"type": "float", "default": 30},
+            "retries": {"type": "int", "default": 8},
+            "state": {"type": "str", "choices": ["present", "absent", "stopped"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module.params, module.check_mode)
+    except (TransferError, HubProblem, LedgerError) as error:
+        module.fail_json(
+            msg=str(error),
+            problem=error.problem,
+            remedy=error.remedy,
+            reason=getattr(error, "reason", "bad-lock"),
+        )
+    module.exit_json(**returned(result, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()
