@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.nvidia_smi import FIELDS, NEWER_FIELDS, read_report
 
 H20 = (

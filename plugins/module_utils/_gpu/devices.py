@@ -1,0 +1,73 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The GPUs of a plan: those that gpu_info saw, or described ones ("what if I had two 4090")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import MIB, GpuError
+
+# What a driver keeps of a card for itself when nobody tells.
+UNTOLD_RESERVE_BYTES = 640 * MIB
+# Memory of these programs is the engine's own: planning a host that already serves must give the same plan again.
+ENGINE_PROGRAMS = ("ollama", "llama-server", "llama_server")
+
+
+@dataclass(frozen=True)
+class Device:
+    index: int
+    uuid: Optional[str]
+    name: str
+    usable_bytes: int
+    foreign_bytes: int = 0  # held by programs that are not an engine
+
+
+def devices_from_facts(gpus: Sequence[Mapping[str, Any]], only: Optional[Sequence[int]] = None) -> list[Device]:
+    """The usable GPUs in their order; C(only) chooses some by index."""
+    devices: list[Device] = []
+    for number, gpu in enumerate(_expanded(gpus)):
+        index = int(gpu.get("index", number))
+        if gpu.get("usable", True) is False or (only is not None and index not in only):
+            continue
+        devices.append(_device(gpu, index))
+    missing = sorted(set(only or ()) - {device.index for device in devices})
+    if missing:
+        raise GpuError(
+            f"GPU {', '.join(map(str, missing))} is asked for and not there, or does not answer.",
+            f"Choose among {', '.join(str(device.index) for device in devices) or 'none'}.",
+        )
+    return devices
+
+
+def _expanded(gpus: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """A description may say C(count) instead of repeating itself; then its numbers are the plan's own."""
+    if not any("count" in gpu for gpu in gpus):
+        return list(gpus)
+    every = [gpu for gpu in gpus for _ in range(int(gpu.get("count", 1)))]
+    return [{**gpu, "index": index} for index, gpu in enumerate(every)]
+
+
+def _device(gpu: Mapping[str, Any], index: int) -> Device:
+    total = gpu.get("memory_total_bytes") or int(gpu.get("memory_total_mib") or 0) * MIB
+    if not total:
+        raise GpuError(
+            f"The memory of GPU {index} is not known.",
+            "Give memory_total_bytes or memory_total_mib for it, or facts of gpu_info.",
+        )
+    reserved = gpu.get("memory_reserved_bytes")
+    foreign = sum(
+        int(process.get("memory_bytes") or 0)
+        for process in gpu.get("processes") or ()
+        if not any(program in str(process.get("name") or "") for program in ENGINE_PROGRAMS)
+    )
+    return Device(
+        index=index,
+        uuid=gpu.get("uuid"),
+        name=str(gpu.get("name") or "GPU"),
+        usable_bytes=int(total) - int(UNTOLD_RESERVE_BYTES if reserved is None else reserved) - foreign,
+        foreign_bytes=foreign,
+    )
