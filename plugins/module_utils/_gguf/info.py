@@ -139,6 +139,7 @@ def _hyperparameters(first: Header, architecture: Optional[str]) -> dict[str, An
         "expert_count": number("expert_count"),
         "expert_used_count": number("expert_used_count"),
         "expert_shared_count": number("expert_shared_count"),
+        "expert_feed_forward_length": number("expert_feed_forward_length"),
         "leading_dense_block_count": number("leading_dense_block_count"),
         "rope": {
             "dimension_count": number("rope.dimension_count"),
