@@ -26,9 +26,17 @@ _DEEPSEEK_R1 = """\
 # One question, one answer; knows no system prompt and no earlier turns.
 _DEEPSEEK_R1_SHORT = "<｜User｜>{{ .Prompt }}<｜Assistant｜>"
 
+# What ChatML models (Qwen, SmolLM2 and many others) were trained on.
+_CHATML = """\
+{{- range .Messages }}<|im_start|>{{ .Role }}
+{{ .Content }}<|im_end|>
+{{ end }}<|im_start|>assistant
+"""
+
 BUILT_IN: Mapping[str, str] = {
     "deepseek-r1": _DEEPSEEK_R1,
     "deepseek-r1-short": _DEEPSEEK_R1_SHORT,
+    "chatml": _CHATML,
 }
 
 

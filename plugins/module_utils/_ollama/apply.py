@@ -1,0 +1,122 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Carry out a plan on a store, and note in the ledger what was made."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any, Dict, Optional
+
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import MODEL, digest_of
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Rules
+
+# A server that starts meanwhile prunes what no manifest names yet; then the missing parts are made again.
+_ROUNDS = 3
+
+
+def make_present(store: Store, wanted: plans.Wanted, rules: Rules, ledger: Ledger) -> plans.Applied:
+    """Make the model be as wanted, and look again whether it is."""
+    first: Optional[plans.Plan] = None
+    freed = 0
+    for _round in range(_ROUNDS):
+        plan = plans.plan_present(store, wanted, rules, ledger)
+        first = first or plan
+        if not plan.actions:
+            break
+        freed += apply(store, plan, ledger)
+    else:
+        raise StoreProblem(
+            f"Something else keeps changing {store.path}: {wanted.name} is not complete after {_ROUNDS} attempts.",
+            "Look whether Ollama restarts all the time, or whether another tool writes there.",
+        )
+    _note_all(store, plan, ledger)
+    assert first is not None
+    return plans.Applied(first, freed)
+
+
+def apply(store: Store, plan: plans.Plan, ledger: Ledger) -> int:
+    """Do what the plan says, in its order; the bytes that this freed."""
+    store.remove_leftovers()
+    return sum(_do(store, plan, action, ledger) for action in plan.actions)
+
+
+def _do(store: Store, plan: plans.Plan, action: plans.Action, ledger: Ledger) -> int:
+    if action.action == plans.PROTECT:
+        _protect(action.path)
+    elif action.action == plans.TAKE_OVER:
+        store.take_over(action.path)
+    elif action.action in (plans.HARD_LINK, plans.SYMBOLIC_LINK, plans.COPY):
+        put = {plans.HARD_LINK: store.hard_link, plans.SYMBOLIC_LINK: store.symbolic_link, plans.COPY: store.copy}
+        put[action.action](action.source, action.digest)
+        _note_blob(store, plan.name, action.digest, ledger)
+    elif action.action == plans.WRITE_BLOB:
+        store.write_blob(action.data, action.digest)
+        _note_blob(store, plan.name, action.digest, ledger)
+    elif action.action == plans.WRITE_MANIFEST and action.name is not None:
+        store.write_manifest(action.name, action.data)
+        _note_manifest(store, action.name, digest_of(action.data), ledger)
+    elif action.action == plans.REMOVE_MANIFEST and action.name is not None:
+        ledger.forget(action.path)
+        return store.remove_manifest(action.name)
+    elif action.action == plans.REMOVE_BLOB:
+        freed = store.remove_blob(action.digest)
+        ledger.forget(action.path)
+        return freed
+    return 0
+
+
+def _protect(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if os.geteuid() == 0:
+            os.fchown(handle, 0, 0)
+        os.fchmod(handle, 0o444)
+    except OSError as error:
+        raise StoreProblem(
+            f"{path} cannot be made read-only: {error.strerror}.",
+            "Keep model files on a file system where root may own them.",
+        ) from error
+    finally:
+        os.close(handle)
+
+
+def _note_all(store: Store, plan: plans.Plan, ledger: Ledger) -> None:
+    """What a killed run made without noting it, or what somebody else made just as it shall be."""
+    if plan.composition is None or plan.name is None:
+        return
+    manifest = plan.composition.manifest
+    weights = manifest.layer(MODEL)
+    for digest in (*plan.composition.blobs, *([weights.digest] if weights and plan.from_file else [])):
+        if ledger.lookup(store.blob_path(digest)) is None:
+            _note_blob(store, plan.name, digest, ledger)
+    path, digest = store.manifest_path(plan.name), digest_of(manifest.encode())
+    entry = ledger.lookup(path, kind="manifest")
+    if entry is None or f"sha256:{entry.sha256}" != digest:
+        _note_manifest(store, plan.name, digest, ledger)
+
+
+def _note_blob(store: Store, name: Optional[Name], digest: str, ledger: Ledger) -> None:
+    path = store.blob_path(digest)
+    status = os.lstat(path)
+    linked = stat.S_ISLNK(status.st_mode) or status.st_nlink > 1
+    if name is not None:
+        ledger.record(path, sha256=_hex(digest), kind="link" if linked else "blob", **_notes(store, name))
+
+
+def _note_manifest(store: Store, name: Name, digest: str, ledger: Ledger) -> None:
+    ledger.record(store.manifest_path(name), sha256=_hex(digest), kind="manifest", **_notes(store, name))
+
+
+def _hex(digest: str) -> str:
+    return digest.partition(":")[2]
+
+
+def _notes(store: Store, name: Name) -> Dict[str, Any]:
+    return {"model": str(name), "parts": list(name.folded), "models_dir": store.path}

@@ -1,0 +1,283 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What a run would do to a store, and why: computed from what is there and what is wanted, without changing anything.
+
+The order of the actions is what makes a killed run harmless: the weights before the small blobs, those before the
+manifest, and nothing is removed before the manifest that no longer needs it is in place.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import manifest as manifests
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.access import unreachable_directory
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name, spelled_as_in_store
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Rules
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights
+
+PROTECT = "protect"
+TAKE_OVER = "take_over"
+HARD_LINK = "hard_link"
+SYMBOLIC_LINK = "symbolic_link"
+COPY = "copy"
+WRITE_BLOB = "write_blob"
+WRITE_MANIFEST = "write_manifest"
+REMOVE_BLOB = "remove_blob"
+REMOVE_MANIFEST = "remove_manifest"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model as it shall be: from a file or from another model."""
+
+    name: Name
+    settings: manifests.Settings
+    weights: Optional[Weights] = None
+    base: Optional[Name] = None
+
+
+@dataclass(frozen=True)
+class Action:
+    action: str
+    path: str
+    reason: str
+    size_bytes: int = 0
+    digest: str = ""
+    data: bytes = b""
+    source: str = ""
+    name: Optional[Name] = None
+
+    def as_dict(self) -> Dict[str, Any]:
+        return {"action": self.action, "path": self.path, "reason": self.reason, "size_bytes": self.size_bytes}
+
+
+@dataclass(frozen=True)
+class Plan:
+    name: Optional[Name]
+    actions: Tuple[Action, ...]
+    warnings: Tuple[str, ...] = ()
+    # What the store will hold of the model: for the ledger, and for the diff.
+    composition: Optional[manifests.Composition] = None
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+    from_file: bool = False
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A plan that was carried out, and the bytes that this freed."""
+
+    plan: Plan
+    freed_bytes: int
+
+
+def plan_present(store: Store, wanted: Wanted, rules: Rules, ledger: Ledger) -> Plan:
+    """What makes the model be as wanted."""
+    models, unreadable = store.manifests()
+    name = spelled_as_in_store(wanted.name, models)
+    composition = _composed(store, models, wanted, name, rules)
+    current = models.get(name)
+    actions: List[Action] = []
+    for directory in store.directories_of_others(name):
+        actions.append(Action(TAKE_OVER, directory, "the server could not write there: another user owns it"))
+    if wanted.weights is not None:
+        actions += _weights_actions(store, wanted.weights, ledger)
+    for digest, data in composition.blobs.items():
+        if store.read_blob(digest) != data:
+            reason = "not there yet" if store.blob_status(digest) is None else "its content is not what its name says"
+            actions.append(Action(WRITE_BLOB, store.blob_path(digest), reason, len(data), digest, data))
+    data = composition.manifest.encode()
+    if store.read_manifest(name) != data:
+        reason = "not there yet" if store.manifest_status(name) is None else "the model shall be another one"
+        actions.append(Action(WRITE_MANIFEST, store.manifest_path(name), reason, len(data), data=data, name=name))
+    if not unreadable:
+        actions += _removable(store, ledger, {name: current}, {**models, name: composition.manifest})
+    return Plan(
+        name=name,
+        actions=tuple(actions),
+        warnings=_warnings(wanted, rules, unreadable),
+        composition=composition,
+        before={} if current is None else described(store, current, {}),
+        after=described(store, composition.manifest, composition.blobs),
+        from_file=wanted.weights is not None,
+    )
+
+
+def plan_absent(store: Store, names: Sequence[Name], ledger: Ledger) -> Plan:
+    """What removes these models and all that only they need."""
+    models, unreadable = store.manifests()
+    actions: List[Action] = []
+    gone: Dict[Name, Optional[manifests.Manifest]] = {}
+    for wanted in names:
+        name = spelled_as_in_store(wanted, models)
+        gone[name] = models.get(name)
+        status = store.manifest_status(name)
+        if status is not None:
+            path = store.manifest_path(name)
+            actions.append(Action(REMOVE_MANIFEST, path, "the model shall go", status.st_size, name=name))
+    remaining = {name: manifest for name, manifest in models.items() if name not in gone}
+    strangers = [problem for problem in unreadable if problem.path not in map(store.manifest_path, gone)]
+    if not strangers:
+        actions += _removable(store, ledger, gone, remaining)
+    return Plan(
+        name=next(iter(gone)) if len(gone) == 1 else None,
+        actions=tuple(actions),
+        warnings=_of_unreadable(strangers),
+        before={str(name): described(store, manifest, {}) for name, manifest in gone.items() if manifest},
+    )
+
+
+def ours(store: Store, ledger: Ledger) -> List[Name]:
+    """The models of this store that the ledger says we made, and that nobody made anew since."""
+    models, _unreadable = store.manifests()
+    known = []
+    for name in models:
+        entry = ledger.lookup(store.manifest_path(name), kind="manifest")
+        data = store.read_manifest(name)
+        if entry is not None and data is not None and f"sha256:{entry.sha256}" == manifests.digest_of(data):
+            known.append(name)
+    return known
+
+
+def _composed(
+    store: Store, models: Mapping[Name, manifests.Manifest], wanted: Wanted, name: Name, rules: Rules
+) -> manifests.Composition:
+    if wanted.weights is not None:
+        weights = wanted.weights
+        blob_path = store.blob_path(f"sha256:{weights.sha256}")
+        layer = manifests.weights_layer(weights.sha256, weights.size_bytes, blob_path, rules)
+        return manifests.compose_from_file(weights.source, layer, wanted.settings, rules)
+    assert wanted.base is not None
+    base = spelled_as_in_store(wanted.base, models)
+    if base == name:
+        raise StoreProblem(f"{name} cannot be made from itself.", "Give the new model another name.")
+    if base not in models:
+        raise StoreProblem(
+            f"There is no model {base} in {store.path} to make {name} from.",
+            f"Import it first; nothing is pulled from a registry. There are: {_listed(models)}.",
+        )
+    return manifests.compose_from_base(_base(store, base, models[base]), wanted.settings, rules)
+
+
+def _base(store: Store, name: Name, manifest: manifests.Manifest) -> manifests.Base:
+    for layer in manifest.layers:
+        if store.blob_status(layer.digest) is None:
+            raise StoreProblem(
+                f"The model {name} lacks its blob {store.blob_path(layer.digest)}.", "Import that model again first."
+            )
+    config = manifests.json_object(store.read_blob(manifest.config.digest))
+    params = manifest.layer(manifests.PARAMS)
+    parameters = {} if params is None else manifests.json_object(store.read_blob(params.digest))
+    if config is None or parameters is None:
+        raise StoreProblem(f"The model {name} in {store.path} is damaged.", "Import that model again first.")
+    return manifests.Base(str(name), manifest, config, parameters)
+
+
+def _listed(names: Iterable[Name]) -> str:
+    return ", ".join(sorted(str(name) for name in names)) or "none"
+
+
+def _weights_actions(store: Store, weights: Weights, ledger: Ledger) -> List[Action]:
+    """What brings the file into the store without copying it."""
+    actions = []
+    file = os.stat(weights.path)
+    if _others_may_write(file):
+        reason = "others than root could change the verified bytes"
+        actions.append(Action(PROTECT, weights.path, reason, file.st_size))
+    digest = f"sha256:{weights.sha256}"
+    if _is_there(store, weights, digest, file, ledger):
+        return actions
+    present = store.blob_status(digest)
+    reason = "not there yet" if present is None else "there is another copy of the file; it makes room"
+    way, why = _way_in(store, weights)
+    actions.append(
+        Action(way, store.blob_path(digest), f"{reason}{why}", weights.size_bytes, digest, source=weights.path)
+    )
+    return actions
+
+
+def _others_may_write(file: os.stat_result) -> bool:
+    """Of a hard link there is only one owner and one mode: those of the file itself."""
+    strange = os.geteuid() == 0 and file.st_uid != 0
+    return strange or bool(file.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _is_there(store: Store, weights: Weights, digest: str, file: os.stat_result, ledger: Ledger) -> bool:
+    present = store.blob_status(digest)
+    if present is None:
+        return False
+    try:
+        target = os.stat(store.blob_path(digest))
+    except OSError:
+        return False
+    if (target.st_dev, target.st_ino) == (file.st_dev, file.st_ino):
+        return True
+    copy = ledger.lookup(store.blob_path(digest), kind="blob")
+    return copy is not None and copy.sha256 == weights.sha256 and not stat.S_ISLNK(present.st_mode)
+
+
+def _way_in(store: Store, weights: Weights) -> Tuple[str, str]:
+    if store.on_same_mount(weights.path):
+        return HARD_LINK, ""
+    closed = unreachable_directory(weights.path, *store.owner)
+    if closed is None:
+        return SYMBOLIC_LINK, "; the file is on another file system"
+    free = store.free_bytes()
+    if free < weights.size_bytes:
+        raise StoreProblem(
+            f"{weights.path} is on another file system than {store.path}, the server's user cannot enter {closed}, and "
+            f"a copy needs {weights.size_bytes:,} bytes where {free:,} are free.",
+            f"Let others enter that directory (chmod o+x {closed}), or keep the file on the store's file system.",
+        )
+    return COPY, f"; the file is on another file system, and the server's user cannot enter {closed}"
+
+
+def _removable(
+    store: Store,
+    ledger: Ledger,
+    gone: Mapping[Name, Optional[manifests.Manifest]],
+    remaining: Mapping[Name, manifests.Manifest],
+) -> List[Action]:
+    """Blobs that no model needs any more: of manifests that go, and those that the ledger says we made for them."""
+    folded = {name.folded for name in gone}
+    candidates: Set[str] = {digest for manifest in gone.values() if manifest for digest in manifest.digests}
+    for entry in ledger.entries(models_dir=store.path):
+        if entry.kind in ("blob", "link") and entry.sha256 and tuple(entry.notes.get("parts", ())) in folded:
+            candidates.add(f"sha256:{entry.sha256}")
+    needed = {digest for manifest in remaining.values() for digest in manifest.digests}
+    actions = []
+    for digest in sorted(candidates - needed):
+        status = store.blob_status(digest)
+        if status is not None:
+            freed = status.st_blocks * 512 if status.st_nlink == 1 else 0
+            actions.append(Action(REMOVE_BLOB, store.blob_path(digest), "no model needs it any more", freed, digest))
+    return actions
+
+
+def _warnings(wanted: Wanted, rules: Rules, unreadable: Sequence[manifests.ManifestProblem]) -> Tuple[str, ...]:
+    warnings = list(_of_unreadable(unreadable))
+    weights = wanted.weights
+    if weights is not None and not wanted.settings.template and rules.needs_template:
+        warnings.append(
+            f"{wanted.name} has no template, and Ollama {rules.version} does not use the one in the GGUF file: "
+            "the model gets the bare prompt. Set template; deepseek-r1 is built in."
+        )
+    return tuple(warnings)
+
+
+def _of_unreadable(problems: Sequence[manifests.ManifestProblem]) -> Tuple[str, ...]:
+    """With a manifest that cannot be read nobody knows what it needs."""
+    return tuple(f"{problem} Blobs that are no longer needed are kept until then." for problem in problems)
+
+
+def described(store: Store, manifest: manifests.Manifest, new: Mapping[str, bytes]) -> Dict[str, Any]:
+    """The model as an operator wants to see it in a diff."""
+    return manifests.described(manifest, lambda digest: new.get(digest) or store.read_blob(digest))

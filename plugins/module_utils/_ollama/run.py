@@ -1,0 +1,299 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""One run of ollama_model: from what the user asked for to a plan, from there to the store or the API, and a report."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import api_import, apply, loading
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.client import Client, ServerProblem, Unreachable
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.config import SourceProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import Settings, digest_of
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name, parse_name
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import template_text
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import (
+    NEWEST_TESTED,
+    OLDEST_TESTED,
+    Rules,
+    parse_version,
+    rules_for,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import weights_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the module was asked for."""
+
+    host: str
+    models_dir: str
+    check: bool
+    name: str = ""
+    keep: Sequence[str] = ()
+    file: Optional[str] = None
+    base: Optional[str] = None
+    template: Optional[str] = None
+    system: Optional[str] = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    messages: Sequence[Mapping[str, str]] = ()
+    license: Sequence[str] = ()
+    import_way: str = "auto"
+    version: Optional[str] = None
+    keep_alive: Optional[str] = None
+    load_timeout: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Result:
+    actions: Tuple[Dict[str, Any], ...] = ()
+    warnings: Tuple[str, ...] = ()
+    model: Optional[str] = None
+    digest: Optional[str] = None
+    size_bytes: int = 0
+    import_used: Optional[str] = None
+    freed_bytes: int = 0
+    loaded: Optional[Dict[str, Any]] = None
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> Dict[str, Any]:
+        return {
+            "changed": bool(self.actions),
+            "actions": list(self.actions),
+            "model": self.model,
+            "digest": self.digest,
+            "size_bytes": self.size_bytes,
+            "import_used": self.import_used,
+            "freed_bytes": self.freed_bytes,
+            "loaded": self.loaded,
+        }
+
+
+@dataclass(frozen=True)
+class _Server:
+    client: Client
+    rules: Rules
+
+
+def present(request: Request, ledger: Ledger) -> Result:
+    """The model is in the server's store as asked for, and loaded when that was asked for."""
+    name = parse_name(request.name)
+    client = Client(request.host)
+    rules, warnings = _rules(request, client)
+    settings = Settings(
+        template=template_text(request.template or "") or None,
+        system=request.system or None,
+        parameters=check_parameters(request.parameters, rules.version),
+        messages=request.messages,
+        license=request.license,
+    )
+    way = _way(request, rules)
+    if request.file is not None and not os.path.exists(request.file):
+        return _waiting(request, name, way, warnings)
+    made = (_by_store if way == "store" else _by_api)(request, _Server(client, rules), name, settings, ledger)
+    report, loaded, more = _loaded(request, client, made)
+    return Result(
+        actions=(*made.actions, *report),
+        warnings=(*warnings, *made.warnings, *more),
+        model=made.model,
+        digest=made.digest,
+        size_bytes=made.size_bytes,
+        import_used=way,
+        freed_bytes=made.freed_bytes,
+        loaded=loaded,
+        before=made.before,
+        after=made.after,
+    )
+
+
+def absent(request: Request, ledger: Ledger) -> Result:
+    """The model and all that only it needs are gone."""
+    name = parse_name(request.name)
+    client = Client(request.host)
+    if request.import_way == "api" or not os.path.isdir(request.models_dir):
+        return _absent_by_api(request, client, name)
+    return _remove(request, client, [name], ledger)
+
+
+def pruned(request: Request, ledger: Ledger) -> Result:
+    """Models that we made and that nobody declares any more are gone; models of others stay."""
+    if not os.path.isdir(request.models_dir):
+        return Result()
+    kept = {parse_name(name).folded for name in request.keep}
+    with Store(request.models_dir) as store:
+        stale = [name for name in plans.ours(store, ledger) if name.folded not in kept]
+    return _remove(request, Client(request.host), stale, ledger) if stale else Result()
+
+
+def _rules(request: Request, client: Client) -> Tuple[Rules, List[str]]:
+    """The rules of the server's version; a check before the first start plans for the version that is to come."""
+    try:
+        answered = client.version()
+    except Unreachable as problem:
+        if not request.check:
+            raise
+        rules = rules_for(parse_version(request.version) if request.version else NEWEST_TESTED)
+        return rules, [f"{problem.problem} The plan is for Ollama {rules.version}."]
+    return rules_for(parse_version(request.version or answered)), []
+
+
+def _way(request: Request, rules: Rules) -> str:
+    if rules.version < OLDEST_TESTED:
+        raise ServerProblem(
+            f"Ollama {rules.version} is older than {OLDEST_TESTED}, the oldest that this module knows.",
+            "Install a newer ollama_version first.",
+        )
+    if request.import_way != "auto":
+        return request.import_way
+    return "store" if rules.tested else "api"
+
+
+def _waiting(request: Request, name: Name, way: str, warnings: Sequence[str]) -> Result:
+    """In check mode the file may be one that an earlier task would fetch."""
+    if not request.check:
+        raise SourceProblem(f"There is no file {request.file}.", "Fetch it first, with gguf_download.")
+    action = {"action": "import", "path": request.file, "reason": "the file is not there yet", "size_bytes": 0}
+    return Result(actions=(action,), warnings=tuple(warnings), model=str(name), import_used=way)
+
+
+def _by_store(request: Request, server: _Server, name: Name, settings: Settings, ledger: Ledger) -> Result:
+    if request.check and not os.path.isdir(request.models_dir):
+        action = {"action": "import", "path": request.models_dir, "reason": "not there yet", "size_bytes": 0}
+        return Result(actions=(action,), model=str(name))
+    wanted = plans.Wanted(
+        name=name,
+        settings=settings,
+        weights=weights_of(request.file, ledger, note=not request.check) if request.file is not None else None,
+        base=parse_name(request.base) if request.base is not None else None,
+    )
+    with Store(request.models_dir) as store:
+        if request.check:
+            plan, freed = plans.plan_present(store, wanted, server.rules, ledger), 0
+        else:
+            applied = apply.make_present(store, wanted, server.rules, ledger)
+            plan, freed = applied.plan, applied.freed_bytes
+    assert plan.composition is not None
+    digest = digest_of(plan.composition.manifest.encode()).partition(":")[2]
+    if not request.check:
+        _must_be_listed(server.client, request.models_dir, plan.name or name, digest)
+    return Result(
+        actions=tuple(action.as_dict() for action in plan.actions),
+        warnings=plan.warnings,
+        model=str(plan.name),
+        digest=digest,
+        size_bytes=plan.composition.manifest.size_bytes,
+        freed_bytes=freed,
+        before=plan.before,
+        after=plan.after,
+    )
+
+
+def _must_be_listed(client: Client, models_dir: str, name: Name, digest: str) -> None:
+    model = api_import.listed(client, name)
+    if model is None or str(model.get("digest", "")).rpartition(":")[2] != digest:
+        raise StoreProblem(
+            f"{name} is in {models_dir}, but Ollama at {client.url} does not list it.",
+            "Name the directory as models_dir that this server's OLLAMA_MODELS names.",
+        )
+
+
+def _by_api(request: Request, server: _Server, name: Name, settings: Settings, ledger: Ledger) -> Result:
+    client, path = server.client, None
+    if request.file is not None:
+        weights = weights_of(request.file, ledger, note=not request.check)
+        path = weights.path
+        plan = api_import.plan_from_file(client, name, weights, settings, server.rules.version)
+    else:
+        plan = api_import.plan_from_base(client, name, parse_name(str(request.base)), settings)
+    actions = []
+    if plan.upload is not None and path is not None:
+        size = os.path.getsize(path)
+        actions.append({"action": "upload", "path": path, "reason": "the server lacks it", "size_bytes": size})
+    if plan.create is not None:
+        actions.append({"action": "create", "path": str(name), "reason": plan.reason, "size_bytes": 0})
+    if not request.check:
+        api_import.apply(client, plan, path)
+    model = api_import.listed(client, name) or {}
+    return Result(
+        actions=tuple(actions),
+        model=str(model.get("name") or name),
+        digest=str(model["digest"]).rpartition(":")[2] if "digest" in model else None,
+        size_bytes=int(model.get("size") or 0),
+        before=plan.before,
+        after=plan.after,
+    )
+
+
+def _loaded(
+    request: Request, client: Client, made: Result
+) -> Tuple[List[Dict[str, Any]], Optional[Dict[str, Any]], List[str]]:
+    """Load the model after a change, and keep it loaded when it shall be pinned."""
+    if request.keep_alive is None:
+        return [], None, []
+    keep_alive = loading.parse_keep_alive(request.keep_alive)
+    name = parse_name(str(made.model))
+    try:
+        current = loading.find_loaded(client, name)
+    except Unreachable:
+        if not request.check:
+            raise
+        current = None
+    pinned = loading.keeps_for_ever(keep_alive)
+    if not made.actions and (not pinned or (current is not None and current.pinned)):
+        return [], current.as_dict() if current else None, []
+    reason = "it shall stay loaded" if pinned else "to see where it lands"
+    action = {"action": "load", "path": str(name), "reason": reason, "size_bytes": made.size_bytes}
+    if request.check:
+        return [action], current.as_dict() if current else None, []
+    limit = request.load_timeout or loading.load_limit_seconds(made.size_bytes)
+    client.load(str(name), keep_alive, limit_seconds=limit)
+    current = loading.find_loaded(client, name)
+    if current is None:
+        return [action], None, []
+    warning = loading.landing_warning(name, current)
+    return [action], current.as_dict(), [warning] if warning else []
+
+
+def _absent_by_api(request: Request, client: Client, name: Name) -> Result:
+    if client.show(str(name)) is None:
+        return Result(model=str(name), import_used="api")
+    if not request.check:
+        client.delete(str(name))
+    action = {"action": "delete", "path": str(name), "reason": "the model shall go", "size_bytes": 0}
+    return Result(actions=(action,), model=str(name), import_used="api")
+
+
+def _remove(request: Request, client: Client, names: Sequence[Name], ledger: Ledger) -> Result:
+    with Store(request.models_dir) as store:
+        plan = plans.plan_absent(store, names, ledger)
+        freed = 0
+        if not request.check:
+            _unload(client, [action.name for action in plan.actions if action.name is not None])
+            freed = apply.apply(store, plan, ledger)
+    return Result(
+        actions=tuple(action.as_dict() for action in plan.actions),
+        warnings=plan.warnings,
+        model=str(plan.name) if plan.name else None,
+        import_used="store",
+        freed_bytes=freed,
+        before=plan.before,
+    )
+
+
+def _unload(client: Client, names: Sequence[Name]) -> None:
+    """What stays in memory would go on answering, and keep the removed file's space taken."""
+    try:
+        for name in names:
+            if loading.find_loaded(client, name) is not None:
+                client.load(str(name), 0, limit_seconds=loading.load_limit_seconds(0))
+    except Unreachable:
+        return
