@@ -1,0 +1,137 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Locks from files are hostile input, and answer requests without a hub."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional
+
+import pytest
+
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock, difference
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._hub.listings import MIB, a_lock
+
+SUM = "a" * 64
+
+
+def sealed(pieces: int = 2, piece_bytes: int = 64 * MIB, digest: Any = SUM) -> Dict[str, Any]:
+    lock = a_lock()
+    lock["seal"] = {"piece_bytes": piece_bytes, "pieces": {file["path"]: [digest] * pieces for file in lock["files"]}}
+    return lock
+
+
+def test_a_good_lock_is_returned_as_it_is() -> None:
+    lock = a_lock()
+    assert check_lock(lock) is lock
+    assert check_lock(sealed())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lock_version": 2}, "version 2; this collection knows version 1"),
+        ({"lock_version": "1"}, "version"),
+        ({"hub": "gopher"}, "the hub 'gopher'"),
+        ({"repo": 5}, "repo 5"),
+        ({"quant": None}, "no quant"),
+        ({"files": []}, "no files"),
+        ({"files": {"a": 1}}, "no files"),
+        ({"files": ["x"]}, "the path 'x'"),
+        ({"gguf": None}, "no facts"),
+        ({"merged": None}, "how large the merged file is"),
+        ({"merged": {"size_bytes": -1, "tail_padding_bytes": 0}}, "without a size"),
+        ({"merged": {"size_bytes": 1, "tail_padding_bytes": 0, "sha256": "x"}}, "merged file with the sha256"),
+        ({"seal": []}, "seal without pieces"),
+    ],
+)
+def test_a_lock_with_a_bad_field_is_refused_by_name(change: Dict[str, Any], message: str) -> None:
+    with pytest.raises(HubProblem, match=message) as error:
+        check_lock(a_lock(**change))
+    assert "update: true" in error.value.remedy
+
+
+@pytest.mark.parametrize("lock", [None, [], "lock", 3])
+def test_something_that_is_no_mapping_is_refused(lock: Any) -> None:
+    with pytest.raises(HubProblem, match="not a mapping"):
+        check_lock(lock)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("path", "../../x", r"\.\./\.\./x"),
+        ("path", "/etc/passwd", "/etc/passwd"),
+        ("size_bytes", "5", "the size"),
+        ("size_bytes", True, "the size"),
+        ("size_bytes", 1 << 60, "the size"),
+        ("sha256", "no", "the sha256"),
+        ("url", "ftp://x/y", "the address"),
+        ("url", None, "the address"),
+        ("header_bytes", 1 << 40, "a header of"),
+        ("header_bytes", None, "a header of"),
+    ],
+)
+def test_a_file_with_a_bad_field_is_refused(field: str, value: Any, message: str) -> None:
+    lock = a_lock()
+    lock["files"][1][field] = value
+    with pytest.raises(HubProblem, match=message):
+        check_lock(lock)
+
+
+def test_two_files_that_would_overwrite_each_other_are_refused() -> None:
+    lock = a_lock()
+    lock["files"][1]["path"] = "other/" + lock["files"][0]["path"].rpartition("/")[2]
+    with pytest.raises(HubProblem, match="two files of the same name"):
+        check_lock(lock)
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [sealed(pieces=1), sealed(pieces=3), sealed(piece_bytes=0), sealed(piece_bytes=True), sealed(digest="x")],
+)
+def test_a_seal_that_does_not_cover_the_files_is_refused(lock: Dict[str, Any]) -> None:
+    with pytest.raises(HubProblem, match=r"The lock (needs|is sealed)"):
+        check_lock(lock)
+
+
+def test_a_seal_of_other_files_is_refused() -> None:
+    lock = sealed()
+    lock["seal"]["pieces"]["other.gguf"] = [SUM]
+    with pytest.raises(HubProblem, match="for other files"):
+        check_lock(lock)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"quant": "UD-IQ1_S"}, None),
+        ({"quant": "IQ1_S"}, None),
+        ({"pattern": "*UD-IQ1_S*"}, None),
+        ({}, None),
+        ({"revision": "master"}, None),
+        ({"revision": "a" * 40}, None),
+        ({"endpoint": "https://me:s3cret@hub.test/"}, None),
+        ({"quant": "UD-IQ1_M"}, "UD-IQ1_M instead of UD-IQ1_S"),
+        ({"pattern": "*Q2_K*"}, "instead of UD-IQ1_S"),
+        ({"revision": "v2"}, "revision v2 instead of master"),
+        ({"endpoint": "https://other.test"}, "endpoint https://other.test instead of https://hub.test"),
+        ({"repo": "other/Repo"}, "repository other/Repo instead of"),
+        ({"hub": "huggingface"}, "hub huggingface instead of modelscope"),
+    ],
+)
+def test_a_lock_knows_which_requests_it_answers(asked: Dict[str, Any], expected: Optional[str]) -> None:
+    request = Request(**{"hub": "modelscope", "repo": "unsloth/DeepSeek-R1-GGUF", **asked})
+    told = difference(a_lock(), request)
+    assert told is None if expected is None else expected in str(told)
+
+
+def test_plain_addresses_are_compared_without_credentials_and_order() -> None:
+    lock = a_lock(hub="url", repo=None, endpoint="https://hub.test")
+    urls = tuple(file["url"].replace("https://", "https://me:pw@") for file in reversed(lock["files"]))
+    assert difference(lock, Request(hub="url", urls=urls)) is None
+    assert difference(lock, Request(hub="url", urls=(lock["files"][0]["url"],))) is None
+    assert difference(lock, Request(hub="url", urls=("https://hub.test/other.gguf",))) == "other addresses"
