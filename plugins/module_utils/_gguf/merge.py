@@ -16,7 +16,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Optional
+from typing import Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.compare import matching_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.consume import why_kept
@@ -49,8 +49,8 @@ class MergeResult:
     size_bytes: int
     sha256: Optional[str]
     shards: int
-    tensors: int
-    tail_padding_bytes: int
+    tensors: Optional[int]  # null when the file was recorded by another way than a merge
+    tail_padding_bytes: Optional[int]
     bytes_copied: int
     resumed_bytes: int
     removed: tuple[str, ...]
@@ -78,13 +78,6 @@ def apply_merge(plan: MergePlan, ledger: Ledger, *, checkpoint_bytes: int = CHEC
     run.remove_rest()
     _remove(plan.request.journal)
     return run.result(monotonic() - started)
-
-
-def remove_merged(dest: str, temporary: str, journal: str, ledger: Ledger) -> None:
-    """Remove a merged file and what an unfinished merge left."""
-    for path in (dest, temporary, journal):
-        _remove(path)
-    ledger.forget(dest)
 
 
 class _Run:
@@ -189,20 +182,19 @@ class _Run:
 
     def remove_rest(self) -> None:
         """Remove the shards of the plan that are still there, now that the result is recorded."""
-        for path in self.plan.remove:
+        for path, _size_bytes in self.plan.remove:
             if os.path.exists(path) and path not in (kept for kept, _why in self.kept):
                 self._consume(path)
 
     def result(self, seconds: float) -> MergeResult:
-        notes: Any = self.plan.entry.notes if self.plan.entry is not None else {}
-        job = self.plan.job
+        facts = self.plan.facts
         return MergeResult(
             path=self.request.dest,
-            size_bytes=os.path.getsize(self.request.dest),
+            size_bytes=facts["size_bytes"],
             sha256=self.sha256,
-            shards=len(job.shards) if job is not None else len(notes.get("sources", [])),
-            tensors=job.tensors if job is not None else notes.get("tensors", 0),
-            tail_padding_bytes=job.tail_padding_bytes if job is not None else notes.get("tail_padding_bytes", 0),
+            shards=facts["shards"],
+            tensors=facts["tensors"],
+            tail_padding_bytes=facts["tail_padding_bytes"],
             bytes_copied=self.bytes_copied,
             resumed_bytes=self.resumed_bytes,
             removed=tuple(self.removed),

@@ -60,7 +60,7 @@ class MergePlan:
     journal: Optional[JournalContent] = None  # of the merge to resume
     trusted_limit: int = 0  # no byte of the temporary file counts behind this offset
     entry: Optional[Entry] = None
-    remove: tuple[str, ...] = ()  # shards that go, in the order of their going
+    remove: tuple[tuple[str, int], ...] = ()  # shards that go, in the order of their going, and their bytes
     disk_needed_bytes: int = 0
     disk_free_bytes: int = 0
 
@@ -73,16 +73,30 @@ class MergePlan:
         """The plan for people: what is done to which path, with the bytes that move."""
         steps: list[dict[str, Any]] = []
         if self.outcome != UNCHANGED:
-            steps.append({"action": self.outcome, "path": self.request.dest, "bytes": self._bytes()})
-        steps += [{"action": "remove", "path": path, "bytes": os.path.getsize(path)} for path in self.remove]
+            steps.append({"action": self.outcome, "path": self.request.dest, "bytes": self._size_bytes})
+        steps += [{"action": "remove", "path": path, "bytes": size_bytes} for path, size_bytes in self.remove]
         return steps
 
-    def _bytes(self) -> int:
-        if self.outcome == RECORD:
-            return 0
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of the result before anything is done."""
+        notes: Mapping[str, Any] = self.entry.notes if self.entry is not None else {}
+        return {
+            "size_bytes": self._size_bytes,
+            "sha256": self.entry.sha256 if self.entry is not None else None,
+            "shards": len(self.job.shards) if self.job is not None else len(notes.get("sources", ())),
+            "tensors": self.job.tensors if self.job is not None else notes.get("tensors"),
+            "tail_padding_bytes": self.job.tail_padding_bytes
+            if self.job is not None
+            else notes.get("tail_padding_bytes"),
+        }
+
+    @property
+    def _size_bytes(self) -> int:
         if self.job is not None:
             return self.job.size_bytes
-        return os.path.getsize(self.request.dest)
+        assert self.entry is not None
+        return self.entry.size_bytes
 
 
 def plan_merge(request: MergeRequest, ledger: Ledger) -> MergePlan:
@@ -109,10 +123,10 @@ def _plan_recorded(request: MergeRequest, name: ShardName, entry: Entry) -> Merg
     if foreign and len(present) == name.count:
         # the shards are not those that were merged: only their bytes can tell whether the result would differ
         return _plan_compare(request, name)
-    remove: tuple[str, ...] = ()
+    remove: tuple[tuple[str, int], ...] = ()
     if request.consume:
         verified = [path for path in present if path not in foreign and known[os.path.abspath(path)]["sha256"]]
-        remove = tuple(path for path in verified if why_kept(path) is None)
+        remove = tuple((path, os.path.getsize(path)) for path in verified if why_kept(path) is None)
     must_read = request.verify_full or (request.get_sha256 and entry.sha256 is None)
     return MergePlan(request, HASH if must_read else UNCHANGED, entry=entry, remove=remove)
 
@@ -144,10 +158,10 @@ def _plan_new(request: MergeRequest, name: ShardName, journal: Optional[JournalC
         job, header = journal.job, None
     expected = _expected_sums(request, job, ledger)
     gone = {index for index, shard in enumerate(job.shards) if not os.path.exists(shard.path)}
-    remove: tuple[str, ...] = ()
+    remove: tuple[tuple[str, int], ...] = ()
     if request.consume:
         _check_consumable(request, job, expected, gone, journal)
-        remove = tuple(shard.path for index, shard in enumerate(job.shards) if index not in gone)
+        remove = tuple((shard.path, shard.size_bytes) for index, shard in enumerate(job.shards) if index not in gone)
     plan = MergePlan(
         request,
         MERGE,
@@ -275,7 +289,8 @@ def _disk_needed(request: MergeRequest, job: MergeJob, gone: set[int]) -> int:
 
 def _disk_free(request: MergeRequest) -> int:
     room = os.statvfs(os.path.dirname(os.path.abspath(request.dest)))
-    return room.f_frsize * (room.f_bfree if os.geteuid() == 0 else room.f_bavail)
+    # what is reserved for root stays reserved
+    return room.f_frsize * room.f_bavail
 
 
 def _check_dest(request: MergeRequest, name: ShardName) -> None:
@@ -296,11 +311,11 @@ def _check_sum(request: MergeRequest, actual: Optional[str]) -> None:
         )
 
 
-def _verified(request: MergeRequest, journal: JournalContent) -> tuple[str, ...]:
+def _verified(request: MergeRequest, journal: JournalContent) -> tuple[tuple[str, int], ...]:
     """The shards that a finished merge verified and did not get to remove."""
     shards = [journal.job.shards[index] for index in sorted(journal.verified)] if request.consume else []
     present = [shard for shard in shards if os.path.exists(shard.path) and shard.is_same_file(os.stat(shard.path))]
-    return tuple(shard.path for shard in present if why_kept(shard.path) is None)
+    return tuple((shard.path, shard.size_bytes) for shard in present if why_kept(shard.path) is None)
 
 
 def final_sum(journal: JournalContent) -> Optional[str]:

@@ -1,0 +1,314 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: gguf_merge
+short_description: Merge the shards of a split GGUF model into one file
+version_added: 0.1.0
+author: gguf.fleet contributors (@gguf-fleet)
+description:
+  - Makes one GGUF file of the shards of a split model, byte for byte the file that C(llama-gguf-split --merge) makes.
+  - Refuses what that tool would corrupt without a word, for example truncated, exchanged, renamed or foreign shards.
+    The shards are never changed.
+  - The file appears under its name only when it is whole and synced to disk. A run that was interrupted leaves a
+    hidden file beside O(dest), and the next run goes on where it stopped, with bytes that prove right.
+  - What was merged is recorded in the host's ledger (C(/var/lib/gguf-fleet/ledger.json)), so that a second run is done
+    at once.
+  - llama.cpp serves shards as they are. Only engines that want one file need this.
+extends_documentation_fragment:
+  - gguf.fleet.attributes.changes
+options:
+  src:
+    description:
+      - The first shard, under the name that it was published with (C(name-00001-of-00005.gguf)).
+        The others lie beside it.
+    type: path
+    required: true
+  dest:
+    description:
+      - The merged file. Its directory must exist.
+      - A file that is there already and is not this merge is never overwritten.
+    type: path
+    required: true
+  state:
+    description:
+      - V(present) merges, V(absent) removes the merged file and what an interrupted merge left. The shards stay.
+    type: str
+    choices: [present, absent]
+    default: present
+  consume:
+    description:
+      - Remove each shard as soon as its bytes are verified, written and synced in the merged file, so that the disk
+        needs room for the model and one shard, not for two models.
+      - Needs the sha256 of every shard, from O(lock), O(shard_checksums) or the ledger. A shard that has other hard
+        links, is a symbolic link, or is open in another process stops the run before anything is written.
+    type: bool
+    default: false
+  checksum:
+    description:
+      - The sha256 that the merged file must have, with or without V(sha256:) before it.
+    type: str
+  get_checksum:
+    description:
+      - Compute the sha256 of the merged file from the same bytes as they are copied.
+    type: bool
+    default: true
+  lock:
+    description:
+      - The lock of the model, as M(gguf.fleet.gguf_resolve) returns it. The shards must have its sums.
+    type: dict
+  shard_checksums:
+    description:
+      - The sha256 of shards, by file name, where there is no O(lock).
+    type: dict
+  verify:
+    description:
+      - How a merged file that is recorded in the ledger is checked. V(ledger) compares device, inode and size with the
+        record, at no cost. V(full) reads the whole file and compares its sha256.
+    type: str
+    choices: [ledger, full]
+    default: ledger
+seealso:
+  - module: gguf.fleet.gguf_download
+    description: Downloads shards straight into one merged file.
+  - module: gguf.fleet.gguf_info
+"""
+
+EXAMPLES = r"""
+- name: Merge the shards of R1 for Ollama
+  gguf.fleet.gguf_merge:
+    src: /srv/models/DeepSeek-R1-UD-IQ1_M/DeepSeek-R1-UD-IQ1_M-00001-of-00004.gguf
+    dest: /srv/gguf-fleet/models/DeepSeek-R1-UD-IQ1_M.gguf
+
+- name: The same on a disk that holds the model only once
+  gguf.fleet.gguf_merge:
+    src: /srv/models/DeepSeek-R1-UD-IQ1_M/DeepSeek-R1-UD-IQ1_M-00001-of-00004.gguf
+    dest: /srv/gguf-fleet/models/DeepSeek-R1-UD-IQ1_M.gguf
+    lock: "{{ lookup('ansible.builtin.file', 'models.lock.yml') | from_yaml }}"
+    consume: true
+
+- name: Read the whole file again and compare
+  gguf.fleet.gguf_merge:
+    src: /srv/models/DeepSeek-R1-UD-IQ1_M/DeepSeek-R1-UD-IQ1_M-00001-of-00004.gguf
+    dest: /srv/gguf-fleet/models/DeepSeek-R1-UD-IQ1_M.gguf
+    verify: full
+"""
+
+RETURN = r"""
+path:
+  description: The merged file.
+  returned: always
+  type: str
+  sample: /srv/gguf-fleet/models/DeepSeek-R1-UD-IQ1_M.gguf
+size_bytes:
+  description: Its size.
+  returned: when O(state=present)
+  type: int
+  sample: 169380000000
+sha256:
+  description: Its sha256, or null when it was not computed. Not known in check mode before the first merge.
+  returned: when O(state=present)
+  type: str
+  sample: 2c7349e55c33f7982bfc974ab310c9a6c7de876027d7cbe0dd50a945e7ac7269
+shards:
+  description: How many shards were merged.
+  returned: when O(state=present)
+  type: int
+  sample: 4
+tensors:
+  description: How many tensors the model has.
+  returned: when O(state=present)
+  type: int
+  sample: 1025
+tail_padding_bytes:
+  description:
+    - Zeros after the last tensor, which llama.cpp's merge writes, too. Ollama 0.5.5 to 0.7.0 refuses a file that has
+      any when it is imported through its API.
+    - Null for a file that was recorded by another way than a merge.
+  returned: when O(state=present)
+  type: int
+  sample: 0
+actions:
+  description: What was done, or would be done in check mode, with the bytes that it moves or frees.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    action:
+      description:
+        - V(merge) writes the file. V(compare) reads a file that is there and not recorded, and the shards. V(hash)
+          reads the recorded file. V(record) adds a file to the ledger that an interrupted run finished. V(remove)
+          removes a file.
+      type: str
+    path:
+      description: The file.
+      type: str
+    bytes:
+      description: Its size.
+      type: int
+disk_needed_bytes:
+  description: Disk space that the merge takes beyond what is used before it.
+  returned: when O(state=present)
+  type: int
+disk_free_bytes:
+  description: Free space on the file system of O(dest) before the merge; 0 when nothing is to be merged.
+  returned: when O(state=present)
+  type: int
+bytes_copied:
+  description: Bytes that this run wrote.
+  returned: when O(state=present) and not in check mode
+  type: int
+resumed_bytes:
+  description: Bytes of an interrupted run that proved right and were not written again.
+  returned: when O(state=present) and not in check mode
+  type: int
+removed:
+  description: Shards that were consumed.
+  returned: when O(state=present) and not in check mode
+  type: list
+  elements: str
+kept:
+  description: Shards that were to be consumed and came into use during the merge, with the reason.
+  returned: when O(state=present) and not in check mode
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The shard.
+      type: str
+    reason:
+      description: Why it is still there.
+      type: str
+seconds:
+  description: How long it took.
+  returned: when O(state=present) and not in check mode
+  type: float
+"""
+
+import os
+from typing import Any, Optional
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge import apply_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import MergePlan, MergeRequest, plan_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.removal import apply_removal, plan_removal
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
+
+
+def plain_sum(checksum: str, what: str) -> str:
+    digest = checksum.strip().lower()
+    digest = digest[len("sha256:") :] if digest.startswith("sha256:") else digest
+    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise GgufError(f"{what} is not a sha256: '{checksum}'.", "Give 64 hexadecimal digits.")
+    return digest
+
+
+def shard_sums(params: dict[str, Any]) -> dict[str, str]:
+    sums = {
+        os.path.basename(file["path"]): file["sha256"]
+        for file in (check_lock(params["lock"])["files"] if params["lock"] else [])
+        if file.get("sha256")
+    }
+    for name, checksum in (params["shard_checksums"] or {}).items():
+        sums[name] = plain_sum(str(checksum), f"shard_checksums.{name}")
+    return sums
+
+
+def request(params: dict[str, Any]) -> MergeRequest:
+    checksum: Optional[str] = params["checksum"]
+    return MergeRequest(
+        src=params["src"],
+        dest=params["dest"],
+        consume=params["consume"],
+        get_sha256=params["get_checksum"] or checksum is not None,
+        sha256=plain_sum(checksum, "checksum") if checksum is not None else None,
+        shard_sha256=shard_sums(params),
+        verify_full=params["verify"] == "full",
+    )
+
+
+def present(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    ledger = Ledger()
+    plan = plan_merge(request(params), ledger)
+    outcome: dict[str, Any] = {
+        "changed": plan.changed,
+        "path": params["dest"],
+        "actions": plan.actions,
+        "disk_needed_bytes": plan.disk_needed_bytes,
+        "disk_free_bytes": plan.disk_free_bytes,
+        "diff": difference(plan),
+        **plan.facts,
+    }
+    if not check_mode:
+        result = apply_merge(plan, ledger)
+        outcome.update(
+            size_bytes=result.size_bytes,
+            sha256=result.sha256,
+            shards=result.shards,
+            tensors=result.tensors,
+            tail_padding_bytes=result.tail_padding_bytes,
+            bytes_copied=result.bytes_copied,
+            resumed_bytes=result.resumed_bytes,
+            removed=list(result.removed),
+            kept=[{"path": path, "reason": reason} for path, reason in result.kept],
+            seconds=round(result.seconds, 3),
+        )
+    return outcome
+
+
+def absent(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    ledger = Ledger()
+    removal = plan_removal(request(params), ledger)
+    if not check_mode:
+        apply_removal(removal, ledger)
+    return {
+        "changed": removal.changed,
+        "path": params["dest"],
+        "actions": removal.actions,
+        "diff": {"before": removal.listing, "after": ""},
+    }
+
+
+def difference(plan: MergePlan) -> dict[str, str]:
+    after = [f"{step['action']} {step['path']} ({step['bytes']:,} bytes)" for step in plan.actions]
+    return {"before": "", "after": "".join(line + "\n" for line in after) if plan.changed else ""}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "src": {"type": "path", "required": True},
+            "dest": {"type": "path", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "consume": {"type": "bool", "default": False},
+            "checksum": {"type": "str"},
+            "get_checksum": {"type": "bool", "default": True},
+            "lock": {"type": "dict"},
+            "shard_checksums": {"type": "dict"},
+            "verify": {"type": "str", "choices": ["ledger", "full"], "default": "ledger"},
+        },
+        supports_check_mode=True,
+    )
+    act = present if module.params["state"] == "present" else absent
+    try:
+        outcome = act(module.params, module.check_mode)
+    except (GgufError, HubProblem, LedgerError) as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(
+            msg=f"{error.filename or module.params['dest']}: {error.strerror}. Run as root, and check the disk."
+        )
+    module.exit_json(**outcome)
+
+
+if __name__ == "__main__":
+    main()
