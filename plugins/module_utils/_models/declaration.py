@@ -27,7 +27,7 @@ _ENTRY_KEYS = (
     "host",
     "port",
 )
-_SOURCE_KEYS = ("hub", "repo", "revision", "endpoint", "quant", "pattern", "urls")
+_SOURCE_KEYS = ("hub", "repo", "revision", "endpoint", "quant", "pattern", "urls", "path", "sha256")
 
 
 class DeclarationProblem(ValueError):
@@ -149,13 +149,15 @@ def _source(entry: Mapping[str, Any], known: Mapping[str, Any], where: str) -> D
         "revision": given.get("revision") or known.get("revision"),
         "endpoint": given.get("endpoint") or known.get("endpoint"),
         "urls": given.get("urls") or [],
+        "path": given.get("path"),
+        "sha256": given.get("sha256") or {},
         "quant": given.get("quant") or entry.get("quant"),
         "pattern": given.get("pattern"),
     }
-    if not source["repo"] and not source["urls"]:
+    if not (source["repo"] or source["urls"] or source["path"]):
         raise DeclarationProblem(
             f"{where}: nothing says where the files come from.",
-            "Give `catalog:` with a `quant:`, or `source:` with `repo:` (or `urls:`).",
+            "Give `catalog:` with a `quant:`, or `source:` with `repo:` (or `urls:`, or `path:`).",
         )
     quants = known.get("quants") or {}
     if quants and not source["pattern"] and not source["urls"] and source["repo"] == known.get("repo"):
