@@ -26,11 +26,11 @@ ensure_network() {
     }
 }
 
-# Started again from scratch when the image, an option or an asset that it mounts is another one now.
+# Started again from scratch when the image, an option or the NVML double is another one now.
 ensure_container() {
     local name=$1 key running
     shift
-    key=$({ docker image inspect --format '{{.Id}}' "gguf-fleet-${image[$name]}" && cat "$assets"/*/.made-from && echo "$@"; } |
+    key=$({ docker image inspect --format '{{.Id}}' "gguf-fleet-${image[$name]}" && cat "$assets/nvml/.made-from" && echo "$@"; } |
         sha256sum | cut -c1-12)
     running=$(docker inspect --format '{{.State.Running}} {{index .Config.Labels "gguf-fleet.key"}}' "$(container "$name")" 2>/dev/null || true)
     [ "$running" != "true $key" ] || return 0
@@ -44,9 +44,8 @@ ensure_container() {
 start_hub() {
     ensure_container hub --init --read-only --tmpfs=/tmp \
         --volume="$root/tests/doubles/hub:/opt/hub:ro" \
-        --volume="$assets/smollm2/shards:/srv/hub/$hub_repository:ro" \
-        --volume="$assets/ollama:/srv/hub/releases:ro" \
-        gguf-fleet-bookworm python3 -B /opt/hub/serve.py --root /srv/hub --sums-file /tmp/sums.json --host 0.0.0.0 --port 8080
+        --volume="$assets:/srv/assets:ro" \
+        gguf-fleet-bookworm python3 -B /opt/hub/serve.py --root /srv/assets/hub --sums-file /tmp/sums.json --host 0.0.0.0 --port 8080
 }
 
 start_host() {
@@ -83,6 +82,9 @@ settle_host() {
     }
 }
 
+# What a new hub offers may be cut and packed anew, so the lab's pins of the old one say nothing about it.
+forget_pins() { rm -f "$root"/inventories/lab/models.lock.yml "$root"/inventories/lab/ollama-releases.sha256; }
+
 wait_for_hub() {
     for _ in $(seq 120); do
         curl --silent --output /dev/null "http://${address[hub]}:8080/" && return
@@ -109,6 +111,6 @@ if [ ${#started[@]} -eq 0 ]; then
     echo "lab: running already: ${names[*]}"
 else
     for name in "${started[@]}"; do
-        if [ "$name" = hub ]; then wait_for_hub; else settle_host "$name"; fi
+        if [ "$name" = hub ]; then forget_pins && wait_for_hub; else settle_host "$name"; fi
     done
 fi
