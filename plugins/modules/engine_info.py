@@ -25,25 +25,23 @@ options:
     description: Directory of the engine's versions.
     type: path
     required: true
-  service:
-    description: Name of the engine's service.
+  services:
+    description: The engine's services and the addresses (C(address:port)) that each is going to listen on.
+    type: dict
+    default: {}
+  prefix:
+    description: What the names of the engine's services begin with; RV(undeclared) lists those that O(services) does not name.
     type: str
-    required: true
   manager:
     description: The service manager; V(auto) takes systemd when it is PID 1 and answers, and the script otherwise.
     type: str
     choices: [auto, systemd, script]
     default: auto
-  listen:
-    description: Addresses that the service is going to listen on, as C(address:port).
-    type: list
-    elements: str
-    default: []
   user:
     description: The service's user.
     type: str
   command:
-    description: The engine's command in the PATH; a real file there is an installation that is not ours.
+    description: The engine's command; it is asked for its version, and a real file there is an installation that is not ours.
     type: path
 """
 
@@ -52,8 +50,8 @@ EXAMPLES = r"""
   gguf.fleet.engine_info:
     engine: ollama
     root: /opt/ollama
-    service: ollama
-    listen: ["127.0.0.1:11434"]
+    services:
+      ollama: ["127.0.0.1:11434"]
     user: ollama
     command: /usr/local/bin/ollama
   register: ollama
@@ -101,23 +99,21 @@ previous:
   description: The version before, the target of a rollback.
   returned: always
   type: str
-service:
-  description: The service now.
+command_version:
+  description: The version that O(command) tells, empty when there is none.
   returned: always
-  type: dict
-  contains:
-    active:
-      description: Whether it runs.
-      type: bool
-    pid:
-      description: Its main process, or 0.
-      type: int
+  type: str
+undeclared:
+  description: Our services with O(prefix) that O(services) does not name.
+  returned: always
+  type: list
+  elements: str
 user:
   description: The user as it exists, or empty.
   returned: always
   type: dict
 port_conflicts:
-  description: Who else holds an address of O(listen), in words.
+  description: Who else holds an address of O(services), in words.
   returned: always
   type: list
   elements: str
@@ -208,6 +204,24 @@ def conflicts(listen: t.Sequence[str], state: manager.State) -> list[str]:
     return found
 
 
+def command_version(engine: engines.Engine, command: str | None) -> str:
+    """A command that does not run tells nothing here; installing is what says why."""
+    if not command or not os.path.isfile(command):
+        return ""
+    try:
+        return engines.ask_version(engine, command)
+    except InstallProblem:
+        return ""
+
+
+def undeclared(units: str, prefix: str | None, services: t.Mapping[str, t.Any]) -> list[str]:
+    if not prefix:
+        return []
+    drop_ins = glob.glob(os.path.join(glob.escape(units), f"{glob.escape(prefix)}*.service.d", "gguf-fleet.conf"))
+    names = {os.path.basename(os.path.dirname(path))[: -len(".service.d")] for path in drop_ins}
+    return sorted(names - set(services))
+
+
 def name_of(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
@@ -220,9 +234,9 @@ def main() -> None:
         argument_spec={
             "engine": {"type": "str", "required": True, "choices": ["ollama", "llama_cpp"]},
             "root": {"type": "path", "required": True},
-            "service": {"type": "str", "required": True},
+            "services": {"type": "dict", "default": {}},
+            "prefix": {"type": "str"},
             "manager": {"type": "str", "choices": ["auto", "systemd", "script"], "default": "auto"},
-            "listen": {"type": "list", "elements": "str", "default": []},
             "user": {"type": "str"},
             "command": {"type": "path"},
         },
@@ -232,12 +246,18 @@ def main() -> None:
     engine = engines.ENGINES[p["engine"]]
     detected, reason = manager.detect()
     name = detected if p["manager"] == "auto" else p["manager"]
-    way = manager.manager(name, p["service"])
     try:
         installed = record.read(engine, p["root"])
-        state = way.state()
-        adopted = adoption.read(p["service"], way, user_of(p["user"]))
+        busy = [
+            conflict
+            for service, listen in p["services"].items()
+            for conflict in conflicts(listen, manager.manager(name, service).state())
+        ]
+        adopted = {}
+        if engine.name == "ollama":
+            adopted = adoption.read(engine.name, manager.manager(name, engine.name), user_of(p["user"]))
         prefix = install.adoptable(engine, p["root"], p["command"]) if p["command"] and adopted else None
+        version = command_version(engine, p["command"])
     except (InstallProblem, LedgerError, ServiceProblem) as error:
         module.fail_json(msg=str(error), problem=error.problem, remedy=error.remedy)
     module.exit_json(
@@ -251,9 +271,10 @@ def main() -> None:
         releases=[{"version": release.version, "sha256": list(release.sums)} for release in installed.releases],
         current=installed.current or "",
         previous=installed.previous or "",
-        service={"active": state.active, "pid": state.pid},
+        command_version=version,
+        undeclared=undeclared(manager.UNITS[name], p["prefix"], p["services"]),
         user=user_of(p["user"]),
-        port_conflicts=conflicts(p["listen"], state),
+        port_conflicts=busy,
         adopted={**adopted, "prefix": prefix or ""} if adopted else {},
     )
 

@@ -48,7 +48,8 @@ ENGINES: Dict[str, Engine] = {
         name="llama_cpp",
         title="llama.cpp",
         program="llama-server",
-        version_patterns=(r"^version: \S+ build (\d+)", r"^version: (\d+)\b"),
+        # Today: "version: 0.7.0 (build 11669, commit …)"; until 2026: "version: 4610 (53debe6f)".
+        version_patterns=(r"^version: \S+ \(build (\d+)", r"^version: (\d+) \("),
         unversioned=("0", "1"),
         environment=(),
         # Zip archives had build/bin, today's tar archives have llama-<tag>.
@@ -122,9 +123,8 @@ def told_version(engine: Engine, text: str) -> Optional[str]:
     return None
 
 
-def ask_version(engine: Engine, tree: str) -> str:
+def ask_version(engine: Engine, program: str) -> str:
     """Run the program's --version; what it says, or why it does not run here."""
-    program = os.path.join(tree, "bin", engine.program)
     environment = {"HOME": "/nonexistent", "PATH": "/usr/bin:/bin", "LC_ALL": "C", **dict(engine.environment)}
     try:
         answer = subprocess.run(
@@ -158,7 +158,7 @@ def ask_version(engine: Engine, tree: str) -> str:
 
 def prove(engine: Engine, tree: str, version: str) -> str:
     """The unpacked release answers --version, and it is the one that was asked for."""
-    told = ask_version(engine, tree)
+    told = ask_version(engine, os.path.join(tree, "bin", engine.program))
     if told != release_number(engine, version) and told not in engine.unversioned:
         raise InstallProblem(
             f"the archive holds {engine.title} {told}, and {version} was asked for.",

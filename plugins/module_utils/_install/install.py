@@ -105,7 +105,7 @@ def adopt(engine: engines.Engine, root: str, prefix: str) -> str:
 
     Hard links where the file system allows it: the running server keeps its own files until it is restarted.
     """
-    version = engines.ask_version(engine, prefix)
+    version = engines.ask_version(engine, os.path.join(prefix, "bin", engine.program))
     releases.check_version(version)
     final = releases.directory(root, version)
     if os.path.exists(final):
