@@ -83,7 +83,7 @@ def test_nothing_asked_of_a_repository_with_several_quants_gets_the_list() -> No
 
 def test_the_same_quant_of_two_models_is_ambiguous() -> None:
     files = [listed("small-Q4_K_M.gguf"), listed("large-Q4_K_M.gguf")]
-    with pytest.raises(HubProblem, match="fits 2 models.*small-Q4_K_M.gguf"):
+    with pytest.raises(HubProblem, match=r"fits 2 models.*small-Q4_K_M.gguf"):
         select(files, quant="Q4_K_M", where=WHERE)
     assert select(files, pattern="small*", where=WHERE).files == (files[0],)
 

@@ -1,0 +1,79 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A hub double with a small model in it, and gguf_resolve run for real against it."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+    shard_name,
+    split_set,
+    tensors,
+)
+
+REPO = "lab/Tiny-GGUF"
+Run = Callable[..., Dict[str, Any]]
+
+
+def quant_files(quant: str, count: int, items: int = 4096) -> Dict[str, bytes]:
+    """The shards of a quant by their paths in the repository."""
+    groups = [tensors(2, prefix=f"blk.{index}", items=items) for index in range(count)]
+    stem = f"Tiny-{quant}"
+    contents = split_set(groups)
+    return {f"{stem}/{shard_name(index, count, stem)}": content for index, content in enumerate(contents)}
+
+
+def put_files(folder: Path, files: Dict[str, bytes]) -> None:
+    for path, content in files.items():
+        location = folder / path
+        location.parent.mkdir(parents=True, exist_ok=True)
+        location.write_bytes(content)
+
+
+@pytest.fixture(name="quants")
+def two_quants() -> Dict[str, Dict[str, bytes]]:
+    return {"UD-IQ1_S": quant_files("UD-IQ1_S", 3), "Q8_0": quant_files("Q8_0", 2, items=8192)}
+
+
+@pytest.fixture(name="hub")
+def a_hub(tmp_path: Path, quants: Dict[str, Dict[str, bytes]], monkeypatch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
+    # SDKs write below HOME, and would read a user's own token and endpoint.
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("MODELSCOPE_ENDPOINT", "MODELSCOPE_API_TOKEN", "HF_ENDPOINT", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "home").mkdir()
+    root = tmp_path / "hub"
+    for files in quants.values():
+        put_files(root / REPO, files)
+    (root / REPO / "README.md").write_text("A tiny model.\n")
+    with HubDouble(root) as hub:
+        yield hub
+
+
+@pytest.fixture(name="resolve")
+def a_resolve() -> Run:
+    """Run the module in this process with these options; the result has a key failed."""
+    from ansible_collections.gguf.fleet.plugins.modules import gguf_resolve
+
+    def run(**options: Any) -> Dict[str, Any]:
+        check = options.pop("check", False)
+        output = io.StringIO()
+        arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
+        with patch_module_args(arguments), redirect_stdout(output), pytest.raises(SystemExit):
+            gguf_resolve.main()
+        lines: List[str] = output.getvalue().strip().splitlines()
+        assert len(lines) == 1, "a module prints its result and nothing else"
+        result: Dict[str, Any] = json.loads(lines[0])
+        result.setdefault("failed", False)
+        return result
+
+    return run

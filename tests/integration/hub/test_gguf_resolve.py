@@ -1,0 +1,359 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gguf_resolve with the real SDKs against the hub double."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import pytest
+import yaml
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import make_seal, sum_blocks
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import read_range
+from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
+from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
+
+REPO = "lab/Tiny-GGUF"
+Quants = Dict[str, Dict[str, bytes]]
+Run = Callable[..., Dict[str, Any]]
+SDK_HUBS = ["modelscope", "huggingface"]
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def options(hub: HubDouble, name: str = "modelscope", **more: Any) -> Dict[str, Any]:
+    if name == "url":
+        first = "Tiny-UD-IQ1_S/Tiny-UD-IQ1_S-00001-of-00003.gguf"
+        return {"hub": "url", "urls": [hub.file_url(REPO, first)], **more}
+    if name == "path":
+        return {"hub": "path", "path": str(hub.catalog.root / REPO), "quant": "UD-IQ1_S", **more}
+    return {"hub": name, "repo": REPO, "endpoint": hub.url, "quant": "UD-IQ1_S", **more}
+
+
+@pytest.mark.parametrize("name", [*SDK_HUBS, "url", "path"])
+def test_every_hub_gives_the_same_files_sizes_and_facts(
+    hub: HubDouble, quants: Quants, resolve: Run, name: str
+) -> None:
+    lock = check_lock(resolve(**options(hub, name))["lock"])
+    contents = quants["UD-IQ1_S"]
+    assert [file["path"] for file in lock["files"]] == list(contents)
+    assert [file["size_bytes"] for file in lock["files"]] == [len(content) for content in contents.values()]
+    headers = [parse_header(content) for content in contents.values()]
+    assert [file["header_bytes"] for file in lock["files"]] == [header.header_bytes for header in headers]
+    assert lock["merged"] == {"size_bytes": merge_layout(headers).size_bytes, "sha256": None, "tail_padding_bytes": 0}
+    assert lock["gguf"]["architecture"] == "llama"
+    assert lock["gguf"]["complete"] is True
+    assert lock["quant"] == "UD-IQ1_S"
+    known = [sha(content) if name != "path" else None for content in contents.values()]
+    assert [file["sha256"] for file in lock["files"]] == known
+
+
+@pytest.mark.parametrize("name", [*SDK_HUBS, "url"])
+def test_the_addresses_in_the_lock_lead_to_the_files(hub: HubDouble, quants: Quants, resolve: Run, name: str) -> None:
+    lock = resolve(**options(hub, name))["lock"]
+    for file, content in zip(lock["files"], quants["UD-IQ1_S"].values()):
+        assert read_range(file["url"], 0, file["size_bytes"]) == content
+
+
+@pytest.mark.parametrize("name", SDK_HUBS)
+def test_a_branch_is_pinned_to_its_commit(hub: HubDouble, resolve: Run, name: str) -> None:
+    lock = resolve(**options(hub, name))["lock"]
+    revision = hub.catalog.revision(REPO, "master")
+    assert revision is not None
+    assert lock["commit"] == revision.commit
+    assert all(revision.commit in file["url"] for file in lock["files"])
+
+
+def test_only_a_few_bytes_of_each_shard_are_read(hub: HubDouble, resolve: Run) -> None:
+    big = hub.catalog.root / REPO / "big-F16.gguf"
+    first = next(iter((hub.catalog.root / REPO / "Tiny-UD-IQ1_S").iterdir())).read_bytes()
+    big.write_bytes(first + bytes(20_000_000))
+    hub.inject(Fault("no_sums"))
+    result = resolve(**options(hub, "url", urls=[hub.file_url(REPO, "big-F16.gguf")]))
+    assert "one of 3 shards" in result["msg"]
+    assert hub.bytes_sent("big-F16.gguf") <= 256 << 10
+
+
+def test_the_lock_is_written_once_and_then_used_without_any_request(
+    tmp_path: Path, hub: HubDouble, resolve: Run
+) -> None:
+    lock_file = tmp_path / "models.lock.yml"
+    given = options(hub, name="modelscope", lock_file=str(lock_file), token="s3cret-token")
+    first = resolve(**{**given, "name": "tiny"})
+    assert (first["changed"], first["source"]) == (True, "hub")
+    text = lock_file.read_text()
+    assert yaml.safe_load(text)["locks"]["tiny"] == first["lock"]
+    assert "s3cret-token" not in text
+
+    hub.stop()
+    requests = len(hub.requests)
+    second = resolve(**{**given, "name": "tiny"})
+    assert (second["changed"], second["source"], second["lock"]) == (False, "lock_file", first["lock"])
+    assert lock_file.read_text() == text
+    assert len(hub.requests) == requests
+
+
+def test_check_mode_resolves_and_shows_and_writes_nothing(tmp_path: Path, hub: HubDouble, resolve: Run) -> None:
+    lock_file = tmp_path / "models.lock.yml"
+    given = {**options(hub), "name": "tiny", "lock_file": str(lock_file)}
+    told = resolve(**given, check=True)
+    assert told["changed"]
+    assert "UD-IQ1_S" in told["diff"]["after"]
+    assert not lock_file.exists()
+    real = resolve(**given)
+    assert real["lock"] == told["lock"]
+    assert lock_file.read_text() == told["diff"]["after"]
+    assert resolve(**given, check=True)["changed"] is False
+
+
+def test_several_locks_live_in_one_file(tmp_path: Path, hub: HubDouble, resolve: Run) -> None:
+    lock_file = str(tmp_path / "models.lock.yml")
+    resolve(**options(hub, quant="UD-IQ1_S"), name="small", lock_file=lock_file)
+    resolve(**options(hub, quant="Q8_0"), name="large", lock_file=lock_file)
+    locks = yaml.safe_load(Path(lock_file).read_text())["locks"]
+    assert {name: lock["quant"] for name, lock in locks.items()} == {"small": "UD-IQ1_S", "large": "Q8_0"}
+
+
+def test_a_lock_of_something_else_is_not_used_for_a_request(tmp_path: Path, hub: HubDouble, resolve: Run) -> None:
+    lock_file = str(tmp_path / "models.lock.yml")
+    resolve(**options(hub), name="tiny", lock_file=lock_file)
+    before = Path(lock_file).read_text()
+    other = options(hub, quant="Q8_0")
+    refused = resolve(**other, name="tiny", lock_file=lock_file)
+    assert refused["failed"]
+    assert "Q8_0 instead of UD-IQ1_S" in refused["problem"]
+    assert "update: true" in refused["remedy"]
+    assert Path(lock_file).read_text() == before
+    assert resolve(**other, name="tiny", lock_file=lock_file, update=True)["lock"]["quant"] == "Q8_0"
+
+
+def test_an_update_shows_what_changed_on_the_hub(tmp_path: Path, hub: HubDouble, quants: Quants, resolve: Run) -> None:
+    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.yml")}
+    old = resolve(**given)["lock"]
+    path, content = list(quants["UD-IQ1_S"].items())[2]
+    changed = content[:-1] + bytes([content[-1] ^ 1])
+    (hub.catalog.root / REPO / path).write_bytes(changed)
+
+    assert resolve(**given)["lock"] == old, "a lock that is there stays as it is"
+    update = resolve(**given, update=True)
+    assert update["changed"]
+    assert sha(content) in update["diff"]["before"]
+    assert sha(changed) in update["diff"]["after"]
+    assert update["lock"]["files"][2]["sha256"] == sha(changed)
+    assert update["lock"]["files"][:2] != old["files"][:2], "the addresses name the new commit"
+    assert resolve(**given, update=True)["changed"] is False
+
+
+def a_seal(lock: Dict[str, Any], contents: List[bytes], piece_bytes: int = 4096) -> Dict[str, Any]:
+    sums = {file["path"]: sum_blocks([content], piece_bytes) for file, content in zip(lock["files"], contents)}
+    return make_seal(lock, sums, "d" * 64, piece_bytes)
+
+
+def test_a_seal_is_added_with_a_diff_and_survives_an_update(
+    tmp_path: Path, hub: HubDouble, quants: Quants, resolve: Run
+) -> None:
+    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.yml")}
+    seal = a_seal(resolve(**given)["lock"], list(quants["UD-IQ1_S"].values()))
+    told = resolve(**given, seal=seal, check=True)
+    assert told["changed"]
+    assert "seal" in told["diff"]["after"]
+    assert "seal" not in told["diff"]["before"]
+    sealed = resolve(**given, seal=seal)
+    assert sealed["lock"] == told["lock"]
+    assert sealed["lock"]["merged"]["sha256"] == "d" * 64
+    assert resolve(**given, seal=seal)["changed"] is False
+    assert resolve(**given)["lock"] == sealed["lock"]
+    assert resolve(**given, update=True)["lock"]["seal"] == sealed["lock"]["seal"]
+
+
+def test_a_seal_of_other_bytes_is_refused(tmp_path: Path, hub: HubDouble, quants: Quants, resolve: Run) -> None:
+    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.yml")}
+    seal = a_seal(resolve(**given)["lock"], list(quants["UD-IQ1_S"].values()))
+    seal["files"][next(iter(seal["files"]))] = "0" * 64
+    refused = resolve(**given, seal=seal)
+    assert refused["failed"]
+    assert "verified against this lock" in refused["remedy"]
+
+
+@pytest.mark.parametrize("name", SDK_HUBS)
+def test_an_unknown_quant_is_answered_with_all_there_are(hub: HubDouble, resolve: Run, name: str) -> None:
+    refused = resolve(**options(hub, name, quant="IQ3_XXS"))
+    assert refused["failed"]
+    assert "lab/Tiny-GGUF has no IQ3_XXS" in refused["msg"]
+    assert "UD-IQ1_S (" in refused["msg"]
+    assert "Q8_0 (" in refused["msg"]
+
+
+@pytest.mark.parametrize("name", SDK_HUBS)
+def test_an_unknown_repository_is_named_with_the_hub(hub: HubDouble, resolve: Run, name: str) -> None:
+    refused = resolve(**options(hub, name, repo="lab/Nothing-GGUF"))
+    assert f"{hub.url} has no repository lab/Nothing-GGUF" in refused["problem"]
+
+
+@pytest.mark.parametrize("name", SDK_HUBS)
+def test_an_unknown_revision_is_named(hub: HubDouble, resolve: Run, name: str) -> None:
+    refused = resolve(**options(hub, name, revision="v9"))
+    assert "has no revision v9" in refused["problem"]
+
+
+def test_the_revisions_that_there_are_are_listed(hub: HubDouble, resolve: Run) -> None:
+    (hub.catalog.root / "lab" / "Tiny-GGUF@v1.0").mkdir()
+    assert "v1.0" in resolve(**options(hub, revision="v9"))["remedy"]
+
+
+@pytest.mark.parametrize("name", SDK_HUBS)
+def test_a_repository_that_wants_a_token_says_so_and_the_token_is_never_shown(
+    tmp_path: Path, hub: HubDouble, resolve: Run, name: str
+) -> None:
+    hub.token = "s3cret-token"
+    refused = resolve(**options(hub, name, token="wr0ng-token"))
+    assert "token" in refused["remedy"]
+    assert "wr0ng-token" not in json.dumps(refused)
+    lock_file = tmp_path / "models.lock.yml"
+    allowed = resolve(**options(hub, name, token="s3cret-token"), name="tiny", lock_file=str(lock_file))
+    assert not allowed["failed"]
+    assert "s3cret-token" not in json.dumps(allowed) + lock_file.read_text()
+
+
+def test_passwords_in_addresses_are_used_and_shown_nowhere(tmp_path: Path, hub: HubDouble, resolve: Run) -> None:
+    hub.basic_auth = "me:p%ss"
+    url = hub.file_url(REPO, "Tiny-Q8_0/Tiny-Q8_0-00001-of-00002.gguf")
+    with_password = url.replace("http://", "http://me:p%25ss@")
+    lock_file = tmp_path / "models.lock.yml"
+    result = resolve(hub="url", urls=[with_password], name="tiny", lock_file=str(lock_file))
+    assert not result["failed"]
+    assert "p%25ss" not in json.dumps(result) + lock_file.read_text()
+    assert "me:p" not in lock_file.read_text()
+    assert resolve(hub="url", urls=[url])["failed"], "the password is really demanded"
+
+
+@pytest.mark.parametrize("name", SDK_HUBS)
+def test_a_hub_that_cannot_be_reached_is_named_with_what_to_look_at(hub: HubDouble, resolve: Run, name: str) -> None:
+    hub.stop()
+    refused = resolve(**options(hub, name))
+    assert f"{hub.url} cannot be reached: " in refused["problem"]
+    assert "proxy" in refused["remedy"]
+
+
+@pytest.mark.parametrize("name", SDK_HUBS)
+def test_a_listing_with_a_path_out_of_the_folder_is_refused(
+    tmp_path: Path, hub: HubDouble, resolve: Run, name: str
+) -> None:
+    hub.inject(Fault("listing", "*00002-of-00003*", rename="../../x"))
+    lock_file = tmp_path / "models.lock.yml"
+    refused = resolve(**options(hub, name), name="tiny", lock_file=str(lock_file))
+    assert "'../../x'" in refused["problem"]
+    assert not lock_file.exists()
+
+
+@pytest.mark.parametrize("name", SDK_HUBS)
+@pytest.mark.parametrize(
+    ("lie", "message"),
+    [
+        ({"size_bytes": 12}, "gives Tiny-UD-IQ1_S/Tiny-UD-IQ1_S-00002-of-00003.gguf 12 bytes, but the server has"),
+        ({"sha256": "0" * 64}, "but the server says"),
+        ({"omit": True}, "2 of 3 shards are listed (missing: 2)"),
+    ],
+)
+def test_a_listing_that_lies_about_a_shard_is_found_out(
+    hub: HubDouble, resolve: Run, name: str, lie: Dict[str, Any], message: str
+) -> None:
+    hub.inject(Fault("listing", "*00002-of-00003*", **lie))
+    refused = resolve(**options(hub, name))
+    assert refused["failed"]
+    assert message in refused["msg"]
+
+
+def test_sums_that_nobody_tells_stay_unknown_until_they_are_given(hub: HubDouble, quants: Quants, resolve: Run) -> None:
+    hub.inject(Fault("no_sums"))
+    assert [file["sha256"] for file in resolve(**options(hub))["lock"]["files"]] == [None] * 3
+    sums = {path.rpartition("/")[2]: sha(content) for path, content in quants["UD-IQ1_S"].items()}
+    given = resolve(**options(hub), sha256=sums)["lock"]
+    assert [file["sha256"] for file in given["files"]] == list(sums.values())
+
+
+def test_a_given_sum_that_contradicts_the_hub_is_refused(hub: HubDouble, resolve: Run) -> None:
+    refused = resolve(**options(hub), sha256={"Tiny-UD-IQ1_S-00001-of-00003.gguf": "0" * 64})
+    assert "the hub lists" in refused["problem"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("status", "*.gguf", times=2, code=503),
+        Fault("status", "*.gguf", times=1, code=429, retry_after="0"),
+        Fault("reset", "*.gguf", times=2, after_bytes=1),
+        Fault("truncate", "*.gguf", times=2),
+        Fault("no_range", "*.gguf"),
+        Fault("redirect", "*.gguf"),
+        Fault("latency", seconds=0.05),
+    ],
+    ids=lambda fault: fault.kind + str(fault.code),
+)
+def test_a_hub_with_a_bad_day_gives_the_same_lock(hub: HubDouble, resolve: Run, fault: Fault) -> None:
+    expected = resolve(**options(hub))["lock"]
+    hub.inject(fault)
+    assert resolve(**options(hub)).get("lock") == expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (Fault("html", "*.gguf"), "HTML page"),
+        (Fault("gzip", "*.gguf"), "compressed"),
+        (Fault("content_range", "*.gguf"), "answered with range"),
+        (Fault("flip", "*.gguf", offset=0), "not a GGUF file"),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Fault) else "",
+)
+def test_something_else_than_the_header_is_recognised_by_name(
+    hub: HubDouble, resolve: Run, fault: Fault, message: str
+) -> None:
+    hub.inject(fault)
+    refused = resolve(**options(hub))
+    assert refused["failed"]
+    assert message in refused["problem"]
+
+
+def test_shards_of_two_models_under_one_name_are_refused(hub: HubDouble, quants: Quants, resolve: Run) -> None:
+    paths = [hub.catalog.root / REPO / path for path in quants["UD-IQ1_S"]]
+    paths[1].write_bytes(paths[2].read_bytes())
+    refused = resolve(**options(hub))
+    assert "in the place of shard 2 is shard 3" in refused["problem"]
+
+
+def test_a_file_that_was_never_split_is_its_own_merge(hub: HubDouble, smollm2: Any, resolve: Run) -> None:
+    (hub.catalog.root / REPO / "whole-Q4_1.gguf").symlink_to(smollm2.whole)
+    lock = resolve(**options(hub, quant="Q4_1"))["lock"]
+    size_bytes = smollm2.whole.stat().st_size
+    assert lock["merged"] == {"size_bytes": size_bytes, "sha256": lock["files"][0]["sha256"], "tail_padding_bytes": 0}
+
+
+def test_the_real_shards_lock_promises_the_size_of_the_real_merge(hub: HubDouble, smollm2: Any, resolve: Run) -> None:
+    result = resolve(hub="path", path=str(Path(smollm2.shards[0]).parent), quant="Q4_1")
+    assert result["lock"]["merged"]["size_bytes"] == Path(smollm2.merged).stat().st_size
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path, resolve: Run) -> None:
+    assert f"{tmp_path}/none is not a folder" in resolve(hub="path", path=str(tmp_path / "none"))["problem"]
+
+
+def test_a_lock_file_from_the_future_is_refused_and_an_update_replaces_nothing_else(
+    tmp_path: Path, hub: HubDouble, resolve: Run
+) -> None:
+    lock_file = tmp_path / "models.lock.yml"
+    lock_file.write_text("locks: {tiny: {lock_version: 7}, other: {lock_version: 7}}\n")
+    given = {**options(hub), "name": "tiny", "lock_file": str(lock_file)}
+    refused = resolve(**given)
+    assert f"tiny in {lock_file}: The lock has the version 7" in refused["problem"]
+    assert resolve(**given, update=True)["changed"]
+    assert yaml.safe_load(lock_file.read_text())["locks"]["other"] == {"lock_version": 7}
