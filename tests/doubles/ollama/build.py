@@ -85,7 +85,7 @@ def _zstd(data: bytes) -> bytes:
 
 def build(version: str, llama_server: Path, out: Path) -> str:
     """Write the archive and its line in sha256sum.txt; returns the sum."""
-    numbers = tuple(int(part) for part in version.split("-")[0].split("."))
+    numbers = tuple(int(part) for part in version.split("-", maxsplit=1)[0].split("."))
     zstd = numbers >= (0, 14, 0)
     if zstd != out.name.endswith(".tar.zst"):
         sys.exit("%s: Ollama %s has %s archives." % (out, version, ".tar.zst" if zstd else ".tgz"))
@@ -104,7 +104,7 @@ def build(version: str, llama_server: Path, out: Path) -> str:
         if sums.exists()
         else []
     )
-    sums.write_text("".join(sorted(others + [line], key=lambda text: text.split()[1])))
+    sums.write_text("".join(sorted([*others, line], key=lambda text: text.split()[1])))
     return digest
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
@@ -12,9 +13,9 @@ from . import create as creation
 from . import model as models
 from . import options as model_options
 from . import store as media
+from .gguf import GgufProblem
 from .gofmt import FOREVER, NANOSECONDS, time_rfc3339
 from .gotemplate import TemplateProblem
-from .gguf import GgufProblem
 from .model import Model
 from .names import Name, parse_name
 from .prompt import ChatTemplate
@@ -181,7 +182,7 @@ class Api:
         except ValueError as problem:
             raise Failure(400, str(problem)) from problem
 
-    def _acquire(self, model: Model, request: Json, gone: Callable[[], bool]) -> "tuple[Loaded, Json]":
+    def _acquire(self, model: Model, request: Json, gone: Callable[[], bool]) -> tuple[Loaded, Json]:
         try:
             options = model_options.merged(self.rules, [model.options, request.get("options")], self.log)
             return self.scheduler.acquire(model, options, self._keep_alive(request), gone), options
@@ -213,10 +214,10 @@ class Api:
         system = request.get("system") or model.system
         if system:
             turns.append({"role": "system", "content": system})
-        turns += model.messages + [{"role": "user", "content": prompt}]
+        turns += [*model.messages, {"role": "user", "content": prompt}]
         if not raw:
             prompt = self._prompt(entry, turns, request.get("template"))
-        return self._pieces(entry, text, prompt, options, request, started, "response")
+        return self._answer(entry, request, prompt, options=options, started=started, kind="response")
 
     def chat(self, request: Json, gone: Callable[[], bool]) -> Iterator[Json]:
         """POST /api/chat."""
@@ -241,9 +242,9 @@ class Api:
             return iter([self._empty(text, "load", "message")])
         turns = model.messages + messages
         if messages[0].get("role") != "system" and model.system:
-            turns = [{"role": "system", "content": model.system}] + turns
+            turns = [{"role": "system", "content": model.system}, *turns]
         prompt = self._prompt(entry, turns, None)
-        return self._pieces(entry, text, prompt, options, request, started, "message")
+        return self._answer(entry, request, prompt, options=options, started=started, kind="message")
 
     @staticmethod
     def _empty(name: str, reason: str, kind: str) -> Json:
@@ -261,8 +262,19 @@ class Api:
             self.scheduler.release(entry)
             raise Failure(500, str(problem)) from problem
 
+    def _answer(self, entry: Loaded, request: Json, prompt: str, **how: Any) -> Iterator[Json]:
+        """The pieces, the first one fetched already: from here on the request cannot end without a release()."""
+        pieces = self._pieces(entry, request, prompt, **how)
+        try:
+            first = next(pieces)
+        except Failure as failure:
+            if self.rules.early_error_sets_status:
+                raise
+            return _raising(failure)
+        return itertools.chain([first], pieces)
+
     def _pieces(
-        self, entry: Loaded, name: str, prompt: str, options: Json, request: Json, started: float, kind: str
+        self, entry: Loaded, request: Json, prompt: str, *, options: Json, started: float, kind: str
     ) -> Iterator[Json]:
         loaded = time.monotonic()
         answer: List[str] = []
@@ -274,7 +286,7 @@ class Api:
                 answer.append(content)
                 if not piece.get("stop") and not content:
                     continue
-                line: Json = {"model": name, "created_at": time_rfc3339()}
+                line: Json = {"model": request["model"], "created_at": time_rfc3339()}
                 line[kind] = {"role": "assistant", "content": content} if kind == "message" else content
                 line["done"] = bool(piece.get("stop"))
                 if piece.get("stop"):
@@ -287,6 +299,12 @@ class Api:
             raise Failure(500, str(problem)) from problem
         finally:
             self.scheduler.release(entry)
+
+
+def _raising(failure: Failure) -> Iterator[Json]:
+    """Old versions say 200 before they know of the failure."""
+    raise failure
+    yield {}
 
 
 def _metrics(piece: Json, started: float, loaded: float) -> Json:

@@ -70,13 +70,15 @@ def _version(env: Environment) -> int:
 
 
 def _table(header: List[str], rows: List[List[str]]) -> None:
-    widths = [max(len(row[column]) for row in [header] + rows) for column in range(len(header))]
-    for row in [header] + rows:
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for row in [header, *rows]:
         print("    ".join(cell.ljust(width) for cell, width in zip(row, widths)))
 
 
 def _since(stamp: str) -> float:
-    moment = datetime.strptime(stamp.split(".")[0].rstrip("Z"), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    moment = datetime.strptime(stamp.split(".", maxsplit=1)[0].rstrip("Z"), "%Y-%m-%dT%H:%M:%S").replace(
+        tzinfo=timezone.utc
+    )
     return moment.timestamp() - time.time()
 
 
@@ -306,7 +308,8 @@ def main(arguments: List[str]) -> int:
     """The program; panics and errors end it as they end the real one."""
     env = Environment(os.environ, epochs(VERSION))
     try:
-        env.models
+        # Every command reads the path of the store first, and panics without HOME.
+        _models = env.models
         options = _parser().parse_args(arguments)
         if options.version:
             return _version(env)
@@ -329,3 +332,7 @@ def main(arguments: List[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # The reader of the output has gone; the real program dies of SIGPIPE.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141

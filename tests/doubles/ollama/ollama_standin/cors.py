@@ -9,7 +9,10 @@ import socket
 from typing import Dict, List, Optional, Tuple
 
 _METHODS = "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"
-_PROPERTIES = "lang package-version os arch retry-count runtime runtime-version async helper-method poll-helper custom-poll-interval"
+_PROPERTIES = (
+    "lang package-version os arch retry-count runtime runtime-version async helper-method poll-helper "
+    "custom-poll-interval"
+)
 _HEADERS = ["Authorization", "Content-Type", "User-Agent", "Accept", "X-Requested-With"] + [
     "-".join(part.capitalize() for part in ("x-stainless-" + name).split("-")) for name in _PROPERTIES.split()
 ]

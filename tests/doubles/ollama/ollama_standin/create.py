@@ -58,7 +58,7 @@ def create(store: Store, request: Dict[str, Any], name: Name, status: Status, no
             bases, inherited = _from_files(store, request["files"], status), {}
         else:
             raise Refused("neither 'from' or 'files' was specified", 400)
-        _write(store, request, name, bases, inherited, status)
+        _write(store, request, name, bases=bases, inherited=inherited, status=status)
         if old is not None and not no_prune:
             store.remove_unused(old.all_layers)
     except (StoreProblem, gguf_file.GgufProblem) as problem:
@@ -245,7 +245,7 @@ def _licenses(value: Any) -> List[str]:
 
 
 def _write(
-    store: Store, request: Dict[str, Any], name: Name, bases: List[Base], inherited: Dict[str, Any], status: Status
+    store: Store, request: Dict[str, Any], name: Name, *, bases: List[Base], inherited: Dict[str, Any], status: Status
 ) -> None:
     rules = store.rules
     config: Dict[str, Any] = {
@@ -256,9 +256,9 @@ def _write(
         "file_type": "",
     }
     layers: List[Layer] = []
-    for base in bases:
-        if rules.rewrites_files and base.from_file and base.layer.media_type == media.MODEL:
-            base = _rewritten(store, base, status)
+    for source in bases:
+        rewrite = rules.rewrites_files and source.from_file and source.layer.media_type == media.MODEL
+        base = _rewritten(store, source, status) if rewrite else source
         header = base.header
         if header is not None and (base.layer.media_type == media.MODEL or not rules.rewrites_files):
             config["model_format"] = config["model_format"] or "gguf"
@@ -275,17 +275,17 @@ def _write(
             raise Refused("template error: %s" % problem, 400) from problem
         layers.append(store.new_layer([request["template"].encode()], media.TEMPLATE))
     if request.get("system"):
-        layers = _without(store, layers, media.SYSTEM) + [store.new_layer([request["system"].encode()], media.SYSTEM)]
+        layers = [*_without(store, layers, media.SYSTEM), store.new_layer([request["system"].encode()], media.SYSTEM)]
     if request.get("license") is not None:
         layers += [store.new_layer([text.encode()], media.LICENSE) for text in _licenses(request["license"])]
     parameters = _merged_parameters(store, layers, request.get("parameters") or {})
     if parameters:
         text = gojson.dumps(parameters, sort_keys=True) + "\n"
-        layers = _without(store, layers, media.PARAMS) + [store.new_layer([text.encode()], media.PARAMS)]
+        layers = [*_without(store, layers, media.PARAMS), store.new_layer([text.encode()], media.PARAMS)]
     if request.get("messages"):
         turns = [{"role": turn.get("role", ""), "content": turn.get("content", "")} for turn in request["messages"]]
         text = gojson.dumps(turns) + "\n"
-        layers = _without(store, layers, media.MESSAGES) + [store.new_layer([text.encode()], media.MESSAGES)]
+        layers = [*_without(store, layers, media.MESSAGES), store.new_layer([text.encode()], media.MESSAGES)]
     if rules.renderer_commands:
         keys = ("renderer", "parser") + (("requires",) if rules.requires_command else ())
         config.update({key: value for key in keys for value in [request.get(key) or inherited.get(key)] if value})

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server's environment, read as Ollama's envconfig reads it: quotes stripped, empty is unset, nonsense is silent."""
+"""The server's environment as Ollama's envconfig reads it: quotes stripped, empty is unset, nonsense is silent."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def parse_bool(text: str) -> bool:
 
 
 class Environment:
-    """The settings of one process; `warnings` collects what the real server logs about values that it could not read."""
+    """The settings of one process; `warnings` collects what the server logs about values that it cannot read."""
 
     def __init__(self, variables: Mapping[str, str], rules: Epochs) -> None:
         self.variables = variables

@@ -9,7 +9,7 @@ from typing import NamedTuple, Tuple
 
 def version_tuple(version: str) -> Tuple[int, ...]:
     """0.33.2 -> (0, 33, 2); a pre-release suffix does not count."""
-    return tuple(int(part) for part in version.split("-")[0].split("."))
+    return tuple(int(part) for part in version.split("-", maxsplit=1)[0].split("."))
 
 
 class Epochs(NamedTuple):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple, Tuple
@@ -218,8 +219,8 @@ def rewrite(paths: List[str], out: BinaryIO, progress: Callable[[int], None]) ->
         position += tensor.size + -tensor.size % alignment
     header += b"\0" * (-len(header) % alignment)
     out.write(header)
-    streams = [open(path, "rb") for path in paths]
-    try:
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(open(path, "rb")) for path in paths]
         for index, tensor in listed:
             source = streams[index]
             source.seek(parts[index].tensor_offset + tensor.offset)
@@ -232,6 +233,3 @@ def rewrite(paths: List[str], out: BinaryIO, progress: Callable[[int], None]) ->
                 left -= len(data)
             out.write(b"\0" * (-tensor.size % alignment))
             progress(tensor.size)
-    finally:
-        for source in streams:
-            source.close()

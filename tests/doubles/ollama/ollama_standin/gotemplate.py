@@ -4,8 +4,8 @@
 
 Kept: actions with trim markers, comments, if/else if/else/end, range with one or two variables and else, with, break,
 continue, variables with := and =, fields, chains, pipes, parentheses, string, raw string, number and boolean constants,
-and the functions and, or, not, eq, ne, lt, le, gt, ge, len, slice, index, print, printf (%s, %d, %v, %q), json. Anything
-else (define, template, block, methods) is a parse error that says so, never a silent guess.
+and the functions and, or, not, eq, ne, lt, le, gt, ge, len, slice, index, print, printf (%s, %d, %v, %q), json.
+Anything else (define, template, block, methods) is a parse error that says so, never a silent guess.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Token(NamedTuple):
 
 
 def _unescape(text: str) -> str:
-    def one(match: "re.Match[str]") -> str:
+    def one(match: re.Match[str]) -> str:
         code = match.group(1)
         return chr(int(code[1:], 16)) if code[0] in "xuU" else _ESCAPES.get(code, code)
 
@@ -452,7 +452,7 @@ def _slice(value: Any, *bounds: int) -> Any:
     if not isinstance(value, (str, list, tuple)):
         raise TemplateProblem("slice of type %s" % type(value).__name__)
     sequence: Any = value.encode() if isinstance(value, str) else value
-    low, high = (bounds + (len(sequence),))[:2] if len(bounds) < 2 else bounds[:2]
+    low, high = ((*bounds, len(sequence)))[:2] if len(bounds) < 2 else bounds[:2]
     if not bounds:
         low, high = 0, len(sequence)
     for bound in (low, high):
@@ -488,7 +488,7 @@ def _jsonable(value: Any) -> Any:
 def _printf(pattern: str, *args: Any) -> str:
     values = iter(args)
 
-    def one(match: "re.Match[str]") -> str:
+    def one(match: re.Match[str]) -> str:
         verb = match.group(1)
         if verb == "%":
             return "%"

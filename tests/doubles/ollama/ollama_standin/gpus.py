@@ -13,7 +13,7 @@ OVERHEAD_BYTES = 457 * 1024 * 1024  # what Ollama leaves alone on each GPU
 class Gpu(NamedTuple):
     """One visible GPU."""
 
-    index: int
+    number: int
     uuid: str
     name: str
     total: int
@@ -31,7 +31,7 @@ def visible(gpus: List[Gpu], selection: str) -> List[Gpu]:
     chosen: List[Gpu] = []
     for item in (part.strip() for part in selection.split(",")):
         match = [
-            gpu for gpu in gpus if item == str(gpu.index) or (item.startswith("GPU-") and gpu.uuid.startswith(item))
+            gpu for gpu in gpus if item == str(gpu.number) or (item.startswith("GPU-") and gpu.uuid.startswith(item))
         ]
         if not match:
             break

@@ -87,7 +87,7 @@ def _quote(text: str) -> str:
 
 
 def _options(model: Model) -> List[Any]:
-    pairs = []
+    pairs: List[Any] = []
     for key, value in model.options.items():
         pairs.extend((key, item) for item in (value if isinstance(value, list) else [value]))
     return pairs

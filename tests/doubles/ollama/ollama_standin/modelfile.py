@@ -115,7 +115,9 @@ def parse(data: bytes, rules: Epochs) -> List[Command]:
             text = _unquote(buffer.strip()) if newline else None
             if text is None or not newline:
                 # Runes that cannot be printed vanish, unless they are blanks or line ends inside the value.
-                buffer += rune if rune.isprintable() and (rune == " " or not rune.isspace()) or newline or blank else ""
+                buffer += (
+                    rune if (rune.isprintable() and (rune == " " or not rune.isspace())) or newline or blank else ""
+                )
             else:
                 finish(text)
                 state, buffer = "nil", ""

@@ -50,7 +50,7 @@ class Name(NamedTuple):
             return "%s/%s:%s" % self[1:]
         return "%s:%s" % (self.model, self.tag)
 
-    def same(self, other: "Name") -> bool:
+    def same(self, other: Name) -> bool:
         """Equal without regard to case."""
         return self.path.lower() == other.path.lower()
 

@@ -9,11 +9,23 @@ from typing import Any, Callable, Dict, List, Optional
 from .epochs import Epochs
 from .gofmt import FOREVER, NANOSECONDS, parse_duration
 
-_NUMBERS = "num_ctx num_batch num_gpu main_gpu num_thread num_keep seed num_predict top_k repeat_last_n draft_num_predict".split()
-_FLOATS = "top_p min_p typical_p temperature repeat_penalty presence_penalty frequency_penalty".split()
+_NUMBERS = [
+    "num_ctx",
+    "num_batch",
+    "num_gpu",
+    "main_gpu",
+    "num_thread",
+    "num_keep",
+    "seed",
+    "num_predict",
+    "top_k",
+    "repeat_last_n",
+    "draft_num_predict",
+]
+_FLOATS = ["top_p", "min_p", "typical_p", "temperature", "repeat_penalty", "presence_penalty", "frequency_penalty"]
 _OLD_NUMBERS = ["mirostat"]
 _OLD_FLOATS = ["mirostat_tau", "mirostat_eta"]
-_OLD_BOOLS = "low_vram f16_kv logits_all vocab_only use_mlock penalize_newline numa".split()
+_OLD_BOOLS = ["low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock", "penalize_newline", "numa"]
 
 _DEFAULTS = {
     "num_predict": -1, "temperature": 0.8, "top_k": 40, "top_p": 0.9, "typical_p": 1.0, "repeat_last_n": 64,

@@ -81,6 +81,6 @@ def place(header: Gguf, num_ctx: int, num_gpu: int, free: Sequence[int], overhea
         if placed < wanted and num_gpu >= 0:
             raise DoesNotFit("cudaMalloc failed: out of memory")
     if placed == len(layers):
-        # Fully offloaded: the whole of it counts as GPU memory, the embeddings too, so that size and size_vram are equal.
+        # Fully offloaded: all of it counts as GPU memory, the embeddings too, so that size and size_vram are equal.
         return Placement(total, total, placed, len(layers), used)
     return Placement(total, sum(used) + (graph if placed else 0), placed, len(layers), used)

@@ -22,7 +22,7 @@ class ChatTemplate:
         self.variables = self.template.identifiers()
         self.nodes = self.template.nodes
         if "messages" not in self.variables and "response" not in self.variables:
-            self.nodes = self.nodes + (_RESPONSE,)
+            self.nodes = (*self.nodes, _RESPONSE)
 
     def render(self, messages: Sequence[Message]) -> str:
         """The prompt for a talk."""

@@ -50,7 +50,8 @@ class Runner:
         self.port = _free_port()
         loader = os.path.join(library, _LOADER)
         prefix = [loader, "--library-path", library] if os.path.exists(loader) else []
-        arguments = prefix + [
+        arguments = [
+            *prefix,
             server,
             *("--model", path, "--host", "127.0.0.1", "--port", str(self.port)),
             *(

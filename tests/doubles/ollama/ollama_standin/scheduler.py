@@ -90,8 +90,10 @@ class Scheduler:
     def _load(self, model: Model, options: Dict[str, Any], gone: Callable[[], bool]) -> Loaded:
         header = model.read_gguf()
         context = max(4, int(options.get("num_ctx") or self.default_context(header.of_architecture("context_length"))))
-        key = (model.manifest.digest, context) + tuple(
-            options.get(name, _DEFAULTS.get(name)) for name in _LOAD_OPTIONS[1:]
+        key = (
+            model.manifest.digest,
+            context,
+            *tuple(options.get(name, _DEFAULTS.get(name)) for name in _LOAD_OPTIONS[1:]),
         )
         with self.lock:
             entry = self.loaded.get(model.path)

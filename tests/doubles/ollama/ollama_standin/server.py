@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import select
 import signal
@@ -21,8 +22,8 @@ from .cors import cors, host_allowed
 from .create import Refused
 from .environment import Environment
 from .epochs import Epochs
-from .gpus import discover
 from .gofmt import human_bytes_binary
+from .gpus import discover
 from .scheduler import Scheduler
 from .store import Store, StoreProblem
 
@@ -40,11 +41,15 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
-    server: "Server"
+    server: Server
+    body_read: bool
+    unread: bool
+    sent_status: int
+    extra_headers: Dict[str, str]
 
     # -- plumbing
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         """gin writes the access log, see _finish."""
 
     def version_string(self) -> str:
@@ -84,13 +89,23 @@ class Handler(BaseHTTPRequestHandler):
 
     def _drop_body(self) -> None:
         """A body that nobody read: small ones are drained, larger ones cost the connection, as in Go."""
-        if self.body_read or "Content-Length" not in self.headers and "Transfer-Encoding" not in self.headers:
+        if self.body_read or ("Content-Length" not in self.headers and "Transfer-Encoding" not in self.headers):
             return
         if 0 < int(self.headers.get("Content-Length") or 0) <= _DRAIN_BYTES:
             for _chunk in self._body_chunks():
                 pass
         else:
-            self.close_connection = True
+            self.close_connection = self.unread = True
+
+    def _linger(self) -> None:
+        """Half a second for a client that still sends: a reset would eat the answer. Go's server does the same."""
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_WR)
+        self.connection.settimeout(0.5)
+        end = time.monotonic() + 0.5
+        with contextlib.suppress(OSError):
+            while time.monotonic() < end and self.connection.recv(1 << 20):
+                pass
 
     def _start(self, status: int, headers: Dict[str, str]) -> None:
         self.sent_status = status
@@ -122,11 +137,13 @@ class Handler(BaseHTTPRequestHandler):
     # -- routing
 
     def _route(self) -> None:
-        self.body_read, self.sent_status, self.extra_headers = False, 0, {}  # type: bool, int, Dict[str, str]
+        self.body_read, self.unread, self.sent_status, self.extra_headers = False, False, 0, {}
         self.began = time.monotonic()
         path = urlsplit(self.path).path
         try:
             self._admit(path)
+            if self.unread:
+                self._linger()
         except (BrokenPipeError, ConnectionError):
             self.close_connection = True
         elapsed = "%.6fms" % ((time.monotonic() - self.began) * 1000)
@@ -378,7 +395,7 @@ class Server(ThreadingHTTPServer):
         self.rules: Epochs
         self.routes: Dict[str, Dict[str, Callable[[Handler], None]]] = {}
         try:
-            self.loopback = ipaddress.ip_address(self.server_address[0]).is_loopback
+            self.loopback = ipaddress.ip_address(str(self.server_address[0])).is_loopback
         except ValueError:
             self.loopback = False
 
