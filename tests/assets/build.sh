@@ -2,10 +2,11 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# build.sh [smollm2|llama-server|ollama|nvml]...   (without names: all of them)
+# build.sh [smollm2|hub|llama-server|ollama|nvml]...   (without names: all of them)
 #
-# Makes what the lab and the tests take as given, in the cache folder: a small real model and its shards as
-# the real llama-gguf-split cuts and merges them, a llama-server that runs anywhere, the engine archives, the NVML double.
+# Makes what the lab and the tests take as given, in the cache folder: a small real model and its shards as the
+# real llama-gguf-split cuts and merges them, what the hub offers, a llama-server that runs anywhere, the engine archives,
+# the NVML double.
 # Each asset is made beside its place and renamed into it, so an interrupted run leaves nothing half done.
 set -euo pipefail
 
@@ -63,6 +64,13 @@ make_ollama() {
     done
 }
 
+# Links, so that the hub always offers the shards and archives of today.
+make_hub() {
+    mkdir -p lab/SmolLM2-135M-Instruct-GGUF
+    cp --recursive --link "$assets/smollm2/shards" lab/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct-Q4_1
+    ln -s ../ollama releases
+}
+
 make_nvml() { "$root/tests/doubles/nvml/build.sh" "$PWD"; }
 
 key_of() {
@@ -70,6 +78,7 @@ key_of() {
         smollm2) echo "$smollm2_package $(image_id)" ;;
         llama-server) image_id ;;
         ollama) echo "${ollama_versions[*]} $(cat "$assets/llama-server/.made-from") $(sources_key "$root/tests/doubles/ollama")" ;;
+        hub) cat "$assets/smollm2/.made-from" ;;
         nvml) sources_key "$root/tests/doubles/nvml" ;;
     esac
 }
@@ -88,9 +97,9 @@ build() {
 }
 
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(smollm2 llama-server ollama nvml)
+[ ${#names[@]} -gt 0 ] || names=(smollm2 hub ollama nvml)
 for name in "${names[@]}"; do
-    [[ $name =~ ^(smollm2|llama-server|ollama|nvml)$ ]] || { echo "assets: there is no asset called $name" >&2; exit 2; }
+    [[ $name =~ ^(smollm2|hub|llama-server|ollama|nvml)$ ]] || { echo "assets: there is no asset called $name" >&2; exit 2; }
 done
 
 "$here/../images/build.sh" forky
@@ -98,6 +107,9 @@ mkdir -p "$assets"
 exec 9>"$assets/.lock"
 flock 9
 for name in "${names[@]}"; do
-    if [ "$name" = ollama ]; then build llama-server; fi
+    case $name in
+        hub) build smollm2 ;;
+        ollama) build llama-server ;;
+    esac
     build "$name"
 done

@@ -15,6 +15,4 @@ declare -A gpus=([h20-01]=h20x8 [rtx4090-01]=rtx4090x2)
 declare -A port=([h20-01]=11434 [rtx4090-01]=11434 [cpp-01]=8080)
 declare -A address=([hub]=$net.2 [h20-01]=$net.11 [rtx4090-01]=$net.12 [cpp-01]=$net.13)
 
-hub_repository=lab/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct-Q4_1
-
 container() { echo "$network-$1"; }

@@ -87,7 +87,7 @@ forget_pins() { rm -f "$root"/inventories/lab/models.lock.yml "$root"/inventorie
 
 wait_for_hub() {
     for _ in $(seq 120); do
-        curl --silent --output /dev/null "http://${address[hub]}:8080/" && return
+        docker exec "$(container hub)" curl --silent --output /dev/null http://127.0.0.1:8080/ && return
         sleep 0.5
     done
     echo "lab: the hub does not answer on http://${address[hub]}:8080/; its log: docker logs $(container hub)" >&2
