@@ -11,6 +11,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import DeclarationProblem, declare, sources
 from ansible_collections.gguf.fleet.plugins.module_utils._models.files import destination
+from ansible_collections.gguf.fleet.plugins.module_utils._models.servers import llama_cpp_servers
 
 
 def models_declared(entries: Any, catalog: Any, engine: str = "ollama") -> List[Dict[str, Any]]:
@@ -31,10 +32,15 @@ def model_destination(lock: Any, layout: str, models_dir: str) -> str:
     return destination(lock, layout, models_dir)
 
 
+def models_llama_cpp_servers(declared: Any, downloads: Any, host: str) -> List[Dict[str, Any]]:
+    return llama_cpp_servers(declared, downloads, host)
+
+
 class FilterModule:
     def filters(self) -> Dict[str, Callable[..., Any]]:
         return {
             "models_declared": models_declared,
             "models_sources": models_sources,
             "model_destination": model_destination,
+            "models_llama_cpp_servers": models_llama_cpp_servers,
         }
