@@ -115,9 +115,7 @@ def wait_for_answer(
         if now.restarts >= first + 2 or (
             not now.active and now.failure and now.restarts == first and clock() - begun > 5
         ):
-            raise _unhealthy(
-                f"it ended {max(now.restarts - first, 1)} times ({now.failure or 'no reason told'})", log_tail
-            )
+            raise _unhealthy("it ends again and again" + (f" ({now.failure})" if now.failure else ""), log_tail)
         sleep(0.25 if clock() - begun < 5 else 1.0)
     raise _unhealthy(f"{wanted.url}{path} gave no good answer within {limit:.0f} s ({seen})", log_tail)
 
