@@ -53,9 +53,21 @@ def read_shard(file: ListedFile, client: HttpClient) -> Shard:
     except TransferError as error:
         raise HubProblem(error.problem, error.remedy) from error
     except OSError as error:
-        raise HubProblem(
-            f"{file.path} cannot be read: {error.strerror}.", "Look at the file and its permissions."
-        ) from error
+        raise _unreadable(file, error) from error
+
+
+def read_bytes(file: ListedFile, start: int, length_bytes: int, client: HttpClient) -> bytes:
+    """A small range of a file, wherever it lies."""
+    try:
+        if urllib.parse.urlsplit(file.url).scheme != "file":
+            return _read_range(file, start, length_bytes, client)[0]
+        with open(local_path(file.url), "rb") as stream:
+            stream.seek(start)
+            return stream.read(length_bytes)
+    except TransferError as error:
+        raise HubProblem(error.problem, error.remedy) from error
+    except OSError as error:
+        raise _unreadable(file, error) from error
 
 
 def local_path(url: str) -> str:
@@ -96,6 +108,10 @@ def _read_range(
             wished = error.retry_after_seconds
             time.sleep(min(attempt if wished is None else wished, LONGEST_WAIT_SECONDS))
     raise AssertionError("the last attempt returns or raises")
+
+
+def _unreadable(file: ListedFile, error: OSError) -> HubProblem:
+    return HubProblem(f"{file.path} cannot be read: {error.strerror}.", "Look at the file and its permissions.")
 
 
 def _agreed(file: ListedFile, total_bytes: Optional[int], told_sum: Optional[str]) -> ListedFile:

@@ -1,0 +1,148 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The sums that a seal is made of, from the verified files on a host: the shards, or the merged file alone.
+
+A merged file holds every tensor byte of its shards. What it lacks, the shards' headers and the padding, is a few MiB
+that are read from the hub, so that each shard can be summed as if it were there.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import MergeLayout, merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import read_bytes, read_shard
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import ListedFile
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import PIECE_BYTES, FileSums, make_seal, sum_blocks
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import HttpClient
+
+READ_BYTES = 4 << 20
+MERGED = "merged"
+
+# Reads a range of a shard that the merged file lacks.
+ReadRest = Callable[[int, int], bytes]
+Job = Callable[[], Iterator[bytes]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a shard's bytes; ``dest_offset`` is its place in the merged file, None for bytes that are not in it."""
+
+    offset: int
+    length_bytes: int
+    dest_offset: Optional[int]
+
+
+def measure(
+    lock: Mapping[str, Any],
+    dest: str,
+    layout: str,
+    client: HttpClient,
+    *,
+    piece_bytes: int = PIECE_BYTES,
+    workers: int = 4,
+) -> Dict[str, Any]:
+    """The seal of the files at ``dest``, laid out as gguf_download leaves them. Hashes several files at once."""
+    merging = layout == MERGED and len(lock["files"]) > 1
+    jobs: Dict[str, Job]
+    if merging:
+        # The merged file is one more to sum, beside the shards that it is made of.
+        jobs = {**_from_merged(lock, dest, client), MERGED: _file_job(dest)}
+    else:
+        jobs = {file["path"]: _file_job(_place(file, dest, layout)) for file in lock["files"]}
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(lambda job: sum_blocks(job(), piece_bytes), jobs.values()))
+    sums: Dict[str, FileSums] = dict(zip(jobs, found))
+    merged: Optional[str] = None
+    if merging:
+        merged = sums.pop(MERGED).sha256
+    elif len(sums) == 1:
+        merged = found[0].sha256
+    return make_seal(lock, sums, merged, piece_bytes)
+
+
+def file_blocks(path: str) -> Iterator[bytes]:
+    """A file's bytes in order."""
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            while True:
+                block = stream.read(READ_BYTES)
+                if not block:
+                    return
+                yield block
+    except OSError as error:
+        raise HubProblem(f"{path} cannot be read: {error.strerror}.", "Run gguf_download first.") from error
+
+
+def shard_blocks(merged: str, runs: List[Run], read_rest: ReadRest) -> Iterator[bytes]:
+    """A shard's bytes in order, most of them out of the merged file."""
+    with open(merged, "rb", buffering=0) as stream:
+        for run in runs:
+            if run.dest_offset is None:
+                yield read_rest(run.offset, run.length_bytes)
+                continue
+            stream.seek(run.dest_offset)
+            left = run.length_bytes
+            while left:
+                block = stream.read(min(READ_BYTES, left))
+                if not block:
+                    raise HubProblem(f"{merged} is shorter than the lock says.", "Run gguf_download again.")
+                yield block
+                left -= len(block)
+
+
+def shard_runs(layout: MergeLayout, shard: int, size_bytes: int) -> List[Run]:
+    """Where each byte of a shard is found, in the order of the shard."""
+    runs: List[Run] = []
+    reached = 0
+    for segment in sorted(layout.segments, key=lambda one: one.source_offset):
+        if segment.shard != shard:
+            continue
+        if segment.source_offset > reached:
+            runs.append(Run(reached, segment.source_offset - reached, None))
+        runs.append(Run(segment.source_offset, segment.length_bytes, segment.dest_offset))
+        reached = segment.source_offset + segment.length_bytes
+    if size_bytes > reached:
+        runs.append(Run(reached, size_bytes - reached, None))
+    return runs
+
+
+def _from_merged(lock: Mapping[str, Any], dest: str, client: HttpClient) -> Dict[str, Job]:
+    listed = [ListedFile(file["path"], file["size_bytes"], file["sha256"], file["url"]) for file in lock["files"]]
+    try:
+        layout = merge_layout([read_shard(file, client).header for file in listed])
+    except GgufError as error:
+        raise HubProblem(error.problem, error.remedy) from error
+    size_bytes = os.path.getsize(dest) if os.path.isfile(dest) else None
+    if size_bytes != layout.size_bytes:
+        found = "is not there" if size_bytes is None else f"has {size_bytes:,} bytes instead of {layout.size_bytes:,}"
+        raise HubProblem(f"{dest} {found}.", "Run gguf_download first.")
+    jobs: Dict[str, Job] = {}
+    for index, file in enumerate(listed):
+        runs = shard_runs(layout, index, file.size_bytes or 0)
+        # Read now, by one thread: a client's connections are no shared good.
+        rest = {run: read_bytes(file, run.offset, run.length_bytes, client) for run in runs if run.dest_offset is None}
+        jobs[file.path] = _merged_job(dest, runs, rest)
+    return jobs
+
+
+def _merged_job(dest: str, runs: List[Run], rest: Mapping[Run, bytes]) -> Job:
+    def read_rest(offset: int, length_bytes: int) -> bytes:
+        return rest[Run(offset, length_bytes, None)]
+
+    return lambda: shard_blocks(dest, runs, read_rest)
+
+
+def _file_job(path: str) -> Job:
+    return lambda: file_blocks(path)
+
+
+def _place(file: Mapping[str, Any], dest: str, layout: str) -> str:
+    return dest if layout == MERGED else posixpath.join(dest, posixpath.basename(file["path"]))
