@@ -28,19 +28,18 @@ class Device:
 
 def devices_from_facts(gpus: Sequence[Mapping[str, Any]], only: Optional[Sequence[int]] = None) -> list[Device]:
     """The usable GPUs in their order; C(only) chooses some by index."""
-    devices: list[Device] = []
-    for number, gpu in enumerate(_expanded(gpus)):
-        index = int(gpu.get("index", number))
-        if gpu.get("usable", True) is False or (only is not None and index not in only):
-            continue
-        devices.append(_device(gpu, index))
-    missing = sorted(set(only or ()) - {device.index for device in devices})
+    usable = {
+        int(gpu.get("index", number)): gpu
+        for number, gpu in enumerate(_expanded(gpus))
+        if gpu.get("usable", True) is not False
+    }
+    missing = sorted(set(only or ()) - set(usable))
     if missing:
         raise GpuError(
             f"GPU {', '.join(map(str, missing))} is asked for and not there, or does not answer.",
-            f"Choose among {', '.join(str(device.index) for device in devices) or 'none'}.",
+            f"Choose among {', '.join(map(str, usable)) or 'none'}.",
         )
-    return devices
+    return [_device(gpu, index) for index, gpu in usable.items() if only is None or index in only]
 
 
 def _expanded(gpus: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -31,6 +31,7 @@ class Rules:
     reads_latent: bool  # can load files with MLA keys
     latent_values: bool
     sliding_cache: bool
+    unified: bool  # one KV cache for all slots
     flash_attention: bool  # on unless switched off, where the GPU has a kernel
     overhead_bytes: int  # a card's CUDA context, and the slack that the engine leaves
 
@@ -57,6 +58,7 @@ def _ollama(version: Optional[str]) -> Rules:
         # Its llama.cpp was that of December 2025 until 0.30.
         latent_values=not modern,
         sliding_cache=modern,
+        unified=not modern,
         flash_attention=modern,
         # discover's MinimumMemory for CUDA; a context on an H20 is about as large.
         overhead_bytes=(1024 if modern else 457) * MIB,
@@ -74,6 +76,7 @@ def _llama_cpp(version: Optional[str]) -> Rules:
         reads_latent=build >= 5200,
         latent_values=build < 7900,
         sliding_cache=build >= 5500,
+        unified=build < 6000,
         flash_attention=build >= 6500,
         # The margin that llama.cpp's own --fit leaves on each card, which covers the CUDA context.
         overhead_bytes=1024 * MIB,

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What of a model takes memory, from the facts of its GGUF header: weights, KV cache, working memory.
 
-The numbers follow llama.cpp: weights and cache are its arithmetic (src/llama-model.cpp, src/llama-kv-cache.cpp), the working
-memory is a formula whose constants were fitted to what llama-fit-params prints; tests hold it to 15 %.
+The numbers follow llama.cpp: weights and cache are its arithmetic (src/llama-model.cpp, src/llama-kv-cache.cpp), the
+working memory is a formula whose constants were fitted to what llama-fit-params prints; tests hold it to 15 %.
 """
 
 from __future__ import annotations
@@ -226,11 +226,17 @@ class Load:
     batch: int = 512
     latent_values: bool = False  # engines before January 2026 keep the V of a latent cache too
     sliding_cache: bool = True  # engines before May 2025 keep the whole context for sliding blocks too
+    unified: bool = False  # all slots share one cache, so that each may see all of it
 
     @property
     def cells(self) -> int:
         """Cached positions of one slot."""
         return _up(self.num_ctx, CELLS)
+
+    @property
+    def seen_cells(self) -> int:
+        """Positions that the working memory must be ready to attend to."""
+        return self.cells * (self.num_parallel if self.unified else 1)
 
     def sliding_cells(self, window: int) -> int:
         return min(self.cells, _up(window + self.batch, CELLS)) if self.sliding_cache else self.cells
@@ -295,7 +301,7 @@ def _batch(load: Load, values_per_token: Union[int, float]) -> int:
 
 def _mask(model: Model, load: Load) -> float:
     """Attention masks: 16 bits a position with flash attention, 32 without; sliding blocks have a second one."""
-    cells = load.cells
+    cells = load.seen_cells
     if any(block.sliding for block in model.blocks):
         cells += load.sliding_cells(model.window)
     return cells * (0.5 if load.flash_attention else 1)
@@ -318,7 +324,7 @@ def _widest_block(model: Model, load: Load, part: Part) -> float:
         used = model.expert_used_count
         widest.append(2 * used * (e + model.expert_feed_forward_length) + experts_e * e)
     heads = model.head_count
-    scores = 0 if load.flash_attention else heads * load.cells
+    scores = 0 if load.flash_attention else heads * load.seen_cells
     if model.latent:
         unfolded = heads * (2 * model.kv_lora_rank + model.rope_length + model.latent_key_length)
         widest.append(unfolded + scores + attention_e * e)

@@ -80,7 +80,7 @@ _START_TROUBLES = (
 
 def read_report(run: Run) -> Report:
     """Everything that nvidia-smi tells about this host; what it refuses becomes a trouble, not an error."""
-    fields = FIELDS + NEWER_FIELDS
+    fields: tuple[str, ...] = FIELDS + NEWER_FIELDS
     code, out, err = _query(run, fields)
     if code != 0 and "not a valid field" in out + err:
         fields = FIELDS

@@ -197,8 +197,10 @@ def _read_links(nvml: Any, handle: Any) -> tuple[Optional[int], tuple[str, ...]]
         if state:
             kind = kinds.get(links.ask("type", nvml.nvmlDeviceGetNvLinkRemoteDeviceType, handle, link))
             remote = None if kind else links.ask("peer", nvml.nvmlDeviceGetNvLinkRemotePciInfo, handle, link)
-            if kind or remote is not None:
-                peers.add(kind or str(remote.busId))
+            if kind:
+                peers.add(kind)
+            elif remote is not None:
+                peers.add(str(remote.busId))
     return active, tuple(sorted(peers))
 
 

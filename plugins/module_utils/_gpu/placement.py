@@ -55,7 +55,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Layout:
-    """One way to run a model: C(ngl) layers on the GPUs, the experts of the first C(host_experts) blocks on the host."""
+    """One way to run a model: C(ngl) layers on GPUs, the experts of the first C(host_experts) blocks on the host."""
 
     ngl: int
     host_experts: int
@@ -89,12 +89,18 @@ def lay_out(
     if not devices:
         ngl = 0
     on_gpu = layers_on_gpu(last, ngl, rules.output_counts)
-    parts = _parts(on_gpu, devices, split if split else _split(model, devices, load, rules, ngl, on_gpu, host_experts))
+    parts = _parts(
+        on_gpu,
+        devices,
+        split
+        if split
+        else _split(model, devices, load, rules=rules, ngl=ngl, on_gpu=on_gpu, host_experts=host_experts),
+    )
     pipelined = len(devices) > 1 and ngl > last and host_experts == 0
     on_host = [number for number in range(last + 1) if number not in set(on_gpu)]
     fetched = _fetched(model, on_host, host_experts) if cuda and on_gpu else 0
     context = replace(load, flash_attention=load.flash_attention and (model.flash_attention_on_cuda or not cuda))
-    shares = []
+    shares: list[Share] = []
     for device, layers in zip(devices, parts):
         part = Part(
             first=not any(share.layers for share in shares),
@@ -103,7 +109,7 @@ def lay_out(
             pipelined=pipelined,
             whole=len(devices) == 1 and ngl > last,
         )
-        share = _share(model, device, layers, context, part, host_experts)
+        share = _share(model, device, layers, context, part=part, host_experts=host_experts)
         # An unused GPU costs nothing; the first used one does the work for the host's matrices.
         first_used = not any(other.layers for other in shares)
         shares.append(
@@ -114,9 +120,12 @@ def lay_out(
             )
         )
     host_part = Part(
-        output=last in on_host, blocks=len([n for n in on_host if n < last]), host=True, pipelined=pipelined
+        output=last in on_host,
+        blocks=max(len([number for number in on_host if number < last]), host_experts),
+        host=True,
+        pipelined=pipelined,
     )
-    host = _share(model, None, tuple(on_host), context, host_part, host_experts)
+    host = _share(model, None, tuple(on_host), context, part=host_part, host_experts=host_experts)
     stranded = sum(
         block.experts_bytes for number, block in enumerate(model.blocks) if number in on_gpu and number < host_experts
     )
@@ -154,6 +163,7 @@ def _split(
     model: Model,
     devices: Sequence[Device],
     load: Load,
+    *,
     rules: Rules,
     ngl: int,
     on_gpu: Sequence[int],
@@ -204,7 +214,7 @@ def _layer_bytes(model: Model, number: int, load: Load, host_experts: int, last:
 
 
 def _share(
-    model: Model, device: Optional[Device], layers: Sequence[int], load: Load, part: Part, host_experts: int
+    model: Model, device: Optional[Device], layers: Sequence[int], load: Load, *, part: Part, host_experts: int
 ) -> Share:
     last = len(model.blocks)
     blocks = [(number, model.blocks[number]) for number in layers if number < last]

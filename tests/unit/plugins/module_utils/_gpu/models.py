@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Headers of well-known large models, with their real dimensions and tensor types, and no data.
 
-They come from tables, not from files: the DeepSeek-R1 ones are the publisher's dynamic quants as llama.cpp's loader lists
-their types. For IQ1_M and IQ2_XXS only the sums are published (158 and 183 GiB); their expert types are chosen to meet these.
+They come from tables, not from files: the DeepSeek-R1 ones are the publisher's dynamic quants as llama.cpp's loader
+lists their types. For IQ1_M and IQ2_XXS only the sums are published (158 and 183 GiB); their experts' types are chosen
+to meet these.
 """
 
 from __future__ import annotations

@@ -1,0 +1,394 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gguf_plan
+short_description: Compute how a GGUF model fits on GPUs, before a byte of it is fetched
+version_added: 0.1.0
+author: gguf.fleet contributors (@gguf-fleet)
+description:
+  - Says whether a quant with a context fits on given GPUs, and with which numbers of the engine, wholly on the GPUs,
+    with the experts in RAM, or with some layers in RAM.
+  - Needs the facts of the model's header only, which a lock holds, and descriptions of GPUs. It touches no host, no
+    GPU and no network, and takes milliseconds.
+  - Weights and KV cache are exact; working memory is within 15 % of what C(llama-fit-params) computes; what CUDA
+    takes for itself is a margin for each card that stands in the result (RV(plan.per_device[].overhead_mib)).
+  - When nothing fits, RV(plan.reason) names the term that is too big and RV(plan.nearest) the nearest plan that fits.
+extends_documentation_fragment:
+  - gguf.fleet.attributes.info
+options:
+  gguf:
+    description: Facts of the model, as RV(gguf.fleet.gguf_info#module:gguf) or a lock's C(gguf).
+    type: dict
+  lock:
+    description: A lock of M(gguf.fleet.gguf_resolve). Its C(gguf) is used.
+    type: dict
+  candidates:
+    description:
+      - Several quants of one model, the preferred first. The first one that every host holds wholly on its GPUs is
+        taken, so that one name is one quant in the whole group; when none fits so, the smallest one.
+      - Exactly one of O(gguf), O(lock) and O(candidates) is needed.
+    type: list
+    elements: dict
+    suboptions:
+      quant:
+        description: Name of the quant.
+        type: str
+        required: true
+      gguf:
+        description: Facts of this quant.
+        type: dict
+        required: true
+  gpus:
+    description:
+      - The GPUs of one host, as RV(gguf.fleet.gpu_info#module:gpus), or a description such as
+        C({name: RTX 4090, memory_total_mib: 24564, count: 2}).
+      - Memory that other programs hold is left out; memory that an engine holds is not, so that a host that already
+        serves gets the same plan again.
+    type: list
+    elements: dict
+  hosts:
+    description: Several hosts that shall serve the same quant. Instead of O(gpus) and O(ram_bytes).
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name of the host in RV(plans).
+        type: str
+        required: true
+      gpus:
+        description: As O(gpus).
+        type: list
+        elements: dict
+        required: true
+      ram_bytes:
+        description: As O(ram_bytes).
+        type: int
+  only:
+    description: Use only the GPUs with these indexes.
+    type: list
+    elements: int
+  ram_bytes:
+    description: RAM in bytes that the engine may use. Without it, RAM is not checked.
+    type: int
+  engine:
+    description: The engine whose rules count.
+    type: str
+    choices: [ollama, llama_cpp]
+    default: ollama
+  engine_version:
+    description:
+      - Its version, for example V(0.5.7) or V(b4610). Versions count layers, deal them to GPUs and keep KV caches
+        differently. Without it the newest known rules count.
+    type: str
+  num_ctx:
+    description: Context of one slot in tokens.
+    type: int
+    default: 4096
+  num_parallel:
+    description: Slots. Each has a context of its own.
+    type: int
+    default: 1
+  kv_type:
+    description: Type of the cached keys and values.
+    type: str
+    choices: [f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, iq4_nl]
+    default: f16
+  kv_type_values:
+    description: Type of the cached values where it differs from O(kv_type). For llama.cpp only.
+    type: str
+    choices: [f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, iq4_nl]
+  flash_attention:
+    description: Switch flash attention on or off. Without it the engine's own default counts.
+    type: bool
+  batch:
+    description: Tokens of a prompt that are computed at a time (C(num_batch), C(-ub)).
+    type: int
+    default: 512
+  num_gpu:
+    description: Layers on the GPUs (C(num_gpu), C(-ngl)), instead of as many as fit.
+    type: int
+  n_cpu_moe:
+    description: Number of blocks whose experts stay in RAM, instead of as few as possible. For llama.cpp only.
+    type: int
+  tensor_split:
+    description: Proportions of layers for each GPU (C(-ts)), instead of the engine's or the evenest way.
+    type: list
+    elements: int
+  offload:
+    description: V(full) accepts only plans with the whole model on GPUs, V(any) also those that use RAM.
+    type: str
+    choices: [any, full]
+    default: any
+seealso:
+  - module: gguf.fleet.gpu_info
+  - module: gguf.fleet.gguf_info
+  - module: gguf.fleet.gguf_resolve
+"""
+
+EXAMPLES = r"""
+- name: Ask before buying whether the model fits on two RTX 4090
+  gguf.fleet.gguf_plan:
+    lock: "{{ (lookup('ansible.builtin.file', 'models.lock.yml') | from_yaml).locks['deepseek-r1'] }}"
+    gpus:
+      - name: RTX 4090
+        memory_total_mib: 24564
+        count: 2
+    ram_bytes: "{{ 238 * 1024 ** 3 }}"
+    engine: ollama
+    engine_version: 0.5.7
+    num_ctx: 2048
+  delegate_to: localhost
+  register: what_if
+
+- name: Show where it would lie
+  ansible.builtin.debug:
+    var: what_if.plan.table
+
+- name: Plan for the GPUs that the host has
+  gguf.fleet.gguf_plan:
+    gguf: "{{ lock.gguf }}"
+    gpus: "{{ gpu_info.gpus }}"
+    ram_bytes: "{{ ansible_facts.memtotal_mb * 1024 * 1024 }}"
+    engine: llama_cpp
+    num_ctx: 8192
+    offload: full
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+plan:
+  description: The plan of the only host; of several hosts the first one's.
+  type: dict
+  returned: always
+  contains:
+    fits:
+      description: Whether the model can run like this.
+      type: bool
+    mode:
+      description: V(full), V(experts_on_host), V(some_layers), or V(none) when it does not fit.
+      type: str
+    reason:
+      description: Why, in a sentence.
+      type: str
+      sample: All 61 blocks and the output are on GPUs; the fullest has 65,120 MiB left.
+    nearest:
+      description: The nearest plan that fits, when this one does not.
+      type: str
+    warnings:
+      description: What an operator should know, for example what was guessed.
+      type: list
+      elements: str
+    model:
+      description: Name of the model in its header.
+      type: str
+    engine:
+      description: The engine.
+      type: str
+    engine_version:
+      description: Its version.
+      type: str
+    num_ctx:
+      description: Context of one slot in tokens.
+      type: int
+    num_parallel:
+      description: Slots.
+      type: int
+    layers_total:
+      description: Blocks and the output layer.
+      type: int
+    layers_on_gpu:
+      description: Layers that are on GPUs.
+      type: int
+    fewest_gpus:
+      description: How many of these GPUs, in their order, hold the whole model; V(null) when all of them do not.
+      type: int
+    largest_num_ctx:
+      description: The largest context of a slot for which the same layout still fits, in tokens.
+      type: int
+    per_device:
+      description: What each GPU holds, in MiB.
+      type: list
+      elements: dict
+      contains:
+        index:
+          description: Index of the GPU.
+          type: int
+        uuid:
+          description: UUID of the GPU, when it is known.
+          type: str
+        name:
+          description: Name of the GPU.
+          type: str
+        layers:
+          description: Number of layers on it.
+          type: int
+        first_layer:
+          description: Number of its first layer.
+          type: int
+        output:
+          description: Whether the output layer is on it.
+          type: bool
+        dense_mib:
+          description: Weights that every token uses.
+          type: int
+        experts_mib:
+          description: Weights of experts.
+          type: int
+        kv_mib:
+          description: KV cache of all slots.
+          type: int
+        compute_mib:
+          description: Working memory.
+          type: int
+        copy_mib:
+          description: Room for one matrix of the layers in RAM, which the first GPU fetches to compute with.
+          type: int
+        overhead_mib:
+          description: Margin for CUDA's own memory.
+          type: int
+        total_mib:
+          description: The sum.
+          type: int
+        usable_mib:
+          description: What the GPU has for it.
+          type: int
+        spare_mib:
+          description: What is left; negative when it does not fit.
+          type: int
+    host:
+      description: What stays in RAM, with the same terms and RV(plan.host.ram_mib).
+      type: dict
+      contains:
+        ram_mib:
+          description: O(ram_bytes) in MiB.
+          type: int
+    ollama:
+      description: For Ollama, C(parameters) of the model and C(environment) of the server.
+      type: dict
+      sample:
+        parameters: {num_gpu: 62, num_ctx: 2048}
+        environment: {OLLAMA_NUM_PARALLEL: "1"}
+    llama_cpp:
+      description: For llama.cpp, C(parameters) by their long names, the same as C(arguments), and C(environment).
+      type: dict
+      sample:
+        parameters: {n-gpu-layers: 62, ctx-size: 8192, parallel: 1}
+    table:
+      description: The plan as lines of text, sizes in MiB.
+      type: list
+      elements: str
+plans:
+  description: The plans by host name. A single host without a name is V(host).
+  type: dict
+  returned: always
+quant:
+  description: The chosen one of O(candidates).
+  type: str
+  returned: when O(candidates) is given
+"""
+
+from typing import Any, Optional
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device, devices_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import KV_TYPES, Model, model_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, choose
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
+
+
+def candidates(params: dict[str, Any]) -> list[tuple[str, Model]]:
+    if params["candidates"] is not None:
+        found = [(entry["quant"], model_from_facts(entry["gguf"])) for entry in params["candidates"]]
+        if not found:
+            raise GpuError("The list of candidates is empty.", "Give at least one quant with its facts.")
+        return found
+    facts = params["gguf"] if params["lock"] is None else params["lock"].get("gguf")
+    if not facts:
+        raise GpuError(
+            "The lock has no gguf facts, so nothing can be planned from it.",
+            "Resolve it again with gguf_resolve, which reads the shards' headers, or give gguf.",
+        )
+    return [("", model_from_facts(facts))]
+
+
+def hosts(params: dict[str, Any]) -> dict[str, tuple[list[Device], Optional[int]]]:
+    given = params["hosts"] or [{"name": "host", "gpus": params["gpus"], "ram_bytes": params["ram_bytes"]}]
+    return {host["name"]: (devices_from_facts(host["gpus"], params["only"]), host.get("ram_bytes")) for host in given}
+
+
+def wish(params: dict[str, Any]) -> Wish:
+    split = params["tensor_split"]
+    return Wish(
+        engine=params["engine"],
+        engine_version=params["engine_version"],
+        num_ctx=params["num_ctx"],
+        num_parallel=params["num_parallel"],
+        key_type=params["kv_type"],
+        value_type=params["kv_type_values"] or params["kv_type"],
+        flash_attention=params["flash_attention"],
+        batch=params["batch"],
+        num_gpu=params["num_gpu"],
+        host_experts=params["n_cpu_moe"],
+        split=tuple(split) if split else None,
+        full_only=params["offload"] == "full",
+    )
+
+
+def main() -> None:
+    gpu_list = {"type": "list", "elements": "dict"}
+    facts = {"type": "dict"}
+    module = AnsibleModule(
+        argument_spec={
+            "gguf": facts,
+            "lock": facts,
+            "candidates": {
+                "type": "list",
+                "elements": "dict",
+                "options": {"quant": {"type": "str", "required": True}, "gguf": {**facts, "required": True}},
+            },
+            "gpus": gpu_list,
+            "hosts": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "gpus": {**gpu_list, "required": True},
+                    "ram_bytes": {"type": "int"},
+                },
+            },
+            "only": {"type": "list", "elements": "int"},
+            "ram_bytes": {"type": "int"},
+            "engine": {"type": "str", "choices": ["ollama", "llama_cpp"], "default": "ollama"},
+            "engine_version": {"type": "str"},
+            "num_ctx": {"type": "int", "default": 4096},
+            "num_parallel": {"type": "int", "default": 1},
+            "kv_type": {"type": "str", "choices": list(KV_TYPES), "default": "f16"},
+            "kv_type_values": {"type": "str", "choices": list(KV_TYPES)},
+            "flash_attention": {"type": "bool"},
+            "batch": {"type": "int", "default": 512},
+            "num_gpu": {"type": "int"},
+            "n_cpu_moe": {"type": "int"},
+            "tensor_split": {"type": "list", "elements": "int"},
+            "offload": {"type": "str", "choices": ["any", "full"], "default": "any"},
+        },
+        required_one_of=[("gguf", "lock", "candidates"), ("gpus", "hosts")],
+        mutually_exclusive=[("gguf", "lock", "candidates"), ("gpus", "hosts")],
+        supports_check_mode=True,
+    )
+    try:
+        quant, plans = choose(candidates(module.params), hosts(module.params), wish(module.params))
+    except GpuError as error:
+        module.fail_json(msg=str(error))
+    result = {name: plan.as_facts() for name, plan in plans.items()}
+    chosen = {"quant": quant} if quant else {}
+    module.exit_json(changed=False, plan=next(iter(result.values())), plans=result, **chosen)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import time
+from functools import cache
+
+import pytest
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import rules_for
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, model_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.placement import lay_out, layers_on_gpu
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, choose, make_plan
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu import models
+
+GIB = 1024**3
+
+
+@cache
+def r1(quant, mla=True):
+    return model_from_facts(models.deepseek_r1(quant, mla=mla).facts())
+
+
+@cache
+def llama():
+    return model_from_facts(models.llama3_70b().facts())
+
+
+def gpus(mib, count):
+    return devices_from_facts([{"memory_total_mib": mib, "memory_reserved_bytes": 0, "count": count}])
+
+
+def cpp(**wishes):
+    return Wish(engine="llama_cpp", **wishes)
+
+
+def test_llama_cpp_gets_the_evenest_split_as_counts_of_layers():
+    plan = make_plan(llama(), gpus(40000, 2), cpp(num_ctx=8192)).as_facts()
+    assert plan["mode"] == "full"
+    assert plan["llama_cpp"]["parameters"] == {
+        "n-gpu-layers": 81,
+        "ctx-size": 8192,
+        "parallel": 1,
+        "split-mode": "layer",
+        "tensor-split": "41,40",
+    }
+    assert abs(plan["per_device"][0]["total_mib"] - plan["per_device"][1]["total_mib"]) < 700
+
+
+def test_unequal_gpus_are_filled_in_proportion():
+    devices = devices_from_facts(
+        [
+            {"memory_total_mib": 49140, "memory_reserved_bytes": 0, "index": 0},
+            {"memory_total_mib": 24564, "memory_reserved_bytes": 0, "index": 1},
+        ]
+    )
+    shares = make_plan(llama(), devices, cpp(num_ctx=2048)).layout.shares
+    assert len(shares[0].layers) == pytest.approx(2 * len(shares[1].layers), abs=4)
+
+
+@pytest.mark.parametrize("counts", [(40, 41), (1, 80), (27, 27, 27), (3, 50, 20, 8)])
+def test_a_split_in_counts_of_layers_comes_out_as_given(counts):
+    layout = lay_out(llama(), gpus(100000, len(counts)), Load(num_ctx=2048), rules_for("llama_cpp", None), split=counts)
+    assert tuple(len(share.layers) for share in layout.shares) == counts
+
+
+@pytest.mark.parametrize(
+    ("ngl", "output_counts", "layers"),
+    [
+        (0, True, []),
+        (1, True, [61]),
+        (14, True, list(range(48, 62))),
+        (62, True, list(range(62))),
+        (0, False, []),
+        (1, False, [60]),
+        (14, False, list(range(47, 61))),
+        (61, False, list(range(61))),
+        (62, False, list(range(62))),
+    ],
+)
+def test_ngl_moves_the_last_layers_by_the_engines_way_of_counting(ngl, output_counts, layers):
+    assert layers_on_gpu(61, ngl, output_counts) == layers
+
+
+def test_experts_go_to_ram_before_whole_layers_do():
+    plan = make_plan(r1("Q2_K_XL"), gpus(24564, 2), cpp(num_ctx=8192, ram_bytes=256 * GIB)).as_facts()
+    assert plan["mode"] == "experts_on_host"
+    moved = plan["llama_cpp"]["parameters"]["n-cpu-moe"]
+    assert all(gpu["spare_mib"] >= 0 for gpu in plan["per_device"])
+    tighter = cpp(num_ctx=8192, ram_bytes=256 * GIB, host_experts=moved - 1)
+    assert not make_plan(r1("Q2_K_XL"), gpus(24564, 2), tighter).fits
+
+
+def test_one_more_layer_than_planned_would_not_fit():
+    wish = Wish(engine="ollama", engine_version="0.5.7", num_ctx=2048)
+    planned = make_plan(llama(), gpus(24564, 1), wish)
+    assert planned.mode == "some_layers"
+    more = Wish(engine="ollama", engine_version="0.5.7", num_ctx=2048, num_gpu=planned.layout.ngl + 1)
+    assert not make_plan(llama(), gpus(24564, 1), more).fits
+
+
+def test_no_gpu_at_all_is_a_plan_for_the_cpu():
+    plan = make_plan(llama(), [], Wish(num_ctx=4096, ram_bytes=64 * GIB)).as_facts()
+    assert (plan["fits"], plan["layers_on_gpu"]) == (True, 0)
+    assert plan["ollama"]["environment"]["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert not make_plan(llama(), [], Wish(num_ctx=4096, ram_bytes=32 * GIB)).fits
+
+
+def test_what_does_not_fit_names_the_largest_term_and_the_nearest_plan():
+    wish = Wish(engine_version="0.5.7", num_ctx=16384, num_parallel=4, full_only=True)
+    plan = make_plan(r1("IQ1_S", mla=False), gpus(97871, 2), wish)
+    assert not plan.fits
+    assert "the KV cache" in plan.reason
+    assert plan.nearest is not None
+    assert "num_parallel 1" in plan.nearest
+
+
+def test_the_largest_context_fits_and_the_next_step_does_not():
+    def mode(num_ctx):
+        return make_plan(llama(), gpus(24564, 2), cpp(num_ctx=num_ctx, full_only=True))
+
+    largest = mode(2048).largest_num_ctx
+    assert mode(largest).fits
+    assert not mode(largest + 256).fits
+
+
+def test_the_fewest_gpus_are_enough_and_one_less_is_not():
+    plan = make_plan(r1("Q2_K_XL"), gpus(97871, 8), cpp(num_ctx=8192))
+    assert plan.fewest_gpus == 3
+    assert not make_plan(r1("Q2_K_XL"), gpus(97871, 2), cpp(num_ctx=8192, full_only=True)).fits
+
+
+def test_gpus_are_named_by_uuid_for_the_engine():
+    devices = devices_from_facts([{"index": 3, "uuid": "GPU-x", "memory_total_bytes": 80 * GIB}])
+    plan = make_plan(llama(), devices, Wish(num_ctx=4096, num_parallel=2)).as_facts()
+    assert plan["ollama"]["environment"] == {"CUDA_VISIBLE_DEVICES": "GPU-x", "OLLAMA_NUM_PARALLEL": "2"}
+    assert plan["ollama"]["parameters"] == {"num_gpu": 81, "num_ctx": 4096, "main_gpu": 0}
+
+
+def test_memory_of_an_engine_counts_as_free_and_that_of_others_does_not():
+    card = {"index": 0, "memory_total_bytes": 24 * GIB, "memory_reserved_bytes": 0}
+    engine = {"pid": 1, "name": "/usr/lib/ollama/llama-server", "memory_bytes": 20 * GIB}
+    stranger = {"pid": 2, "name": "/usr/bin/python3", "memory_bytes": 5 * GIB}
+    (device,) = devices_from_facts([{**card, "processes": [engine, stranger]}])
+    assert (device.usable_bytes, device.foreign_bytes) == (19 * GIB, 5 * GIB)
+    assert any("other programs" in text for text in make_plan(llama(), [device], Wish()).warnings)
+
+
+def test_a_missing_gpu_is_refused_with_the_ones_there_are():
+    with pytest.raises(GpuError, match="Choose among 0, 2"):
+        devices_from_facts(
+            [
+                {"index": 0, "memory_total_bytes": GIB},
+                {"index": 1, "usable": False, "memory_total_bytes": None},
+                {"index": 2, "memory_total_bytes": GIB},
+            ],
+            only=[0, 1],
+        )
+
+
+def test_one_name_is_one_quant_the_best_that_every_host_holds():
+    candidates = [(quant, r1(quant)) for quant in ("Q2_K_XL", "IQ2_XXS", "IQ1_M", "IQ1_S")]
+    big, small = gpus(97871, 8), gpus(97871, 2)
+    assert choose(candidates, {"a": (big, None)}, cpp(num_ctx=8192))[0] == "Q2_K_XL"
+    quant, plans = choose(candidates, {"a": (big, None), "b": (small, None)}, cpp(num_ctx=8192))
+    assert quant == "IQ2_XXS"
+    assert [plan.mode for plan in plans.values()] == ["full", "full"]
+
+
+def test_where_no_quant_fits_wholly_the_smallest_one_uses_ram():
+    candidates = [(quant, r1(quant)) for quant in ("Q2_K_XL", "IQ1_S")]
+    quant, plans = choose(candidates, {"a": (gpus(24564, 2), 256 * GIB)}, cpp(num_ctx=4096))
+    assert (quant, plans["a"].mode) == ("IQ1_S", "experts_on_host")
+
+
+def test_an_mla_file_on_an_engine_that_is_too_old_is_warned_of():
+    warnings = make_plan(r1("IQ1_S"), gpus(97871, 8), Wish(engine_version="0.5.7")).warnings
+    assert any("older than MLA files" in text for text in warnings)
+
+
+def test_a_plan_takes_less_than_50_milliseconds():
+    model, devices = r1("Q2_K_XL"), gpus(24564, 8)
+    wish = cpp(num_ctx=8192, ram_bytes=256 * GIB)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        make_plan(model, devices, wish).as_facts()
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.05
