@@ -45,8 +45,8 @@ options:
         required: true
   gpus:
     description:
-      - The GPUs of one host, as RV(gguf.fleet.gpu_info#module:gpus), or a description such as
-        C({name: RTX 4090, memory_total_mib: 24564, count: 2}).
+      - The GPUs of one host, as RV(gguf.fleet.gpu_info#module:gpus), or a description of each with C(name),
+        C(memory_total_mib) (or C(memory_total_bytes)) and C(count).
       - Memory that other programs hold is left out; memory that an engine holds is not, so that a host that already
         serves gets the same plan again.
     type: list
