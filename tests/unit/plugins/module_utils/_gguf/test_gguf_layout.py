@@ -40,7 +40,7 @@ def expected_file(kv, groups) -> bytes:
     return pad(gguf(rest, [tensor for group in groups for tensor in group]))
 
 
-GROUPS = {
+GROUPS: dict[str, list[list[Tensor]]] = {
     "one shard": [tensors(3)],
     "two shards": [tensors(2, prefix="a"), tensors(1, prefix="b")],
     "first shard has metadata only": [[], tensors(2, prefix="a"), tensors(2, prefix="b")],
