@@ -47,7 +47,10 @@ def test_the_server_listens_only_where_it_was_told_to(host, variables):
 
 
 def test_the_server_has_the_environment_of_the_inventory(host, variables, server):
-    environment = host.file(f"/proc/{server.pid}/environ").content_string.split("\0")
+    # As the server's user: a container's root without CAP_SYS_PTRACE may not read it.
+    environment = host.check_output(
+        f"setpriv --reuid ollama --regid ollama --clear-groups cat /proc/{server.pid}/environ"
+    ).split("\0")
     assert set(variables["expected_environment"]) <= set(environment)
 
 
@@ -57,7 +60,7 @@ def test_the_model_is_listed_and_a_real_answer_comes_back(host):
         "model": "smollm2",
         "temperature": 0,
         "max_tokens": 24,
-        "messages": [{"role": "user", "content": "What is the capital of France?"}],
+        "messages": [{"role": "user", "content": "Name the capital of France."}],
     }
     answer = post(host, "/v1/chat/completions", question)
     assert "Paris" in answer["choices"][0]["message"]["content"]

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 
-QUESTION = "What is the capital of France? Answer in one short sentence."
+QUESTION = "Name the capital of France."
 PATIENCE_SECONDS = 120
 
 
@@ -28,7 +28,7 @@ def fetch(url: str, body: dict[str, object] | None = None) -> dict:
 def ask(name: str, endpoint: str) -> None:
     model = fetch(f"{endpoint}/v1/models")["data"][0]["id"]
     started = time.monotonic()
-    chat = {"model": model, "max_tokens": 48, "messages": [{"role": "user", "content": QUESTION}]}
+    chat = {"model": model, "temperature": 0, "max_tokens": 48, "messages": [{"role": "user", "content": QUESTION}]}
     answer = fetch(f"{endpoint}/v1/chat/completions", chat)["choices"][0]["message"]["content"]
     seconds = time.monotonic() - started
     print(f"\n{name}\n  endpoint  {endpoint}\n  model     {model}")

@@ -40,7 +40,7 @@ def chat(endpoint: str, client: str) -> str:
         "model": "smollm2",
         "temperature": 0,
         "max_tokens": 24,
-        "messages": [{"role": "user", "content": "What is the capital of France?"}],
+        "messages": [{"role": "user", "content": "Name the capital of France."}],
     }
     body = json.dumps(question)
     answer = curl("--json", body, f"{endpoint}/v1/chat/completions", client=client)

@@ -50,7 +50,7 @@ def test_a_real_answer_comes_back(host):
         "model": "smollm2",
         "temperature": 0,
         "max_tokens": 24,
-        "messages": [{"role": "user", "content": "What is the capital of France?"}],
+        "messages": [{"role": "user", "content": "Name the capital of France."}],
     }
     answer = host.check_output(
         f"curl --silent --fail --max-time 120 --json %s {URL}/v1/chat/completions", json.dumps(question)
