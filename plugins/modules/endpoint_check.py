@@ -1,0 +1,255 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: endpoint_check
+short_description: Prove by a real answer that an endpoint serves its model
+version_added: 0.1.0
+author: gguf.fleet contributors (@gguf-fleet)
+description:
+  - Loads the model, asks it a question and reads the streamed answer to the end, then tells how fast it was and how
+    much of the model lies on GPUs. An open port proves nothing; an answer does.
+  - Run it on the host, or on the controller (C(delegate_to)) to see what a client on the network sees.
+  - Also runs in check mode. Where nothing listens yet or the model is not there yet, check mode returns
+    RV(verified=false) with a warning instead of failing.
+extends_documentation_fragment:
+  - gguf.fleet.attributes.info
+options:
+  url:
+    description: Base address of the endpoint, such as V(http://127.0.0.1:11434).
+    type: str
+    required: true
+  engine:
+    description: What serves there.
+    type: str
+    choices: [ollama, llama_cpp]
+    default: ollama
+  model:
+    description:
+      - The model to ask, by the name that clients use.
+      - Needed for Ollama; llama.cpp is asked for the model that it serves when this is left out.
+    type: str
+  question:
+    description: What to ask.
+    type: str
+    default: Say hello in one short sentence.
+  max_tokens:
+    description: Longest answer in tokens. A model that thinks aloud may use all of them before it answers.
+    type: int
+    default: 64
+  api:
+    description:
+      - Which interface to ask by. V(openai) is C(/v1/chat/completions), as most clients use it; V(ollama) is
+        C(/api/chat), where Ollama tells its own measure of the speed.
+    type: str
+    choices: [openai, ollama]
+    default: openai
+  origin:
+    description:
+      - Also send the preflight that a browser sends for a page of this origin, such as V(https://chat.example.com), and
+        fail when the page would be turned away.
+    type: str
+  gpu_share_min:
+    description:
+      - Fail when less than this part of the model, between 0 and 1, lies on GPUs.
+      - llama.cpp does not tell how much does, and so fails for anything but 0.
+    type: float
+    default: 0.0
+  timeout_seconds:
+    description:
+      - Longest silence of the endpoint in seconds, the load of the model included. It is not a limit of the whole.
+    type: float
+    default: 3600.0
+  api_key:
+    description: Key of an endpoint that wants one.
+    type: str
+  ca_file:
+    description: Certificates of your own certificate authority, for V(https) addresses.
+    type: path
+seealso:
+  - module: gguf.fleet.ollama_model
+  - module: gguf.fleet.gpu_info
+"""
+
+EXAMPLES = r"""
+- name: Ask the model on its host
+  gguf.fleet.endpoint_check:
+    url: http://127.0.0.1:11434
+    model: deepseek-r1
+    gpu_share_min: 1.0
+
+- name: Ask it from the controller, as a desktop client on the network would
+  gguf.fleet.endpoint_check:
+    url: http://{{ ansible_host }}:11434
+    model: deepseek-r1
+    origin: app://client
+  delegate_to: localhost
+  become: false
+
+- name: Ask llama.cpp
+  gguf.fleet.endpoint_check:
+    url: http://127.0.0.1:8080
+    engine: llama_cpp
+"""
+
+RETURN = r"""
+verified:
+  description: Whether the model answered. V(false) only in check mode, where there is nothing to ask yet.
+  type: bool
+  returned: always
+url:
+  description: The endpoint.
+  type: str
+  returned: always
+engine:
+  description: What serves there.
+  type: str
+  returned: always
+version:
+  description: The engine's version as it tells it; empty when it does not.
+  type: str
+  returned: when verified
+  sample: 0.33.2
+model:
+  description: The model that answered.
+  type: str
+  returned: when verified
+answer:
+  description: What it answered.
+  type: str
+  returned: when verified
+  sample: The capital of France is Paris.
+reasoning:
+  description: What it thought aloud, where the engine tells that apart.
+  type: str
+  returned: when verified
+finish_reason:
+  description: Why the answer ended, V(stop) or V(length).
+  type: str
+  returned: when verified
+tokens:
+  description: Number of tokens of the answer.
+  type: int
+  returned: when verified
+tokens_per_second:
+  description: Speed of the answer, by the engine's measure where it tells one; V(null) for an answer of one token.
+  type: float
+  returned: when verified
+first_token_seconds:
+  description: Time in seconds from the question to the first token, the model being loaded already.
+  type: float
+  returned: when verified
+load_seconds:
+  description: Time in seconds until the model was loaded; near 0 when it was loaded already.
+  type: float
+  returned: when verified
+seconds:
+  description: Time in seconds from the question to the end of the answer.
+  type: float
+  returned: when verified
+gpu_share:
+  description: The part of the model in GPU memory, between 0 and 1; V(null) when the engine does not tell.
+  type: float
+  returned: when verified
+  sample: 1.0
+size_bytes:
+  description: Memory of the loaded model in bytes, as Ollama tells it.
+  type: int
+  returned: when verified
+size_vram_bytes:
+  description: The part of RV(size_bytes) in GPU memory.
+  type: int
+  returned: when verified
+context_length:
+  description: Context in tokens that the model was loaded with; V(null) when the engine does not tell.
+  type: int
+  returned: when verified
+cors:
+  description: The answer to the preflight; V(null) without O(origin).
+  type: dict
+  returned: when verified
+  contains:
+    origin:
+      description: The origin that was asked for.
+      type: str
+    allow_origin:
+      description: The origins that the server let in.
+      type: str
+    allow_methods:
+      description: The methods that it allows.
+      type: list
+      elements: str
+    allow_headers:
+      description: The headers that it allows.
+      type: list
+      elements: str
+problem:
+  description: What is wrong.
+  type: str
+  returned: on failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: on failure
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.gguf.fleet.plugins.module_utils._verify.check import Wanted, check
+from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Endpoint
+from ansible_collections.gguf.fleet.plugins.module_utils._verify.generation import Question
+from ansible_collections.gguf.fleet.plugins.module_utils._verify.problem import EndpointProblem, NotThere
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "url": {"type": "str", "required": True},
+            "engine": {"type": "str", "choices": ["ollama", "llama_cpp"], "default": "ollama"},
+            "model": {"type": "str"},
+            "question": {"type": "str", "default": "Say hello in one short sentence."},
+            "max_tokens": {"type": "int", "default": 64},
+            "api": {"type": "str", "choices": ["openai", "ollama"], "default": "openai"},
+            "origin": {"type": "str"},
+            "gpu_share_min": {"type": "float", "default": 0.0},
+            "timeout_seconds": {"type": "float", "default": 3600.0},
+            "api_key": {"type": "str", "no_log": True},
+            "ca_file": {"type": "path"},
+        },
+        required_if=[("engine", "ollama", ("model",))],
+        supports_check_mode=True,
+    )
+    given = module.params
+    result = {"changed": False, "verified": False, "url": given["url"], "engine": given["engine"]}
+    try:
+        endpoint = Endpoint(
+            given["url"],
+            silence_seconds=given["timeout_seconds"],
+            api_key=given["api_key"],
+            ca_file=given["ca_file"],
+        )
+        wanted = Wanted(
+            engine=given["engine"],
+            model=given["model"],
+            question=Question(given["question"], given["max_tokens"], given["api"]),
+            origin=given["origin"],
+            gpu_share_min=given["gpu_share_min"],
+            timeout_seconds=given["timeout_seconds"],
+        )
+        facts = check(endpoint, wanted)
+    except NotThere as problem:
+        if module.check_mode:
+            module.warn(f"{problem.problem} There is nothing to check yet.")
+            module.exit_json(**result)
+        module.fail_json(msg=str(problem), problem=problem.problem, remedy=problem.remedy, **result)
+    except EndpointProblem as problem:
+        module.fail_json(msg=str(problem), problem=problem.problem, remedy=problem.remedy, **result)
+    module.exit_json(**{**result, **facts, "verified": True})
+
+
+if __name__ == "__main__":
+    main()
