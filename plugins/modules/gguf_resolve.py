@@ -254,8 +254,8 @@ def pinned(params: Mapping[str, Any], request: Request, locks: Mapping[str, Any]
     name, path = params["name"], params["lock_file"]
     if name not in locks or params["update"]:
         lock, source = resolve(request, token=params["token"], ca_file=params["ca_file"]), "hub"
-        if name in locks and "files" in locks[name]:
-            lock = keep_seal(lock_file.checked(locks, name, path), lock)
+        if name in locks:
+            lock = keep_seal(locks[name], lock)
     else:
         lock, source = lock_file.checked(locks, name, path), "lock_file"
         other = difference(lock, request)

@@ -19,6 +19,7 @@ def list_repository(request: Request, token: Optional[str]) -> Listing:
     """The files of the repository at the commit that the revision names now."""
     try:
         from huggingface_hub import HfApi, hf_hub_url
+        from huggingface_hub.errors import HfHubHTTPError
     except ImportError as error:
         raise HubProblem(
             f"{sys.executable} has no usable package huggingface_hub ({error}).",
@@ -29,7 +30,8 @@ def list_repository(request: Request, token: Optional[str]) -> Listing:
     try:
         commit = api.model_info(request.repo or "", revision=revision).sha
         tree = list(api.list_repo_tree(request.repo or "", recursive=True, revision=commit))
-    except Exception as error:  # the SDK's transport library changes with its version, and its errors with it
+    # Connections fail with the errors of the transport library, which changes with the SDK's version: its common base.
+    except (OSError, *HfHubHTTPError.__bases__) as error:
         raise _problem(error, request, revision, api.endpoint) from error
     where = f"{request.repo} on Hugging Face"
     files = [

@@ -94,7 +94,9 @@ def changing(path: str) -> Iterator[None]:
             f"The folder {folder} of the lock file cannot be used: {error.strerror}.", "Create it."
         ) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Where the file system has no locks (NFS for a folder), each write is still whole; the last one wins.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

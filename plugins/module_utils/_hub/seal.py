@@ -65,12 +65,16 @@ def make_seal(
     }
 
 
-def keep_seal(old: Mapping[str, Any], new: Mapping[str, Any]) -> Dict[str, Any]:
+def keep_seal(old: Any, new: Mapping[str, Any]) -> Dict[str, Any]:
     """The new lock with the old one's seal where the hub vouches that the bytes are the same; without it otherwise."""
 
     def identity(lock: Mapping[str, Any]) -> List[Any]:
         return [(file["path"], file["size_bytes"], file["sha256"]) for file in lock["files"]]
 
+    try:
+        check_lock(old)
+    except HubProblem:
+        return dict(new)
     known = all(file["sha256"] for file in new["files"])
     if "seal" not in old or not known or identity(old) != identity(new):
         return dict(new)

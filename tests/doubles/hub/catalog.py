@@ -14,6 +14,8 @@ from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
 SUMS_FILE = ".hub-double-sums.json"
 READ_BYTES = 1 << 20
+# Below this a sum is quicker computed than stored.
+WORTH_STORING_BYTES = 16 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +99,8 @@ class Catalog:
         digest = _hash_file(location)
         with self._lock:
             self._sums[key] = [*seen, digest]
-            self._store_sums()
+            if status.st_size >= WORTH_STORING_BYTES:
+                self._store_sums()
         return digest
 
     def index(self) -> int:

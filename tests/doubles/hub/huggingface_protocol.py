@@ -21,7 +21,7 @@ class HuggingFace:
     def answer(self, parts: List[str], query: Mapping[str, List[str]]) -> Optional[Reply]:
         """The reply to a GET of the path `parts`, or None when the path is not Hugging Face's."""
         if parts == ["api", "agent-harnesses"]:
-            return document([])
+            return document({"standardEnvVars": [], "harnesses": {}})
         if parts[:2] == ["api", "models"] and len(parts) >= 4:
             repo, rest = split_repo(parts[2:])
             return self._api(repo, rest, query)

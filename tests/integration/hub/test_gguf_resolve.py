@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -357,3 +360,69 @@ def test_a_lock_file_from_the_future_is_refused_and_an_update_replaces_nothing_e
     assert f"tiny in {lock_file}: The lock has the version 7" in refused["problem"]
     assert resolve(**given, update=True)["changed"]
     assert yaml.safe_load(lock_file.read_text())["locks"]["other"] == {"lock_version": 7}
+
+
+def test_the_sum_that_a_hub_tells_in_its_redirect_is_in_the_lock(hub: HubDouble, quants: Quants, resolve: Run) -> None:
+    hub.inject(Fault("redirect", "*.gguf"))
+    lock = resolve(**options(hub, "url"))["lock"]
+    assert [file["sha256"] for file in lock["files"]] == [sha(content) for content in quants["UD-IQ1_S"].values()]
+    assert all(file["url"].startswith(hub.url) for file in lock["files"]), "a signed address would be void tomorrow"
+
+
+@pytest.mark.parametrize("old", ["null", "3", "{files: 3}", "{lock_version: 1, hub: path}"])
+def test_an_update_replaces_a_lock_that_is_damaged(tmp_path: Path, hub: HubDouble, resolve: Run, old: str) -> None:
+    lock_file = tmp_path / "models.lock.yml"
+    lock_file.write_text(f"locks: {{tiny: {old}}}\n")
+    given = {**options(hub), "name": "tiny", "lock_file": str(lock_file)}
+    assert "update: true" in resolve(**given)["remedy"]
+    assert check_lock(resolve(**given, update=True)["lock"])
+    assert resolve(**given)["source"] == "lock_file"
+
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import conftest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.gguf.fleet.plugins.modules import gguf_resolve
+with patch_module_args(json.loads(sys.argv[2])):
+    gguf_resolve.main()
+"""
+
+
+def in_its_own_process(environment: Dict[str, str], **given: Any) -> Dict[str, Any]:
+    """Run the module as Ansible does: SDKs read their settings once, when they are imported."""
+    tests = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tests), json.dumps(given)],
+        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **environment},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    result: Dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@pytest.mark.parametrize(("name", "setting"), [("modelscope", "MODELSCOPE_ENDPOINT"), ("huggingface", "HF_ENDPOINT")])
+def test_the_sdks_own_settings_name_the_endpoint(hub: HubDouble, name: str, setting: str) -> None:
+    lock = in_its_own_process({setting: hub.url}, hub=name, repo=REPO, quant="Q8_0")["lock"]
+    assert lock["endpoint"] == hub.url
+    assert lock["files"][0]["url"].startswith(hub.url)
+
+
+def test_a_lock_that_is_there_needs_no_sdk_either(tmp_path: Path, hub: HubDouble, resolve: Run) -> None:
+    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.yml")}
+    resolve(**given)
+    for package in ("modelscope_hub", "huggingface_hub"):
+        (tmp_path / "broken" / package).mkdir(parents=True)
+        (tmp_path / "broken" / package / "__init__.py").write_text("raise ImportError('not on this controller')\n")
+    without_sdks = {"PYTHONPATH": str(tmp_path / "broken")}
+    assert in_its_own_process(without_sdks, **given)["source"] == "lock_file"
+    refused = in_its_own_process(without_sdks, **given, update=True)
+    assert "has no usable package modelscope" in refused["problem"]
+    assert "pip install 'modelscope>=1.38'" in refused["remedy"]
+    refused = in_its_own_process(without_sdks, hub="huggingface", repo=REPO)
+    assert "pip install huggingface_hub" in refused["remedy"]
