@@ -197,6 +197,7 @@ class HttpClient:
             where = url
             del self._moved_to[url]
             response = self._get(url, where, start, length_bytes)
+        linked_etag: Optional[str] = None
         for _hop in range(REDIRECTS_AT_MOST):
             if response.status not in _REDIRECTS:
                 break
@@ -207,6 +208,8 @@ class HttpClient:
                     "Look at this server or name another mirror.",
                     reason="bad-redirect",
                 )
+            # Hugging Face tells the file's sum in its redirect; the object store behind it does not know it.
+            linked_etag = response.getheader("X-Linked-ETag") or linked_etag
             self._discard(where, response)
             target = urllib.parse.urljoin(where, location)
             if origin_of(where)[0] == "https" and origin_of(target)[0] == "http":
@@ -228,6 +231,7 @@ class HttpClient:
         except TransferError:
             self._discard(where, response)
             raise
+        body.linked_etag = body.linked_etag or linked_etag
         if where != url:
             self._moved_to[url] = where
         self._body = body
