@@ -30,5 +30,8 @@ test-fast: venv ## lints and unit tests, for every edit
 test-long: venv ## what takes minutes: hundreds of kills, long fuzzing
 	@tests/run.sh long
 
+bench-%: venv ## measure one subject of tests/bench: bench-plan, bench-merge, ...
+	@python tests/bench/$*.py
+
 build: venv ## build the collection's tarball
 	@ansible-galaxy collection build --force

@@ -40,7 +40,7 @@ def _build(kind: str, *names: str) -> None:
         pytest.fail(f"{script} {' '.join(names)} failed:\n{built.stdout}{built.stderr}", pytrace=False)
 
 
-def _program_in(image: str) -> ProgramInImage:
+def program_in(image: str) -> ProgramInImage:
     _build("images", image)
 
     def run(
@@ -89,10 +89,10 @@ def nvml_library(cache_dir: Path) -> Path:
 @pytest.fixture(scope="session")
 def forky() -> ProgramInImage:
     """Debian forky with the real llama.cpp tools."""
-    return _program_in("forky")
+    return program_in("forky")
 
 
 @pytest.fixture(scope="session")
 def judge() -> ProgramInImage:
     """forky with a compiler and the real ggml and llama libraries."""
-    return _program_in("judge")
+    return program_in("judge")

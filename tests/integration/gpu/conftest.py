@@ -19,19 +19,11 @@ DOUBLE = ROOT / "tests" / "doubles" / "nvml"
 RunModule = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="session")
-def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory with the stand-in's libnvidia-ml.so.1."""
-    out = tmp_path_factory.mktemp("nvml")
-    subprocess.run([DOUBLE / "build.sh", out], check=True)
-    return out
-
-
 @pytest.fixture
 def nvml_environment(nvml_library: Path) -> Callable[..., dict[str, str]]:
     def environment(config: str) -> dict[str, str]:
         path = Path(config) if "/" in config else DOUBLE / "configs" / f"{config}.conf"
-        return {"LD_LIBRARY_PATH": str(nvml_library), "NVML_DOUBLE_CONFIG": str(path)}
+        return {"LD_LIBRARY_PATH": str(nvml_library.parent), "NVML_DOUBLE_CONFIG": str(path)}
 
     return environment
 

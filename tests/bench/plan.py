@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make bench-plan`: the memory model beside llama-fit-params, device by device, and how long plans take."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import conftest  # noqa: F401 -- makes the checkout importable as the collection
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, make_plan
+from ansible_collections.gguf.fleet.tests.conformance.gpu.fit_params import CASES, ask_llama_cpp, ask_plan, model_of
+from ansible_collections.gguf.fleet.tests.fixtures_assets import program_in
+
+TERMS = ("weights", "kv", "compute")
+
+
+def accuracy() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        real = ask_llama_cpp(program_in("judge"), Path(folder), CASES)
+    worst = dict.fromkeys(TERMS, (0.0, ""))
+    print(f"{'MiB, llama.cpp / plan':52}" + "".join(f"{term:>24}" for term in TERMS))
+    for case in CASES:
+        planned = ask_plan(case)
+        for name, numbers in real[case].items():
+            cells = []
+            for term in TERMS:
+                theirs, ours = getattr(numbers, term), getattr(planned[name], term)
+                error = (ours / theirs - 1) * 100 if theirs > 1 else 0.0
+                cells.append(f"{theirs:>8,.0f}/{ours:>8,.0f}{error:>+6.1f}%")
+                if name != "Host" and abs(error) > abs(worst[term][0]):
+                    worst[term] = (error, f"{case} {name}")
+            print(f"{str(case)[:44]:45}{name:7}" + "".join(cells))
+    for term, (error, where) in worst.items():
+        print(f"largest error of {term} on a GPU: {error:+.1f}% ({where})")
+
+
+def speed() -> None:
+    gpus = devices_from_facts([{"name": "RTX 4090", "memory_total_mib": 24564, "count": 8}])
+    for name in ("r1-Q2_K_XL", "r1-Q2_K_XL-mla", "llama3-70b", "qwen3-30b", "gemma3-27b"):
+        model = model_of(name)
+        for engine, version in (("ollama", "0.5.7"), ("ollama", None), ("llama_cpp", None)):
+            times = []
+            for _ in range(5):
+                start = time.perf_counter()
+                make_plan(model, gpus, Wish(engine=engine, engine_version=version, num_ctx=8192)).as_facts()
+                times.append(time.perf_counter() - start)
+            print(f"plan of {name:16} {engine:10} {version or 'newest':8} {min(times) * 1000:6.1f} ms")
+
+
+if __name__ == "__main__":
+    accuracy()
+    speed()

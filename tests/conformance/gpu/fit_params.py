@@ -1,0 +1,161 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The real llama-fit-params as judge of the memory model: cases, how to ask it, how to ask us.
+
+Several devices without a GPU: loopback RPC servers appear as RPC0, RPC1, ... and are accounted one by one. They neither
+fetch the host's matrices nor hold a CUDA context, so the plan is asked for the same (`cuda=False`).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Optional
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import rules_for
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, Model, model_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.placement import lay_out
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu import models
+
+MIB = 1024 * 1024
+FIRST_PORT = 50051
+
+MODELS: dict[str, Callable[[], models.Model]] = {
+    **{f"r1-{quant}": (lambda quant=quant: models.deepseek_r1(quant)) for quant in models.R1_EXPERTS},
+    **{f"r1-{quant}-mla": (lambda quant=quant: models.deepseek_r1(quant, mla=True)) for quant in models.R1_EXPERTS},
+    "llama3-70b": models.llama3_70b,
+    "qwen3-30b": models.qwen3_moe_30b,
+    "gemma3-27b": models.gemma3_27b,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    model: str
+    num_ctx: int = 8192
+    slots: int = 1
+    split: tuple[int, ...] = ()  # one number for each device
+    ngl: Optional[int] = None  # None: all
+    flash: bool = True
+    kv: str = "f16"
+    batch: int = 512
+    host_experts: int = 0
+
+    def __str__(self) -> str:
+        words = [self.model, f"c{self.num_ctx}"]
+        words += [f"np{self.slots}"] * (self.slots > 1) + [f"{len(self.split)}dev"]
+        words += [f"ts{'-'.join(map(str, self.split))}"] * (len(set(self.split)) > 1)
+        words += [f"ngl{self.ngl}"] * (self.ngl is not None) + ["nofa"] * (not self.flash)
+        words += [self.kv] * (self.kv != "f16") + [f"ub{self.batch}"] * (self.batch != 512)
+        return "-".join(words + [f"moe{self.host_experts}"] * bool(self.host_experts))
+
+    @property
+    def arguments(self) -> list[str]:
+        arguments = ["-m", f"{self.model}.gguf", "-c", str(self.num_ctx * self.slots), "-np", str(self.slots)]
+        arguments += ["-fa", "on" if self.flash else "off", "-ub", str(self.batch), "-ctk", self.kv, "-ctv", self.kv]
+        if self.split:
+            servers = ",".join(f"127.0.0.1:{FIRST_PORT + number}" for number in range(len(self.split)))
+            arguments += ["--rpc", servers, "-ngl", str(999 if self.ngl is None else self.ngl)]
+            arguments += ["-ts", ",".join(map(str, self.split))]
+        if self.host_experts:
+            arguments += ["--n-cpu-moe", str(self.host_experts)]
+        return arguments
+
+
+R1 = ("r1-IQ1_S", "r1-Q2_K_XL")
+OTHERS = ("llama3-70b", "qwen3-30b", "gemma3-27b")
+CASES: tuple[Case, ...] = (
+    *(Case(model) for model in MODELS),
+    *(Case(model, split=(1,)) for model in MODELS),
+    *(Case(model, split=(1, 1)) for model in MODELS),
+    *(Case(model, split=(2, 3, 1), num_ctx=16384) for model in (*R1, "r1-Q2_K_XL-mla", *OTHERS)),
+    *(Case(model, split=(1, 1, 1), num_ctx=2048, flash=False) for model in (*R1, "r1-IQ1_S-mla", *OTHERS)),
+    *(Case(model, split=(1, 1), num_ctx=4096, slots=4) for model in (*R1, "r1-IQ1_S-mla", *OTHERS)),
+    *(Case(model, split=(1, 1), ngl=30, num_ctx=4096) for model in (*R1, "r1-IQ1_S-mla", *OTHERS)),
+    *(Case(model, split=(1,), ngl=20, flash=False) for model in (*R1, *OTHERS)),
+    *(Case(model, split=(1, 1), host_experts=20) for model in (*R1, "r1-IQ2_XXS-mla", "qwen3-30b")),
+    *(Case(model, split=(1, 1), kv="q8_0", num_ctx=32768) for model in ("r1-IQ1_M-mla", *OTHERS)),
+    *(Case(model, split=(1, 1), batch=256) for model in ("r1-IQ1_S-mla", *OTHERS)),
+    Case("r1-IQ1_M", num_ctx=2048, split=(7, 7), ngl=14),
+    Case("r1-IQ1_M", num_ctx=2048, split=(7, 7), ngl=14, flash=False),
+    Case("llama3-70b", num_ctx=131072, split=(3, 2, 2, 1), kv="q8_0"),
+    Case("gemma3-27b", num_ctx=65536, split=(1, 2)),
+)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """MiB of one device."""
+
+    weights: float
+    kv: float
+    compute: float
+
+
+@dataclass(frozen=True)
+class Answers:
+    by_case: dict[Case, dict[str, Numbers]] = field(default_factory=dict)
+
+
+def ask_llama_cpp(judge: Any, folder: Path, cases: Sequence[Case]) -> dict[Case, dict[str, Numbers]]:
+    """One container, all cases: llama-fit-params takes a tenth of a second each."""
+    for name in sorted({case.model for case in cases}):
+        MODELS[name]().write(folder / f"{name}.gguf")
+    servers = max(len(case.split) for case in cases)
+    rpc = "/usr/libexec/*/llama/bin/ggml-rpc-server"
+    lines = [f"{rpc} -H 127.0.0.1 -p {FIRST_PORT + number} >/dev/null 2>&1 &" for number in range(servers)]
+    # The servers answer within milliseconds; the first question would fail without.
+    lines.append("sleep 1")
+    for case in cases:
+        lines.append(
+            "echo CASE; llama-fit-params --no-repack -fitp on " + shlex.join(case.arguments) + " 2>&1 | tail -n 8"
+        )
+    done = judge(["sh", "-c", "\n".join(lines)], cwd=folder)
+    answers = done.stdout.split("CASE\n")[1:]
+    assert len(answers) == len(cases), done.stdout + done.stderr
+    return {case: _numbers(case, answer) for case, answer in zip(cases, answers)}
+
+
+def _numbers(case: Case, answer: str) -> dict[str, Numbers]:
+    found = {}
+    for line in answer.splitlines():
+        words = line.split()
+        if len(words) == 4 and all(word.isdigit() for word in words[1:]):
+            found[words[0]] = Numbers(*map(float, words[1:]))
+    assert len(found) == len(case.split) + 1, f"{case}: llama-fit-params said {answer}"
+    return found
+
+
+@cache
+def model_of(name: str) -> Model:
+    return model_from_facts(MODELS[name]().facts())
+
+
+def ask_plan(case: Case) -> dict[str, Numbers]:
+    load = Load(
+        num_ctx=case.num_ctx,
+        num_parallel=case.slots,
+        key_type=case.kv,
+        value_type=case.kv,
+        flash_attention=case.flash,
+        batch=case.batch,
+    )
+    layout = lay_out(
+        model_of(case.model),
+        [Device(number, None, "RPC", 1 << 50) for number in range(len(case.split))],
+        load,
+        rules_for("llama_cpp", None),
+        ngl=case.ngl,
+        host_experts=case.host_experts,
+        split=case.split,
+        cuda=False,
+    )
+    shares = {f"RPC{number}": share for number, share in enumerate(layout.shares)}
+    return {
+        name: Numbers((share.dense_bytes + share.experts_bytes) / MIB, share.kv_bytes / MIB, share.compute_bytes / MIB)
+        for name, share in {**shares, "Host": layout.host}.items()
+    }
