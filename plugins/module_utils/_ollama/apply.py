@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, Dict, Optional
+from typing import Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
@@ -44,10 +44,10 @@ def make_present(store: Store, wanted: plans.Wanted, rules: Rules, ledger: Ledge
 def apply(store: Store, plan: plans.Plan, ledger: Ledger) -> int:
     """Do what the plan says, in its order; the bytes that this freed."""
     store.remove_leftovers()
-    return sum(_do(store, plan, action, ledger) for action in plan.actions)
+    return sum(_do(store, action, ledger) for action in plan.actions)
 
 
-def _do(store: Store, plan: plans.Plan, action: plans.Action, ledger: Ledger) -> int:
+def _do(store: Store, action: plans.Action, ledger: Ledger) -> int:
     if action.action == plans.PROTECT:
         _protect(action.path)
     elif action.action == plans.TAKE_OVER:
@@ -55,10 +55,10 @@ def _do(store: Store, plan: plans.Plan, action: plans.Action, ledger: Ledger) ->
     elif action.action in (plans.HARD_LINK, plans.SYMBOLIC_LINK, plans.COPY):
         put = {plans.HARD_LINK: store.hard_link, plans.SYMBOLIC_LINK: store.symbolic_link, plans.COPY: store.copy}
         put[action.action](action.source, action.digest)
-        _note_blob(store, plan.name, action.digest, ledger)
+        _note_blob(store, action.digest, ledger)
     elif action.action == plans.WRITE_BLOB:
         store.write_blob(action.data, action.digest)
-        _note_blob(store, plan.name, action.digest, ledger)
+        _note_blob(store, action.digest, ledger)
     elif action.action == plans.WRITE_MANIFEST and action.name is not None:
         store.write_manifest(action.name, action.data)
         _note_manifest(store, action.name, digest_of(action.data), ledger)
@@ -95,28 +95,24 @@ def _note_all(store: Store, plan: plans.Plan, ledger: Ledger) -> None:
     weights = manifest.layer(MODEL)
     for digest in (*plan.composition.blobs, *([weights.digest] if weights and plan.from_file else [])):
         if ledger.lookup(store.blob_path(digest)) is None:
-            _note_blob(store, plan.name, digest, ledger)
+            _note_blob(store, digest, ledger)
     path, digest = store.manifest_path(plan.name), digest_of(manifest.encode())
     entry = ledger.lookup(path, kind="manifest")
     if entry is None or f"sha256:{entry.sha256}" != digest:
         _note_manifest(store, plan.name, digest, ledger)
 
 
-def _note_blob(store: Store, name: Optional[Name], digest: str, ledger: Ledger) -> None:
+def _note_blob(store: Store, digest: str, ledger: Ledger) -> None:
     path = store.blob_path(digest)
     status = os.lstat(path)
     linked = stat.S_ISLNK(status.st_mode) or status.st_nlink > 1
-    if name is not None:
-        ledger.record(path, sha256=_hex(digest), kind="link" if linked else "blob", **_notes(store, name))
+    ledger.record(path, sha256=_hex(digest), kind="link" if linked else "blob", models_dir=store.path)
 
 
 def _note_manifest(store: Store, name: Name, digest: str, ledger: Ledger) -> None:
-    ledger.record(store.manifest_path(name), sha256=_hex(digest), kind="manifest", **_notes(store, name))
+    path = store.manifest_path(name)
+    ledger.record(path, sha256=_hex(digest), kind="manifest", models_dir=store.path, model=str(name))
 
 
 def _hex(digest: str) -> str:
     return digest.partition(":")[2]
-
-
-def _notes(store: Store, name: Name) -> Dict[str, Any]:
-    return {"model": str(name), "parts": list(name.folded), "models_dir": store.path}

@@ -246,11 +246,10 @@ def _removable(
     gone: Mapping[Name, Optional[manifests.Manifest]],
     remaining: Mapping[Name, manifests.Manifest],
 ) -> List[Action]:
-    """Blobs that no model needs any more: of manifests that go, and those that the ledger says we made for them."""
-    folded = {name.folded for name in gone}
+    """Blobs that no model needs any more: of manifests that go, and what we made for one that never came about."""
     candidates: Set[str] = {digest for manifest in gone.values() if manifest for digest in manifest.digests}
     for entry in ledger.entries(models_dir=store.path):
-        if entry.kind in ("blob", "link") and entry.sha256 and tuple(entry.notes.get("parts", ())) in folded:
+        if entry.kind in ("blob", "link") and entry.sha256:
             candidates.add(f"sha256:{entry.sha256}")
     needed = {digest for manifest in remaining.values() for digest in manifest.digests}
     actions = []
