@@ -11,7 +11,8 @@ short_description: From the assets of a release to where each comes from
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
-  - Gives the O(gguf.fleet.engine_release#module:archives) of a release from the names of its assets, a URL template and the known sums.
+  - Gives the O(gguf.fleet.engine_release#module:archives) of a release from the names of its assets, a URL template
+    and the known sums.
 options:
   _input:
     description: The assets, the release's own archive first.
@@ -38,7 +39,8 @@ options:
 
 EXAMPLES = r"""
 - ansible.builtin.debug:
-    msg: "{{ ['ollama-linux-amd64.tgz'] | gguf.fleet.engine_archives('https://mirror.example/v{version}/{asset}', '0.5.7') }}"
+    msg: >-
+      {{ ['ollama-linux-amd64.tgz'] | gguf.fleet.engine_archives('https://mirror.example/{version}/{asset}', '0.5.7') }}
 """
 
 RETURN = r"""

@@ -13,9 +13,10 @@ short_description: The command line of llama-server for one declared server
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
-  - Turns a server's declaration into arguments that the installed build understands. The port is always passed, because its default changes.
-  - "How a model is read was C(--mlock), C(--no-mmap) and C(--direct-io) until build 10875 removed them for C(--load-mode); either form may be
-    declared, the one that the build knows is passed."
+  - Turns a server's declaration into arguments that the installed build understands. The port is always passed,
+    because its default changes.
+  - "How a model is read was C(--mlock), C(--no-mmap) and C(--direct-io) until build 10875 removed them for
+    C(--load-mode); either form may be declared, the one that the build knows is passed."
 options:
   _input:
     description: The server, with C(name), C(model), and optionally C(alias), C(host), C(port) and C(parameters).

@@ -11,10 +11,11 @@ short_description: Make release archives ready on the controller for hosts that 
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
-  - Run it on the controller, with C(delegate_to). It returns which files to copy to the host, and the O(gguf.fleet.engine_release#module:archives)
-    that M(gguf.fleet.engine_release) installs there.
-  - A file of the controller is checked against its sha256. With O(repack=true) every C(.tar.zst) is fetched or read, checked, and kept in a
-    cache as C(.tar.gz) with the same content, for hosts without zstd (Ollama since 0.14.0 is released as C(.tar.zst) only).
+  - Run it on the controller, with C(delegate_to). It returns which files to copy to the host, and the
+    O(gguf.fleet.engine_release#module:archives) that M(gguf.fleet.engine_release) installs there.
+  - A file of the controller is checked against its sha256. With O(repack=true) every C(.tar.zst) is fetched or
+    read, checked, and kept in a cache as C(.tar.gz) with the same content, for hosts without zstd (Ollama since
+    0.14.0 is released as C(.tar.zst) only).
 extends_documentation_fragment:
   - gguf.fleet.attributes.changes
 options:
@@ -123,7 +124,7 @@ def make_ready(module: AnsibleModule, given: dict[str, t.Any]) -> tuple[dict[str
         return {"src": given["src"], "dest": dest}, {"src": dest, "sha256": wanted}, False
     if not wanted:
         raise InstallProblem(
-            f"{given['src'] or given['url']} has no known sha256, and archives are repacked only when they were checked.",
+            f"{given['src'] or given['url']} has no known sha256, and only checked archives are repacked.",
             "Give its sum, or install the package zstd on the host.",
         )
     name = f"{wanted}.tar.gz"

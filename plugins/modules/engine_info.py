@@ -11,8 +11,8 @@ short_description: Tell what a host has of an inference engine, and what stands 
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
-  - "One look at a host before anything is changed: architecture, service manager, installed versions, the running service, who holds the
-    port, GPUs, and an installation by Ollama's install.sh that can be adopted."
+  - "One look at a host before anything is changed: architecture, service manager, installed versions, the running
+    service, who holds the port, GPUs, and an installation by Ollama's install.sh that can be adopted."
 extends_documentation_fragment:
   - gguf.fleet.attributes.info
 options:
@@ -30,7 +30,9 @@ options:
     type: dict
     default: {}
   prefix:
-    description: What the names of the engine's services begin with; RV(undeclared) lists those that O(services) does not name.
+    description:
+      - What the names of the engine's services begin with; RV(undeclared) lists those that O(services) does not
+        name.
     type: str
   manager:
     description: The service manager; V(auto) takes systemd when it is PID 1 and answers, and the script otherwise.
@@ -41,7 +43,9 @@ options:
     description: The service's user.
     type: str
   command:
-    description: The engine's command; it is asked for its version, and a real file there is an installation that is not ours.
+    description:
+      - The engine's command; it is asked for its version, and a real file there is an installation that is not
+        ours.
     type: path
 """
 
@@ -118,7 +122,9 @@ port_conflicts:
   type: list
   elements: str
 adopted:
-  description: Settings of an installation by install.sh, as it is or as it was when it was adopted; empty when there was none.
+  description:
+    - Settings of an installation by install.sh, as it is or as it was when it was adopted; empty when there was
+      none.
   returned: always
   type: dict
 """

@@ -15,7 +15,8 @@ description:
   - The archive's sha256 is checked before anything is unpacked, nothing of it can land outside its directory, and the
     program must answer C(--version) with the wanted version before the directory gets its name.
   - With O(activate=true) the version becomes the current one by one atomic change of the link C(<root>/current);
-    C(<root>/previous) then names the version before. What runs is left alone, restarting is M(gguf.fleet.engine_service)'s work.
+    C(<root>/previous) then names the version before. What runs is left alone, restarting is
+    M(gguf.fleet.engine_service)'s work.
   - Older versions are removed when more than O(keep) are there, never the current, the previous or a running one.
 extends_documentation_fragment:
   - gguf.fleet.attributes.changes
@@ -41,8 +42,10 @@ options:
     default: present
   archives:
     description:
-      - The release's archive, and after it add-ons of the same release that are unpacked over it (rocm, jetpack, cudart).
+      - The release's archive, and after it add-ons of the same release that are unpacked over it (rocm, jetpack,
+        cudart).
       - Needed for a version that is not on the host. For one that is, only the sums are compared, when all are given.
+      - A version that was adopted came from an unknown archive; it is fetched anew, unless this list is empty.
     type: list
     elements: dict
     default: []
@@ -57,7 +60,9 @@ options:
         description: The archive's sha256, 64 hexadecimal digits.
         type: str
       origin_sha256:
-        description: The sha256 of the official archive when this is a repacked copy of it; it is what gets recorded and compared.
+        description:
+          - The sha256 of the official archive when this is a repacked copy of it; it is what gets recorded and
+            compared.
         type: str
   allow_unverified:
     description: Install archives without a known sha256. Whoever controls the network then controls the server.
@@ -77,8 +82,9 @@ options:
     default: {}
   adopt:
     description:
-      - Prefix of an installation by Ollama's install.sh, for example V(/usr/local). It is taken in as a version before anything else, and made the
-        current one, so that it can be gone back to. Its files under the prefix stay where they are until the service was restarted.
+      - Prefix of an installation by Ollama's install.sh, for example V(/usr/local). It is taken in as a version
+        before anything else, and made the current one, so that it can be gone back to. Its files under the prefix
+        stay where they are until the service was restarted.
     type: path
   keep:
     description: How many versions stay on the disk, the current one included.
@@ -181,7 +187,7 @@ def present(module: AnsibleModule, engine: engines.Engine) -> dict[str, t.Any]:
     root, version, links = p["root"], releases.check_version(p["version"]), p["links"]
     archives = p["archives"]
     origins = tuple((a.get("origin_sha256") or a.get("sha256") or "").lower() for a in archives)
-    known = origins if all(origins) else ()
+    known = origins if archives and all(origins) else ()
     before = record.read(engine, root)
     adopted = p["adopt"] and not before.current
     if adopted and not module.check_mode:
@@ -189,13 +195,10 @@ def present(module: AnsibleModule, engine: engines.Engine) -> dict[str, t.Any]:
         before = record.read(engine, root)
     actions = releases.plan_present(
         before,
-        version,
-        known,
-        p["activate"],
-        p["keep"],
-        releases.running_versions(root),
-        not releases.wrong_links(root, links) or not p["activate"],
-        releases.newest_first(root, before),
+        releases.Wanted(version, bool(archives), known, p["activate"], p["keep"]),
+        running=releases.running_versions(root),
+        links_right=not releases.wrong_links(root, links),
+        newest_first=releases.newest_first(root, before),
     )
     if adopted:
         actions.insert(

@@ -11,13 +11,17 @@ short_description: Run an inference engine as a service, proven to serve, or put
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
-  - Brings the files of a service (unit, drop-in, environment), the current version and the running process to what is wanted, as one change.
-  - The service is restarted once, and only for a reason. A reason is not lost when a run ends early; the next one restarts.
-  - After a start the service must become healthy. For Ollama that is a generation by one of O(models) (or by a model that was loaded
-    before), with the same share in GPU memory as before; without a model it is the API's answer with the wanted version. For llama.cpp it is
-    C(/health), which tells that the model is loaded.
-  - When the service does not become healthy, the files and the version from before are put back, the service is restarted, and the task fails.
-  - Works with systemd and with the collection's own script where there is no systemd (O(manager)); both read the same unit.
+  - Brings the files of a service (unit, drop-in, environment), the current version and the running process to what
+    is wanted, as one change.
+  - The service is restarted once, and only for a reason. A reason is not lost when a run ends early; the next one
+    restarts.
+  - After a start the service must become healthy. For Ollama that is a generation by one of O(models) (or by a
+    model that was loaded before), with the same share in GPU memory as before; without a model it is the API's
+    answer with the wanted version. For llama.cpp it is C(/health), which tells that the model is loaded.
+  - When the service does not become healthy, the files and the version from before are put back, the service is
+    restarted, and the task fails.
+  - Works with systemd and with the collection's own script where there is no systemd (O(manager)); both read the
+    same unit.
 extends_documentation_fragment:
   - gguf.fleet.attributes.changes
 options:
@@ -27,7 +31,8 @@ options:
     required: true
   state:
     description:
-      - V(started) keeps it running and starting at boot, V(stopped) stops it, V(absent) stops it and removes O(files).
+      - V(started) keeps it running and starting at boot, V(stopped) stops it, V(absent) stops it and removes
+        O(files).
     type: str
     choices: [started, stopped, absent]
     default: started
@@ -62,7 +67,9 @@ options:
     description: Directory of the engine's versions, as in M(gguf.fleet.engine_release).
     type: path
   version:
-    description: The version below O(root) that should be the current one. The switch is part of the change and is undone with it.
+    description:
+      - The version below O(root) that should be the current one. The switch is part of the change and is undone
+        with it.
     type: str
   links:
     description: Commands in the PATH that lead to the current version, as in M(gguf.fleet.engine_release).
@@ -221,11 +228,11 @@ def make_plan(
         files,
         found,
         way.state(),
-        current,
-        p["version"],
-        links_right,
-        p["restart"],
-        change.read_pending(p["name"]),
+        current=current,
+        version=p["version"],
+        links_right=links_right,
+        restart=p["restart"],
+        pending=change.read_pending(p["name"]),
     )
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""Unpack release archives that nobody here has seen before: nothing leaves the target, nothing is bigger than agreed."""
+"""Unpack archives that nobody here has seen before: nothing leaves the target, nothing is bigger than agreed."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class _Target:
         self.members = 0
 
     def place(self, name: str) -> str:
-        """Where a member goes. Its parents are made here, and a parent that is a link is refused even inside the target."""
+        """Where a member goes. Its parents are made here; one that is a link is refused even inside the target."""
         here = self.path
         *parents, last = _inside(name).split(os.sep)
         for part in parents:
@@ -242,8 +242,9 @@ def repack_as_gzip(path: str, dest: str) -> None:
     try:
         with _zstd_stream(path) as source, open(partial, "wb") as raw:
             # No time and no name in the header: the same archive gives the same bytes.
-            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=1, mtime=0) as sink:
-                shutil.copyfileobj(source, sink, COPY_BYTES)
+            sink = gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=1, mtime=0)
+            shutil.copyfileobj(source, sink, COPY_BYTES)
+            sink.close()
         os.replace(partial, dest)
     finally:
         with contextlib.suppress(FileNotFoundError):

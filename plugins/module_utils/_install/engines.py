@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""What makes an unpacked archive a release of an engine: which program it must hold, where, and what it says of itself."""
+"""What makes an archive a release of an engine: the program that it must hold, and what that says of itself."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def _named(problem: InstallProblem, path: str, source: Source) -> InstallProblem
 
 
 def install(engine: engines.Engine, root: str, version: str, sources: Sequence[Source], max_bytes: int) -> Unpacked:
-    """Put <root>/<version> in place. A kill at any point leaves either no such directory, the old one or the new one."""
+    """Put <root>/<version> in place. A kill at any point leaves no such directory, the old one or the new one."""
     sums: List[str] = []
     fetched = unpacked = 0
     with _scratch(root, version) as scratch:
@@ -101,7 +101,7 @@ def install(engine: engines.Engine, root: str, version: str, sources: Sequence[S
 
 
 def adopt(engine: engines.Engine, root: str, prefix: str) -> str:
-    """Take an installation of install.sh (<prefix>/bin, <prefix>/lib/ollama) in as a version, so that it can be gone back to.
+    """Take an installation of install.sh (<prefix>/bin, <prefix>/lib/ollama) in as a version to go back to.
 
     Hard links where the file system allows it: the running server keeps its own files until it is restarted.
     """

@@ -46,7 +46,7 @@ class Installed:
 class Action:
     """One step: what is done to which version, and why."""
 
-    verb: str  # fetch, adopt, switch, link, remove
+    verb: str  # adopt, fetch, switch, link, remove
     version: str
     reason: str
 
@@ -92,45 +92,51 @@ def read_installed(root: str, program: str, sums: Mapping[str, Tuple[str, ...]])
     return Installed(releases, _link_version(root, CURRENT), _link_version(root, PREVIOUS))
 
 
-def plan_present(
-    installed: Installed,
-    version: str,
-    sums: Tuple[str, ...],
-    activate: bool,
-    keep: int,
-    running: Collection[str],
-    links_right: bool,
-    newest_first: Sequence[str],
-) -> List[Action]:
-    """From what is there to the wanted version.
+@dataclass(frozen=True)
+class Wanted:
+    """The version that should be there.
 
-    sums: of the archives as far as they are known before; empty means that any verified copy of the version will do.
+    archives: whether it could be fetched; if not, one whose origin is unknown is taken as it is (a rollback).
+    sums: of the archives when all are known before; empty means that any verified copy of the version will do.
+    """
+
+    version: str
+    archives: bool
+    sums: Tuple[str, ...]
+    activate: bool
+    keep: int
+
+
+def plan_present(
+    installed: Installed, wanted: Wanted, *, running: Collection[str], links_right: bool, newest_first: Sequence[str]
+) -> List[Action]:
+    """From what is there to what is wanted.
+
     running: versions that a process runs from; newest_first: versions by the time of their installation.
     """
     actions: List[Action] = []
+    version = wanted.version
     there = installed.get(version)
     if there is None:
         actions.append(Action("fetch", version, "it is not on this host"))
-    elif not there.sums:
+    elif wanted.archives and not there.sums:
         actions.append(Action("fetch", version, "nothing says which archive the directory came from"))
-    elif sums and there.sums != sums:
+    elif wanted.sums and there.sums != wanted.sums:
         actions.append(Action("fetch", version, "the archive's sha256 is another one than that of the installed copy"))
-    if activate and installed.current != version:
+    if wanted.activate and installed.current != version:
         actions.append(Action("switch", version, f"{installed.current or 'no version'} is the current one"))
-    if activate and not links_right and not (actions and actions[-1].verb == "switch"):
+    elif wanted.activate and not links_right:
         actions.append(Action("link", version, "the commands in the PATH do not lead to it"))
     rollback = installed.current if installed.current != version else installed.previous
     needed = {version, rollback, installed.current, *running}
-    kept = [release.version for release in installed.releases if release.version in needed]
-    if there is None:
-        kept.append(version)
+    kept = len({release.version for release in installed.releases} & needed | {version})
     for old in newest_first:
         if old in needed:
             continue
-        if len(kept) < keep:
-            kept.append(old)
+        if kept < wanted.keep:
+            kept += 1
         else:
-            actions.append(Action("remove", old, f"{keep} versions are kept"))
+            actions.append(Action("remove", old, f"{wanted.keep} versions are kept"))
     return actions
 
 

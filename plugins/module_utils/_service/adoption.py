@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """An installation that was there before us: whose settings are kept when we take it over.
 
-Ollama's install.sh writes /etc/systemd/system/ollama.service at every run, and its users put their settings there or in drop-ins.
-The first run that takes it over notes them in a file, because the unit is ours from then on.
+Ollama's install.sh writes /etc/systemd/system/ollama.service at every run; its users put their settings there, or
+in drop-ins. The first run that takes it over notes them in a file, because the unit is ours from then on.
 """
 
 from __future__ import annotations

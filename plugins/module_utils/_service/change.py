@@ -45,9 +45,11 @@ class Done:
 def read_files(paths: Sequence[str]) -> Dict[str, Found]:
     found = {}
     for path in paths:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        try:
             with open(path, encoding="utf-8", errors="surrogateescape") as stream:
                 found[path] = Found(stream.read(), os.fstat(stream.fileno()).st_mode & 0o7777)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
     return found
 
 
@@ -110,7 +112,8 @@ def drain(
             return (f"{target.service} is restarted while it is busy: {'; '.join(reasons)}",)
         if clock() - begun >= target.drain_seconds:
             raise ServiceProblem(
-                f"{target.service} is still busy after {target.drain_seconds:.0f} s: {'; '.join(reasons)}. Nothing was changed.",
+                f"{target.service} is still busy after {target.drain_seconds:.0f} s: {'; '.join(reasons)}. "
+                "Nothing was changed.",
                 "Run again later, raise the limit, or restart without waiting (restart: auto).",
             )
         sleep(BUSY_POLL_SECONDS)
@@ -163,7 +166,7 @@ def carry_out(actions: Sequence[Action], target: Target, files: Sequence[File], 
     except ServiceProblem as problem:
         if not served:
             raise ServiceProblem(problem.problem, problem.remedy or f"Look at: {manager.log_command}") from problem
-        raise _put_back(problem, actions, target, old, links, manager) from problem
+        raise _put_back(problem, actions=actions, target=target, old=old, links=links, manager=manager) from problem
     if starts:
         _clear_pending(target.service)
     return Done(proven, warnings)
@@ -180,6 +183,7 @@ def _linked(target: Target, name: str) -> Optional[str]:
 
 def _put_back(
     problem: ServiceProblem,
+    *,
     actions: Sequence[Action],
     target: Target,
     old: Mapping[str, Found],

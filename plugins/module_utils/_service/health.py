@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whether an engine that was just started really serves: its API, its version, a generation, and where the model lies."""
+"""Whether an engine that was just started serves: its API, its version, a generation, where the model lies."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def busy(url: str, engine: str, clients: Sequence[str]) -> List[str]:
         if first:
             time.sleep(0.5)
             for name, model in loaded(url).items():
-                # Until a load or an answer is finished the server has set no end, and tells one that moves with the clock.
+                # Until a load or an answer is finished the server tells an end that moves with the clock.
                 if first.get(name) != model.get("expires_at"):
                     reasons.append(f"{name} is being loaded or used")
     return reasons

@@ -44,6 +44,7 @@ def plan_started(
     files: Sequence[File],
     found: Mapping[str, Found],
     state: State,
+    *,
     current: Optional[str],
     version: Optional[str],
     links_right: bool,
