@@ -111,6 +111,11 @@ class Digest:
         return str(self._hasher.hexdigest())
 
     @property
+    def is_right(self) -> bool:
+        """Whether it is what the lock says; what the lock does not know cannot be wrong."""
+        return self.wanted.expected is None or self.value == self.wanted.expected
+
+    @property
     def total_bytes(self) -> int:
         return sum(part.length_bytes for part in self.wanted.parts if part.file >= 0)
 
@@ -220,23 +225,26 @@ class Digests:
                 digest.feed(view)
 
     def _put_back(self, digest: Digest) -> None:
-        wrong = False
         with self._window.arrived:
-            digest.busy = False
             if digest.restart_from is not None:
                 digest.restart(digest.restart_from)
                 digest.restart_from = None
-            if digest.next is None:
-                self._open.remove(digest)
-                # A whole that has no bytes of its own to fetch again is judged when its parts are right.
-                wrong = (
-                    digest.wanted.repair is not None
-                    and digest.wanted.expected is not None
-                    and digest.value != digest.wanted.expected
-                )
-            self._window.arrived.notify_all()
+            # A whole that has no bytes of its own to fetch again is judged when its parts are right.
+            wrong = digest.next is None and digest.wanted.repair is not None and not digest.is_right
+            if not wrong:
+                digest.busy = False
+                if digest.next is None:
+                    self._open.remove(digest)
+                self._window.arrived.notify_all()
         if wrong:
+            # It stays open meanwhile, so that nobody takes the transfer for finished.
             self._on_wrong(digest)
+            with self._window.arrived:
+                digest.busy = False
+                if digest.restart_from is not None:
+                    digest.restart(digest.restart_from)
+                    digest.restart_from = None
+                self._window.arrived.notify_all()
 
 
 def _overlap(one: range, other: range) -> bool:

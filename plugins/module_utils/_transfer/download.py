@@ -288,14 +288,13 @@ def _fetch_once(request: Request, ledger: Ledger, tick: Tick) -> Result:
             if fresh:
                 sync_directory(os.path.dirname(request.places.anchor))
                 _place_headers(plan, storage, journal)
-            outcome = Transfer(plan, storage, journal, sources, request.settings).run(tick)
+            outcome = Transfer(plan, storage, journal, sources, settings=request.settings, meter=meter).run(tick)
             storage.seal()
         finally:
             storage.close()
     finally:
         journal.close()
     result = _name(request, plan, ledger, outcome)
-    result.bytes_moved += meter.total
     result.disk_bytes = needed
     result.seconds = time.monotonic() - began
     return result

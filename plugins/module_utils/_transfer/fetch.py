@@ -33,6 +33,7 @@ _JUDGE_SPEED_AFTER_SECONDS = 2.0
 _LOWEST_BYTES_PER_SECOND = 1024
 _BACKOFF_FIRST_SECONDS = 0.5
 _BACKOFF_AT_MOST_SECONDS = 30.0
+_PAUSE_AFTER_PROGRESS_SECONDS = 0.1
 # A server's wish is honoured, within reason.
 _RETRY_AFTER_AT_MOST_SECONDS = 600.0
 
@@ -58,13 +59,22 @@ class Crew:
     meter: Meter
     pace: Pace
     retries: int
+    connections: int
     on_error: Callable[[BaseException], None]
     prefixes: List[bytes] = field(default_factory=list)
     sole: Dict[int, Source] = field(default_factory=dict)
+    begun: Dict[int, bytes] = field(default_factory=dict)
     origins: bytearray = field(default_factory=bytearray)
     stopping: threading.Event = field(default_factory=threading.Event)
     busy_seen: threading.Event = field(default_factory=threading.Event)
     message: str = ""
+    notes: List[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Something that whoever reads the result should know, once."""
+        self.message = text
+        if text not in self.notes:
+            self.notes.append(text)
 
     def source_for(self, file: int, current: Optional[Source]) -> Source:
         """The source to ask: the current one, unless it is refused or another one is much quicker."""
@@ -86,7 +96,7 @@ class Crew:
         reasons = [source.refused[file] for source in self.sources if file in source.refused]
         first = reasons[0]
         if len(reasons) == 1:
-            return first
+            return TransferError(first.problem, first.remedy, reason=first.reason)
         told = " ".join(reason.problem for reason in reasons)
         return TransferError(
             f"No source is left for {self.plan.files[file].path}. {told}", first.remedy, reason=first.reason
@@ -103,6 +113,8 @@ class Worker:
         self._session_of: Optional[Source] = None
         self._failures = 0
         self._failing_since = 0.0
+        self._got_bytes = False
+        self._filled = 0
         self._scratch: Optional[memoryview] = None
         self.retired = False
         self.thread = threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
@@ -131,15 +143,19 @@ class Worker:
     def _turn(self) -> bool:
         """Fetch one run of blocks; false when the transfer is over."""
         crew = self._crew
-        span = crew.scheduler.take(self._span_blocks())
+        span = crew.scheduler.take(self._span_blocks(), crew.connections)
         if span is None:
             if crew.scheduler.closed:
                 return False
             crew.scheduler.wait(0.5)
             return True
+        self._got_bytes = False
         try:
-            source = crew.source_for(span.file, self._source)
-            self._source = source
+            source = self._source = crew.source_for(span.file, self._source)
+        except TransferError:
+            crew.scheduler.take_back(span)
+            raise
+        try:
             if source.ranges:
                 self._fetch(source, span)
             else:
@@ -148,13 +164,13 @@ class Worker:
             self._failures = 0
         except NoRanges:
             crew.scheduler.take_back(span)
-            crew.message = f"{source.name} knows no ranges: one stream, and an interrupted file begins anew"
         except Transient as error:
             crew.scheduler.take_back(span)
             self._after_failure(error)
         except SourceError as error:
             crew.scheduler.take_back(span)
             source.refuse(span.file, error)
+            crew.note(error.problem)
         except BaseException:
             crew.scheduler.take_back(span)
             raise
@@ -183,28 +199,36 @@ class Worker:
             stream.close()
 
     def _known(self, file: int, offset: int, length: int) -> bytes:
-        """What the header brought of this block already."""
-        if not self._crew.prefixes:
-            return b""
-        return self._crew.prefixes[file][offset : offset + length]
+        """What the header, or an attempt that broke off, brought of this block already."""
+        crew = self._crew
+        begun = crew.begun.pop(crew.plan.first_blocks[file] + offset // BLOCK_BYTES, b"")
+        header = crew.prefixes[file][offset : offset + length] if crew.prefixes else b""
+        return max(begun, header, key=len)
 
     def _receive(self, source: Source, stream: ByteStream, span: Span, known: bytes, began: float) -> None:
         crew = self._crew
-        more, received = True, 0
+        more, received, first, asked_at = True, 0, span.next, began
         while more:
             _file, _offset, length = crew.plan.locate(span.next)
             crew.durability.wait_for_room()
             buffer = crew.window.acquire()
+            buffer[: len(known)] = known
             try:
-                buffer[: len(known)] = known
                 self._fill(source, stream, buffer[:length], len(known))
+            except Transient:
+                crew.begun[span.next] = bytes(buffer[: self._filled])
+                crew.window.release(buffer)
+                raise
             except BaseException:
                 crew.window.release(buffer)
                 raise
             received += length - len(known)
             known = b""
             more = self._put(span, buffer, length, crew.sources.index(source))
-            elapsed = time.monotonic() - began
+            now = time.monotonic()
+            elapsed = now - began
+            if more:
+                span.seconds_per_block = (now - asked_at) / (span.next - first)
             if elapsed >= _JUDGE_SPEED_AFTER_SECONDS or not more:
                 source.learn_speed(received / max(elapsed, 1e-6))
                 began, received = time.monotonic(), 0
@@ -232,6 +256,7 @@ class Worker:
         crew = self._crew
         timeout = source.access.timeout_seconds
         judged_at, judged = time.monotonic(), at
+        self._filled = at
         while at < len(view):
             if crew.stopping.is_set():
                 raise Stopped
@@ -247,6 +272,8 @@ class Worker:
             if crew.pace.limit is not None and count < granted:
                 crew.pace.limit.give_back(granted - count)
             at += count
+            self._filled = at
+            self._got_bytes = True
             crew.meter.add(count, source.name)
             now = time.monotonic()
             if now - judged_at >= timeout:
@@ -262,6 +289,7 @@ class Worker:
         try:
             if not crew.scheduler.file_is_missing_any(file):
                 return
+            crew.note(f"{source.name} knows no ranges: one stream, and an interrupted file begins anew")
             stream = source.open(self._open_session(source), file, crew.plan.files[file], 0, 1)
             try:
                 for block in crew.plan.blocks_of(file):
@@ -310,7 +338,7 @@ class Worker:
         if self._session is not None:
             self._session.close()
         now = time.monotonic()
-        if self._failures == 0 or crew.meter.last_progress > self._failing_since:
+        if self._got_bytes or self._failures == 0 or crew.meter.last_progress > self._failing_since:
             self._failures, self._failing_since = 0, now
         self._failures += 1
         crew.message = error.problem
@@ -323,6 +351,8 @@ class Worker:
         if error.busy:
             crew.busy_seen.set()
         pause = min(_BACKOFF_AT_MOST_SECONDS, _BACKOFF_FIRST_SECONDS * 2 ** (self._failures - 1))
+        if self._got_bytes:
+            pause = _PAUSE_AFTER_PROGRESS_SECONDS
         if error.retry_after_seconds is not None:
             pause = min(error.retry_after_seconds, _RETRY_AFTER_AT_MOST_SECONDS)
         others = [source for source in crew.sources if source is not self._source]
@@ -333,7 +363,8 @@ class Worker:
 
 def start_workers(crew: Crew, workers: List[Worker], count: int) -> None:
     """Bring the crew to this many connections."""
-    while len(workers) < min(count, CONNECTIONS_AT_MOST):
+    crew.connections = count
+    while len(workers) < count:
         worker = Worker(crew, len(workers))
         workers.append(worker)
         worker.thread.start()

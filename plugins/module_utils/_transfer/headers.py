@@ -20,7 +20,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress impo
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import Session, Source
 
 _FIRST_BYTES = 1 << 16
-_PAUSE_AT_MOST_SECONDS = 30.0
+_PAUSE_AT_MOST_SECONDS = 10.0
 
 
 def parse(file: LockedFile, raw: bytes) -> Header:
@@ -75,7 +75,7 @@ def _from_any(
             failures += 1
             if failures > retries:
                 raise TransferError(error.problem, error.remedy, reason=error.reason) from error
-            pause = min(_PAUSE_AT_MOST_SECONDS, 0.25 * 2**failures)
+            pause = min(_PAUSE_AT_MOST_SECONDS, 0.25 * 2 ** (failures - 1))
             if len(usable) == 1:
                 time.sleep(pause if error.retry_after_seconds is None else error.retry_after_seconds)
 

@@ -14,6 +14,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import P
 
 IN_FLIGHT = 3
 DONE = 1
+_SHORTEST_SPAN_BLOCKS = 2
+_HELP_WORTH_SECONDS = 2.0
 
 
 @dataclass(eq=False)
@@ -23,6 +25,7 @@ class Span:
     file: int
     next: int
     end: int
+    seconds_per_block: float = 0.0
 
     @property
     def left(self) -> int:
@@ -55,8 +58,11 @@ class Scheduler:
     def closed(self) -> bool:
         return self._closed
 
-    def take(self, blocks_at_most: int) -> Optional[Span]:
-        """The next run of missing blocks; when all are under way, half of the longest run. None when there is none."""
+    def take(self, blocks_at_most: int, connections: int = 1) -> Optional[Span]:
+        """The next run of missing blocks; when all are under way, half of a slow run. None when there is none.
+
+        Towards the end the runs get shorter, so that all connections end together.
+        """
         with self.changed:
             if self._closed:
                 return None
@@ -66,7 +72,8 @@ class Scheduler:
                 return self._steal()
             self._cursor = first
             file = self._plan.file_of(first)
-            end = min(first + blocks_at_most, self._plan.blocks_of(file).stop)
+            fair = max(_SHORTEST_SPAN_BLOCKS, self._left // (2 * connections))
+            end = min(first + min(blocks_at_most, fair), self._plan.blocks_of(file).stop)
             taken = self._states.find(DONE, first, end)
             flying = self._states.find(IN_FLIGHT, first, end)
             end = min([end] + [stop for stop in (taken, flying) if stop >= 0])
@@ -76,12 +83,13 @@ class Scheduler:
             return span
 
     def _steal(self) -> Optional[Span]:
-        victim = max(self._spans, key=lambda span: span.left, default=None)
-        # The block that is being received stays where it is.
-        if victim is None or victim.left < 3:
+        victim = max(self._spans, key=lambda span: span.left * span.seconds_per_block, default=None)
+        # The block that is being received stays where it is. What the victim's server sent beyond the new end is lost,
+        # so it takes a connection that is really slow.
+        if victim is None or victim.left < 3 or victim.left * victim.seconds_per_block < _HELP_WORTH_SECONDS:
             return None
         middle = victim.next + 1 + victim.left // 2
-        span = Span(victim.file, middle, victim.end)
+        span = Span(victim.file, middle, victim.end, victim.seconds_per_block)
         victim.end = middle
         self._spans.append(span)
         return span
@@ -137,5 +145,5 @@ class Scheduler:
     def wait(self, seconds: float) -> None:
         """Until something is given back, lost or finished, at most so long."""
         with self.changed:
-            if not self._closed and not self.finished:
+            if not self._closed:
                 self.changed.wait(seconds)

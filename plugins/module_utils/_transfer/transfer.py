@@ -23,7 +23,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import 
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import MISSING, Journal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import Pace
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import MERGED, Plan
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import Plan
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Meter, Status
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.scheduler import Scheduler
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import Source
@@ -68,13 +68,15 @@ class Transfer:
         storage: Storage,
         journal: Journal,
         sources: Sequence[Source],
+        *,
         settings: Settings,
+        meter: Meter,
     ) -> None:
         self._plan = plan
         self._journal = journal
         self._sources = sources
         self._settings = settings
-        self._meter = Meter()
+        self._meter = meter
         self._failed: Optional[BaseException] = None
         self._lock = threading.Lock()
         self._fetches: Dict[str, int] = {}
@@ -98,6 +100,7 @@ class Transfer:
             meter=self._meter,
             pace=settings.pace,
             retries=settings.retries,
+            connections=settings.connections or FIRST_CONNECTIONS,
             on_error=self._fail,
             prefixes=list(plan.headers),
             origins=bytearray([255]) * plan.block_count,
@@ -171,7 +174,6 @@ class Transfer:
         part = digest.wanted.repair
         assert part is not None
         blocks = self._plan.overlapped(part)
-        file = self._plan.files[part.file]
         wrong = TransferError(
             f"{digest.wanted.name}: the sha256 is {digest.value}, the lock says {digest.wanted.expected}.",
             "The bytes of this source are not those that were locked: use another mirror, or resolve again.",
@@ -190,12 +192,14 @@ class Transfer:
         if len(from_sources) > 1:
             # Nobody knows who of them it was: one alone now, so that the next time it is known.
             self._crew.sole[part.file] = usable[0]
-        self._crew.message = f"{file.path}: wrong sha256, {len(blocks)} MiB are fetched again"
+        self._crew.note(f"{digest.wanted.name}: wrong sha256, {len(blocks)} MiB are fetched again")
         with self._lock:
             self._refetched += part.length_bytes
         if self._crew.prefixes:
             # The header itself may be what is wrong, so its bytes come anew like all others.
             self._crew.prefixes[part.file] = b""
+        for block in blocks:
+            self._crew.begun.pop(block, None)
         self._crew.window.lose(blocks)
         self._digests.repeat(blocks)
         self._crew.scheduler.lose(blocks)
@@ -205,12 +209,12 @@ class Transfer:
             raise WrongHeader
 
     def _judge_whole(self) -> None:
+        """The last word before anything gets its name."""
         for digest in self._digests.all:
-            expected = digest.wanted.expected
-            if digest.wanted.name == MERGED and expected is not None and digest.value != expected:
+            if not digest.is_right:
                 raise TransferError(
-                    f"All shards are right, and the merged file's sha256 is {digest.value}; the lock says {expected}.",
-                    "The lock's merged sum is wrong: resolve and seal again.",
+                    f"{digest.wanted.name}: the sha256 is {digest.value}, the lock says {digest.wanted.expected}.",
+                    "All shards are right, so the lock's merged sum is wrong: resolve and seal again.",
                     reason="checksum",
                 )
 
@@ -249,12 +253,11 @@ class Transfer:
         return missing
 
     def _outcome(self) -> Outcome:
-        notes = [self._crew.message] if self._crew.message else []
         return Outcome(
             bytes_moved=self._meter.total,
             seconds=time.monotonic() - self._began,
             sums={**self._digests.values(), **self._plan.implied},
             sources=dict(self._meter.by_source),
             refetched_bytes=self._refetched,
-            notes=notes,
+            notes=list(self._crew.notes),
         )

@@ -1,0 +1,198 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small split model on a hub double, and downloads of it in this process or in one that can be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import Pace
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import MERGED
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import Access
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.transfer import Settings
+from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
+from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
+
+MIB = 1 << 20
+REPO = "lab/Tiny-GGUF"
+FOLDER = "Q1"
+COLLECTIONS = Path(__file__).resolve().parents[3] / ".collections"
+
+
+@dataclass
+class Model:
+    """Shards in the folder that a hub double serves, and what their merge must be."""
+
+    root: Path
+    shards: List[bytes]
+    merged: bytes
+    paths: List[str] = field(default_factory=list)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, self.shards))
+
+    def lock(self, hub: Optional[HubDouble] = None, *, sealed_pieces: int = 0, sums: bool = True) -> Dict[str, Any]:
+        files = []
+        for path, content in zip(self.paths, self.shards):
+            files.append(
+                {
+                    "path": path,
+                    "size_bytes": len(content),
+                    "sha256": sha256(content) if sums else None,
+                    "url": hub.file_url(REPO, path) if hub else (self.root / REPO / path).as_uri(),
+                    "header_bytes": parse_header(content).header_bytes,
+                }
+            )
+        lock: Dict[str, Any] = {
+            "lock_version": 1,
+            "hub": "url",
+            "endpoint": None,
+            "repo": None,
+            "revision": None,
+            "commit": None,
+            "quant": "Q1",
+            "files": files,
+            "gguf": {},
+            "merged": {"size_bytes": len(self.merged), "sha256": None, "tail_padding_bytes": 0},
+        }
+        if sealed_pieces:
+            lock["merged"]["sha256"] = sha256(self.merged)
+            lock["seal"] = {
+                "piece_bytes": sealed_pieces,
+                "pieces": {
+                    path: [sha256(content[at : at + sealed_pieces]) for at in range(0, len(content), sealed_pieces)]
+                    for path, content in zip(self.paths, self.shards)
+                },
+            }
+        return lock
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def make_model(root: Path, *, shards: int = 3, shard_bytes: int = 6 * MIB, gap: bytes = b"\0") -> Model:
+    """Tensors of odd sizes, so that shards and merged file have gaps in them."""
+    seeded = random.Random(shards * shard_bytes)
+    groups = []
+    for shard in range(shards):
+        sizes = [shard_bytes // 3 + 5, shard_bytes // 3 - 31, shard_bytes // 3 + 17]
+        groups.append(
+            [
+                builders.Tensor(f"blk.{shard}.{number}.weight", (size,), "I8", data=seeded.randbytes(size))
+                for number, size in enumerate(sizes)
+            ]
+        )
+    contents = builders.split_set(groups, gap=gap)
+    folder = root / REPO / FOLDER
+    folder.mkdir(parents=True)
+    names = [builders.shard_name(index, shards, "tiny") for index in range(shards)]
+    for name, content in zip(names, contents):
+        (folder / name).write_bytes(content)
+    return Model(root, contents, _merge(contents), [f"{FOLDER}/{name}" for name in names])
+
+
+def _merge(contents: Sequence[bytes]) -> bytes:
+    layout = merge_layout([parse_header(content) for content in contents])
+    merged = bytearray(layout.size_bytes)
+    merged[: len(layout.header)] = layout.header
+    for segment in layout.segments:
+        merged[segment.dest_offset : segment.dest_offset + segment.length_bytes] = contents[segment.shard][
+            segment.source_offset : segment.source_offset + segment.length_bytes
+        ]
+    return bytes(merged)
+
+
+@contextlib.contextmanager
+def served(model: Model, *faults: Fault, **options: Any) -> Iterator[HubDouble]:
+    with HubDouble(model.root, faults=list(faults), **options) as hub:
+        yield hub
+
+
+def request(
+    lock: Dict[str, Any],
+    dest: Path,
+    *,
+    layout: str = MERGED,
+    mirrors: Sequence[str] = (),
+    connections: Optional[int] = 4,
+    timeout_seconds: float = 1.0,
+    retries: int = 3,
+    pace: Optional[Pace] = None,
+    **access: Any,
+) -> download.Request:
+    return download.Request(
+        lock=lock,
+        dest=str(dest),
+        layout=layout,
+        mirrors=tuple(mirrors),
+        access=Access(timeout_seconds=timeout_seconds, **access),
+        settings=Settings(connections=connections, retries=retries, pace=pace or Pace()),
+    )
+
+
+def leftovers(dest: Path) -> List[str]:
+    """What a transfer left beside its output."""
+    return sorted(path.name for path in dest.parent.glob("*.partial*"))
+
+
+_CHILD = """
+import json, sys
+from pathlib import Path
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.transfer import Settings
+wanted = json.load(sys.stdin)
+request = download.Request(
+    lock=wanted["lock"], dest=wanted["dest"], layout=wanted["layout"],
+    settings=Settings(connections=wanted["connections"]),
+)
+try:
+    result = download.present(request, Ledger(wanted["ledger"]))
+    print(json.dumps({"changed": result.changed, "bytes_moved": result.bytes_moved, "actions": result.actions}))
+except TransferError as error:
+    print(json.dumps({"reason": error.reason, "problem": error.problem}))
+"""
+
+
+def spawn(wanted: download.Request, ledger: Ledger, home: Optional[Path] = None) -> subprocess.Popen[str]:
+    """The download in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
+    if home is not None:
+        environment["HOME"] = str(home)
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
+    assert child.stdin is not None
+    json.dump(
+        {
+            "lock": wanted.lock,
+            "dest": wanted.dest,
+            "layout": wanted.layout,
+            "connections": wanted.settings.connections,
+            "ledger": ledger.path,
+        },
+        child.stdin,
+    )
+    child.stdin.close()
+    return child
