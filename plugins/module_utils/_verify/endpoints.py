@@ -70,7 +70,7 @@ def endpoints(
     found = [_entry("ollama", entry["name"], address, port) for entry in named if entry["engine"] == "ollama"]
     # The ports are given out by the rule that also configures the servers; the files do not matter for it.
     plain = [{"host": None, "port": None, "parameters": {}, **entry, "layout": "merged"} for entry in named]
-    made = llama_cpp_servers(plain, [{"path": ""}] * len(plain), llama_cpp_host)
+    made = llama_cpp_servers(plain, [{"path": ""}] * len(plain), llama_cpp_host, placement={})
     for server in [*made, *servers]:
         name = str(server.get("alias") or server["name"])
         entry = _entry("llama_cpp", name, server.get("host") or "127.0.0.1", int(server.get("port") or 8080))

@@ -1,0 +1,92 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook verify over two hosts: one report, the warning about open endpoints, failures by host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
+from ansible_collections.gguf.fleet.tests.integration.ollama_double.conftest import Running, Start
+from ansible_collections.gguf.fleet.tests.integration.verify.conftest import create
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def ollama(start: Start, smollm2: SmolLM2) -> Running:
+    server = start("0.33.2", OLLAMA_ORIGINS="*")
+    create(server, smollm2)
+    return server
+
+
+def play(tmp_path: Path, hosts: dict[str, dict[str, object]], *options: str) -> subprocess.CompletedProcess[str]:
+    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "verify_max_tokens": 24}
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(yaml.safe_dump({"all": {"vars": common, "hosts": hosts}}))
+    command = [
+        f"{Path(sys.executable).parent}/ansible-playbook",
+        "playbooks/verify.yml",
+        "-i",
+        str(inventory),
+        *options,
+    ]
+    environ = {**os.environ, "ANSIBLE_CONFIG": "ansible.cfg", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "0"}
+    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, env=environ)
+
+
+def host(server: Running, listen: str = "127.0.0.1", **more: object) -> dict[str, object]:
+    serve = [{"name": "smol"}]
+    question = "What is the capital of France?"
+    return {"models_serve": serve, "ollama_host": f"{listen}:{server.port}", "verify_question": question, **more}
+
+
+def test_one_report_names_every_host_and_its_answer(ollama: Running, tmp_path: Path) -> None:
+    done = play(tmp_path, {"one": host(ollama), "two": host(ollama)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("TASK [gguf.fleet.verify : Report]") == 1
+    for name in ("one", "two"):
+        assert f"{name}  http://127.0.0.1:{ollama.port}" in done.stdout
+    assert done.stdout.count("answer   The capital of France is Paris.") == 2
+    assert "on GPUs  none, the CPU computes" in done.stdout
+    assert "WARNING: Open to the network" not in done.stdout
+    assert "changed=0" in done.stdout
+
+
+def test_an_open_endpoint_is_asked_over_the_network_and_warned_of(ollama: Running, tmp_path: Path) -> None:
+    # The server itself listens on loopback; for the role the variable is what counts.
+    opened = host(ollama, listen="0.0.0.0", verify_address="127.0.0.1", ollama_origins=["*"])
+    done = play(tmp_path, {"one": opened})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "one -> localhost" in done.stdout
+    assert "WARNING: Open to the network without authentication" in done.stdout
+    assert "delete models" in done.stdout
+
+
+def test_a_host_that_fails_is_named_in_the_report_of_the_others(ollama: Running, tmp_path: Path) -> None:
+    lost = host(ollama, models_serve=[{"name": "other"}])
+    done = play(tmp_path, {"good": host(ollama), "lost": lost})
+    assert done.returncode == 2
+    assert "there is no model other; there are: smol:latest" in done.stdout + done.stderr
+    assert "lost  FAILED" in done.stdout
+    assert "good  http://127.0.0.1" in done.stdout
+
+
+def test_check_mode_before_the_first_run_passes(tmp_path: Path) -> None:
+    nobody = {"models_serve": [{"name": "smol"}], "ollama_host": "127.0.0.1:9"}
+    done = play(tmp_path, {"new": nobody}, "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "there is nothing to ask yet" in done.stdout
+
+
+def test_the_defaults_are_those_of_the_argument_specs() -> None:
+    role = ROOT / "roles" / "verify"
+    defaults = yaml.safe_load((role / "defaults" / "main.yml").read_text())
+    options = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    assert {name: option["default"] for name, option in options.items()} == defaults
