@@ -15,7 +15,6 @@ import fcntl
 import json
 import os
 import stat
-import tempfile
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Iterator, Mapping, Optional
@@ -151,21 +150,18 @@ class Ledger:
             "ledger_version": VERSION,
             "entries": {path: _fields(entry) for path, entry in sorted(entries.items())},
         }
-        directory = os.path.dirname(self.path) or "."
+        # one name, since the lock lets only one writer in: what a crash leaves is overwritten by the next
+        temporary = self.path + ".new"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            handle, temporary = tempfile.mkstemp(prefix=".ledger-", dir=directory)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(content, file, indent=1)
-                    file.write("\n")
-                    file.flush()
-                    os.fchmod(file.fileno(), 0o644)
-                    os.fsync(file.fileno())
-                os.replace(temporary, self.path)
-            except BaseException:
-                os.unlink(temporary)
-                raise
-            sync_directory(directory)
+            with open(os.open(temporary, flags, 0o644), "w", encoding="utf-8") as file:
+                os.fchmod(file.fileno(), 0o644)
+                json.dump(content, file, indent=1)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+            sync_directory(os.path.dirname(self.path) or ".")
         except OSError as error:
             raise LedgerError(
                 f"{self.path} cannot be written: {error.strerror}.", "Run as root, or make room on its file system."

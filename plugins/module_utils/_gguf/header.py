@@ -412,11 +412,11 @@ def _tensor_bytes(shown: str, dims: tuple[int, ...], type_id: int) -> int:
     if any(dim < 0 for dim in dims):
         raise GgufError(f"the tensor '{shown}' has a negative dimension: {list(dims)}.", _NOT_LOADABLE)
     items = dims[0] if dims else 1
-    for dim in dims[1:] if 0 not in dims else ():
-        # the very comparison of llama.cpp, which refuses a little less than the whole range
-        if INT64_MAX // dim <= items:
+    for dim in dims[1:]:
+        # The very comparison of llama.cpp: a little less than the whole range, and a zero does not excuse the others.
+        if dim and INT64_MAX // dim <= items:
             raise GgufError(f"the tensor '{shown}' has too many elements: {list(dims)}.", _NOT_LOADABLE)
-        items *= dim
+        items *= dim or 1
     if 0 in dims:
         items = 0
     tensor_type = TENSOR_TYPES.get(type_id)
