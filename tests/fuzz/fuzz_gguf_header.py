@@ -1,0 +1,73 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Coverage-guided fuzzing of the header parser: any bytes are a header, a plain refusal, or a wish for more bytes.
+
+Run by tests/fuzz/gguf.sh. An input that was found once stays in tests/fuzz/corpus.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from time import perf_counter
+
+import atheris
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
+
+with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
+    from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore, parse_header
+    from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
+    from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+
+MAX_SECONDS = 2
+
+
+def one_input(data: bytes) -> None:
+    started = perf_counter()
+    check(data)
+    seconds = perf_counter() - started
+    if seconds > MAX_SECONDS:
+        raise AssertionError(f"{len(data)} bytes took {seconds:.1f} s")
+
+
+def check(data: bytes) -> None:
+    try:
+        parsed = parse_header(data, size_bytes=len(data))
+    except GgufError as error:
+        assert error.problem and error.remedy
+        check_prefix(data)
+        return
+    assert parsed.header_bytes <= parsed.data_offset <= parsed.data_end <= len(data)
+    for entry in parsed.kv.values():
+        assert entry.value is not None
+    describe([parsed])
+    try:
+        layout = merge_layout([parsed])
+    except GgufError:
+        return
+    # what we would write is read back as the same model
+    again = parse_header(layout.header, size_bytes=None)
+    assert again.header_bytes <= len(layout.header)
+    assert [tensor[1:] for tensor in again.tensors] == [tensor[1:] for tensor in layout.tensors]
+    assert again.data_offset + (again.tensors[-1].offset if again.tensors else 0) <= layout.size_bytes
+
+
+def check_prefix(data: bytes) -> None:
+    """The same bytes as the beginning of a longer file: more bytes may be asked for, but never fewer."""
+    try:
+        parse_header(data)
+    except NeedMore as more:
+        assert more.total_bytes > len(data)
+    except GgufError:
+        pass
+
+
+def main() -> None:
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
