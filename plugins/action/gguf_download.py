@@ -1,0 +1,26 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gguf_download with its progress in the playbook's output."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.download import Request
+from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
+
+
+class ActionModule(BackgroundAction):
+    def status_path(self) -> Optional[str]:
+        arguments = self._task.args
+        if arguments.get("state", "present") != "present":
+            return None
+        try:
+            request = Request(
+                lock=arguments["lock"], dest=str(arguments["dest"]), layout=str(arguments.get("layout", "merged"))
+            )
+            return request.places.status
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            # The module says what is wrong with the options.
+            return None

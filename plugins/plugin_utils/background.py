@@ -1,0 +1,180 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An action that runs its module in the background on the host, and shows here how far it is.
+
+The module runs under Ansible's own async wrapper, so it survives the loss of the connection and an interrupted
+playbook. Its status file tells how far it is; its job file tells the result.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from typing import Any, Dict, Optional, Tuple
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status, status_of
+
+display = Display()
+
+# Looked at when this file is loaded, which happens before Ansible forks: a worker's own stdout tells nothing.
+_ON_A_TERMINAL = sys.stdout.isatty()
+_LINE_EVERY_SECONDS = 5.0 if _ON_A_TERMINAL else 60.0
+_LINE_EVERY_PERCENT = 100.0 if _ON_A_TERMINAL else 10.0
+_FIRST_POLL_SECONDS = 0.2
+_POLL_AT_MOST_SECONDS = 2.0
+# Long enough for every model on every line: the module itself gives up when nothing moves.
+_JOB_SECONDS = 30 * 24 * 3600
+_LOOK_FOR_THE_JOB_AFTER_SECONDS = 60.0
+_UNREACHABLE_FOR_SECONDS = 600.0
+_MARK = "---status---"
+
+
+class LinePacer:
+    """When the next line is due: after some time, or, where nobody watches live, after some progress."""
+
+    def __init__(self, every_seconds: float, every_percent: float) -> None:
+        self._every_seconds = every_seconds
+        self._every_percent = every_percent
+        self._shown_at: Optional[float] = None
+        self._shown_percent = 0.0
+        self._phase = ""
+
+    def is_due(self, status: Status, now: float) -> bool:
+        percent = 100 * status.bytes_done / status.bytes_total if status.bytes_total else 0.0
+        due = (
+            self._shown_at is None
+            or now - self._shown_at >= self._every_seconds
+            or percent - self._shown_percent >= self._every_percent
+            or (status.phase != self._phase and now - self._shown_at >= 1.0)
+        )
+        if due:
+            self._shown_at, self._shown_percent, self._phase = now, percent, status.phase
+        return due
+
+
+class BackgroundAction(ActionBase):
+    """What gguf_download and gguf_merge share."""
+
+    _supports_check_mode = True
+    _supports_async = True
+    _supports_diff = True
+
+    def status_path(self) -> Optional[str]:
+        """Where the module writes its status on the host; None when there is nothing to watch."""
+        raise NotImplementedError
+
+    def run(self, tmp: Any = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+        result: Dict[str, Any] = super().run(tmp, task_vars)
+        del tmp
+        variables = task_vars or {}
+        status_path = self.status_path()
+        own_async = self._task.async_val and not self._connection.has_native_async
+        if own_async or self._task.check_mode or status_path is None:
+            result.update(self._execute_module(task_vars=variables, wrap_async=own_async))
+            if not own_async:
+                self._remove_tmp_path(self._connection._shell.tmpdir)
+            return result
+        shown = boolean(self._templar.template(variables.get("models_progress", True)), strict=False)
+        result.update(self._run_watched(variables, status_path, shown))
+        return result
+
+    def _run_watched(self, variables: Dict[str, Any], status_path: str, shown: bool) -> Dict[str, Any]:
+        try:
+            self._task.async_val = _JOB_SECONDS
+            started: Dict[str, Any] = self._execute_module(task_vars=variables, wrap_async=True)
+        finally:
+            self._task.async_val = 0
+        job_file = started.get("results_file")
+        if started.get("failed") or not job_file:
+            return started
+        outcome = self._watch(variables.get("inventory_hostname", "host"), str(job_file), status_path, shown)
+        self._low_level_execute_command(f"rm -f {shlex.quote(str(job_file))}", sudoable=True)
+        return outcome
+
+    def _watch(self, host: str, job_file: str, status_path: str, shown: bool) -> Dict[str, Any]:
+        often = 2 if display.verbosity else 1
+        pacer = LinePacer(_LINE_EVERY_SECONDS / often, _LINE_EVERY_PERCENT / often)
+        pause, lost_since = _FIRST_POLL_SECONDS, 0.0
+        seen, seen_at = "", time.monotonic()
+        while True:
+            time.sleep(pause)
+            pause = min(_POLL_AT_MOST_SECONDS, pause * 1.5)
+            try:
+                job, status_text = self._poll(job_file, status_path)
+            except AnsibleConnectionFailure as error:
+                lost_since = lost_since or time.monotonic()
+                if time.monotonic() - lost_since > _UNREACHABLE_FOR_SECONDS:
+                    raise
+                display.vv(f"{host}: the connection is lost, the transfer goes on there: {error}", host=host)
+                self._reconnect()
+                continue
+            lost_since = 0.0
+            if job is not None and "started" not in job:
+                return job
+            now = time.monotonic()
+            if status_text != seen:
+                seen, seen_at = status_text, now
+                if shown:
+                    self._show(host, status_text, pacer, now)
+            elif now - seen_at > _LOOK_FOR_THE_JOB_AFTER_SECONDS:
+                if not self._is_running(job_file):
+                    job, _status = self._poll(job_file, status_path)
+                    return job if job is not None and "started" not in job else self._vanished()
+                seen_at = now
+
+    def _poll(self, job_file: str, status_path: str) -> Tuple[Optional[Dict[str, Any]], str]:
+        command = f"cat {shlex.quote(job_file)}; echo; echo {_MARK}; cat {shlex.quote(status_path)} 2>/dev/null || true"
+        answer = self._low_level_execute_command(command, sudoable=True)
+        text, _mark, status_text = str(answer.get("stdout") or "").partition(_MARK)
+        return _json_object(text), status_text.strip()
+
+    def _show(self, host: str, status_text: str, pacer: LinePacer, now: float) -> None:
+        content = _json_object(status_text)
+        if content is None:
+            return
+        status = status_of(content)
+        if not pacer.is_due(status, now):
+            return
+        line = f"{host}: {self._task.args.get('dest')}: {status.line()}"
+        if display.verbosity:
+            line += f" ({status.connections} connections; {', '.join(sorted(status.sources)) or 'no source yet'})"
+        display.display(line)
+
+    def _is_running(self, job_file: str) -> bool:
+        """Whether the wrapper of the job lives; every process of it has the job's id on its command line."""
+        job_id = job_file.rpartition("/")[2].partition(".")[0]
+        # The brackets keep the looking shell from finding itself.
+        pattern = f"[{job_id[0]}]{job_id[1:]}"
+        answer = self._low_level_execute_command(f"grep -qsz {pattern} /proc/[0-9]*/cmdline", sudoable=True)
+        return int(answer.get("rc", 1)) == 0
+
+    def _reconnect(self) -> None:
+        try:
+            self._connection.reset()
+        except (AnsibleConnectionFailure, AttributeError, NotImplementedError):
+            return
+
+    @staticmethod
+    def _vanished() -> Dict[str, Any]:
+        return {
+            "failed": True,
+            "reason": "vanished",
+            "msg": "The process on the host ended without a result (killed, or the host went down). "
+            "Run again: what was fetched is kept and continued.",
+        }
+
+
+def _json_object(text: str) -> Optional[Dict[str, Any]]:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
