@@ -260,7 +260,7 @@ def _check_consumable(
     journal: Optional[JournalContent],
 ) -> None:
     if not request.get_sha256:
-        raise GgufError("consume needs the sums of what was written.", "Leave get_sha256 on, or consume off.")
+        raise GgufError("consume needs the sums of what was written.", "Leave get_checksum on, or turn consume off.")
     verified = journal.verified if journal is not None else {}
     for index, shard in enumerate(job.shards):
         if index in gone:
@@ -268,7 +268,7 @@ def _check_consumable(
         if index not in expected and index not in verified:
             raise GgufError(
                 f"{shard.path} cannot be consumed: its sha256 is not known.",
-                "Give the lock, or shard_sha256, or turn consume off.",
+                "Give a lock or shard_checksums, or turn consume off.",
             )
         reason = why_kept(shard.path)
         if reason is not None:
