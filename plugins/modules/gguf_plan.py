@@ -69,9 +69,9 @@ options:
         description: As O(ram_bytes).
         type: int
   only:
-    description: Use only the GPUs with these indexes.
+    description: Use only the GPUs with these indexes or UUIDs. An empty list means all.
     type: list
-    elements: int
+    elements: str
   ram_bytes:
     description: RAM in bytes that the engine may use. Without it, RAM is not checked.
     type: int
@@ -362,7 +362,7 @@ def main() -> None:
                     "ram_bytes": {"type": "int"},
                 },
             },
-            "only": {"type": "list", "elements": "int"},
+            "only": {"type": "list", "elements": "str"},
             "ram_bytes": {"type": "int"},
             "engine": {"type": "str", "choices": ["ollama", "llama_cpp"], "default": "ollama"},
             "engine_version": {"type": "str"},

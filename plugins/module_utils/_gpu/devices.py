@@ -26,20 +26,24 @@ class Device:
     foreign_bytes: int = 0  # held by programs that are not an engine
 
 
-def devices_from_facts(gpus: Sequence[Mapping[str, Any]], only: Optional[Sequence[int]] = None) -> list[Device]:
-    """The usable GPUs in their order; C(only) chooses some by index."""
+def devices_from_facts(gpus: Sequence[Mapping[str, Any]], only: Optional[Sequence[str]] = None) -> list[Device]:
+    """The usable GPUs in their order; C(only) chooses some by index or UUID."""
     usable = {
         int(gpu.get("index", number)): gpu
         for number, gpu in enumerate(_expanded(gpus))
         if gpu.get("usable", True) is not False
     }
-    missing = sorted(set(only or ()) - set(usable))
+    if not only:
+        return [_device(gpu, index) for index, gpu in usable.items()]
+    names = {name: index for index, gpu in usable.items() for name in (str(index), str(gpu.get("uuid")))}
+    missing = [name for name in map(str, only) if name not in names]
     if missing:
         raise GpuError(
-            f"GPU {', '.join(map(str, missing))} is asked for and not there, or does not answer.",
+            f"GPU {', '.join(missing)} is asked for and not there, or does not answer.",
             f"Choose among {', '.join(map(str, usable)) or 'none'}.",
         )
-    return [_device(gpu, index) for index, gpu in usable.items() if only is None or index in only]
+    wanted = {names[str(name)] for name in only}
+    return [_device(gpu, index) for index, gpu in usable.items() if index in wanted]
 
 
 def _expanded(gpus: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -190,13 +190,26 @@ def _sizes(facts: Mapping[str, Any], need: Any, block_count: int, guesses: list[
         return _Sizes(
             embedding, output, tuple((int(block["dense"]), int(block["experts"])) for block in listed[:block_count])
         )
-    # The catalog knows a size before any header was read. One hundredth for each end is what large models have.
-    size = need("size_bytes")
-    ends = size // 100
+    return _guessed_sizes(facts, need, block_count, guesses)
+
+
+# Most publishers keep what every token uses at four to five bits a weight.
+_DENSE_BYTES_PER_WEIGHT = 4.5 / 8
+
+
+def _guessed_sizes(facts: Mapping[str, Any], need: Any, block_count: int, guesses: list[str]) -> _Sizes:
+    """Before any header was read, the catalog knows a size and the dimensions: the rest is spread evenly."""
     guesses.append("equal blocks, as only the whole size is known")
-    each = (size - 2 * ends) // block_count
-    experts = each * 19 // 20 if _first(facts.get("expert_count")) else 0
-    return _Sizes(ends, ends, ((each - experts, experts),) * block_count)
+    size, e = need("size_bytes"), need("embedding_length")
+    end = min(int((_first(facts.get("vocab_size")) or 0) * e * _DENSE_BYTES_PER_WEIGHT), size // 10)
+    has_experts = bool(_first(facts.get("expert_count")))
+    leading = min(_first(facts.get("leading_dense_block_count")) or 0, block_count) if has_experts else 0
+    # Its feed-forward, and half as much for its attention.
+    dense = int(4.5 * e * (_first(facts.get("feed_forward_length")) or 4 * e) * _DENSE_BYTES_PER_WEIGHT)
+    each = (size - 2 * end - leading * dense) // max(block_count - leading, 1)
+    experts = each * 19 // 20 if has_experts else 0
+    blocks = ((dense, 0),) * leading + ((each - experts, experts),) * (block_count - leading)
+    return _Sizes(end, end, blocks)
 
 
 def _first(value: Any) -> Optional[int]:

@@ -156,8 +156,14 @@ def test_a_missing_gpu_is_refused_with_the_ones_there_are():
                 {"index": 1, "usable": False, "memory_total_bytes": None},
                 {"index": 2, "memory_total_bytes": GIB},
             ],
-            only=[0, 1],
+            only=["0", "1"],
         )
+
+
+def test_gpus_are_chosen_by_index_or_uuid():
+    described = [{"index": index, "uuid": f"GPU-{index}", "memory_total_bytes": GIB} for index in range(4)]
+    assert [device.index for device in devices_from_facts(described, only=["3", "GPU-1"])] == [1, 3]
+    assert len(devices_from_facts(described, only=[])) == 4
 
 
 def test_one_name_is_one_quant_the_best_that_every_host_holds():

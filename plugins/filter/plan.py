@@ -1,0 +1,33 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters around gguf_plan; each is documented in its own file beside this one."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.known import candidates, known_facts, report_lines
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
+
+
+def plan_facts(model: Any, catalog: Any, locks: Any) -> dict[str, Any]:
+    try:
+        return known_facts(model, catalog, locks)
+    except GpuError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+def plan_candidates(model: Any, catalog: Any, locks: Any) -> list[dict[str, Any]]:
+    return candidates(model, catalog, locks)
+
+
+def plan_report(plans: Any) -> list[str]:
+    return report_lines(plans)
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"plan_candidates": plan_candidates, "plan_facts": plan_facts, "plan_report": plan_report}

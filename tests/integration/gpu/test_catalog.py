@@ -1,0 +1,78 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shipped catalog: complete, resolvable by the names that people use, and enough to plan with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import read_header
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.known import known_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, kv_bytes, model_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
+from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import declare
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import BUILT_IN
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import deepseek_r1
+
+ROOT = Path(__file__).resolve().parents[3]
+CATALOG = yaml.safe_load((ROOT / "roles/models/vars/catalog.yml").read_text())["_models_catalog"]
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_an_entry_says_where_the_files_are_and_how_the_model_is_talked_to(name):
+    entry = CATALOG[name]
+    assert {"hub", "repo", "license", "quants", "template", "parameters", "facts"} <= set(entry)
+    assert entry["template"] in BUILT_IN
+    assert set(entry["parameters"]) == {"ollama", "llama_cpp"}
+    for quant in entry["quants"].values():
+        assert quant["pattern"].endswith(".gguf")
+        assert not re.search(r"-of-\d", quant["pattern"]), "shard counts change when a publisher splits again"
+    size = {**entry["facts"], "size_bytes": 10**9}
+    assert model_from_facts(size).context_length > 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "quant", "folder"),
+    [
+        ("2.51bit", "UD-Q2_K_XL", "DeepSeek-R1-UD-Q2_K_XL"),
+        ("2.22-bit", "UD-IQ2_XXS", "DeepSeek-R1-UD-IQ2_XXS"),
+        ("1.73bit", "UD-IQ1_M", "DeepSeek-R1-UD-IQ1_M"),
+        ("IQ1_S", "UD-IQ1_S", "DeepSeek-R1-UD-IQ1_S"),
+    ],
+)
+def test_the_articles_words_name_a_quant_with_its_folder(asked, quant, folder):
+    (model,) = declare([{"catalog": "deepseek-r1", "quant": asked}], CATALOG)
+    assert (model["source"]["quant"], model["source"]["pattern"]) == (quant, f"{folder}/*.gguf")
+    assert model["parameters"]["temperature"] == 0.6
+
+
+@pytest.mark.parametrize("mla", [False, True])
+def test_catalog_facts_cache_as_much_as_the_headers(mla):
+    known = model_from_facts({**CATALOG["deepseek-r1-0528" if mla else "deepseek-r1"]["facts"], "size_bytes": 10**11})
+    header = model_from_facts(deepseek_r1("IQ1_S", mla=mla).facts())
+    load = Load(num_ctx=8192)
+    assert [kv_bytes(known, block, load) for block in known.blocks] == [
+        kv_bytes(header, block, load) for block in header.blocks
+    ]
+    assert (known.latent, known.legacy_deepseek, known.vocab_size) == (mla, not mla, header.vocab_size)
+
+
+def test_the_small_models_facts_are_those_of_its_file(smollm2):
+    real = describe([read_header(str(smollm2.whole))])
+    facts = CATALOG["smollm2-135m-instruct"]["facts"]
+    assert {key: real[key] for key in facts} == facts
+
+
+def test_a_size_comes_from_the_lock_then_from_the_catalog_and_is_never_invented():
+    (model,) = declare([{"catalog": "deepseek-r1", "quant": "1.58bit"}], CATALOG)
+    locked = {model["lock_name"]: {"gguf": {"name": "from the lock"}}}
+    assert known_facts(model, CATALOG, locked) == {"name": "from the lock"}
+    assert known_facts(model, CATALOG, {})["size_bytes"] == int(130.60 * 1024**3)
+    (unknown,) = declare([{"catalog": "deepseek-r1-0528", "quant": "UD-IQ1_S"}], CATALOG)
+    with pytest.raises(GpuError, match="has no lock"):
+        known_facts(unknown, CATALOG, {})
