@@ -32,8 +32,8 @@ def model_destination(lock: Any, layout: str, models_dir: str) -> str:
     return destination(lock, layout, models_dir)
 
 
-def models_llama_cpp_servers(declared: Any, downloads: Any, host: str) -> List[Dict[str, Any]]:
-    return llama_cpp_servers(declared, downloads, host)
+def models_llama_cpp_servers(declared: Any, downloads: Any, host: str, placement: Any) -> List[Dict[str, Any]]:
+    return llama_cpp_servers(declared, downloads, host, placement)
 
 
 class FilterModule:

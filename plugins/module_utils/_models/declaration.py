@@ -49,7 +49,7 @@ def declare(
     """Checks the entries of C(models_serve) and completes each from the catalog.
 
     :param entries: the declared models, in the order in which they are served.
-    :param catalog: known models by catalog name: C(hub), C(repo), C(quants), C(template), C(parameters).
+    :param catalog: known models by catalog name: C(hub), C(repo), C(quants), C(template), C(parameters) by engine.
     :param engine: the engine of entries that name none.
     :returns: plain dicts with every key of an entry, C(source) complete, and C(lock_name), the key of its lock.
     :raises DeclarationProblem: for an entry that is incomplete, contradictory or misspelt.
@@ -119,7 +119,7 @@ def _declare_one(
         "lock_name": "{}:{}".format(source["repo"] or "files", source["quant"] or source["pattern"] or name),
         "template": entry.get("template", known.get("template")),
         "system": entry.get("system"),
-        "parameters": {**known.get("parameters", {}), **(entry.get("parameters") or {})},
+        "parameters": {**(known.get("parameters") or {}).get(chosen, {}), **(entry.get("parameters") or {})},
         "messages": entry.get("messages") or [],
         "license": entry.get("license"),
         "keep_alive": entry.get("keep_alive"),

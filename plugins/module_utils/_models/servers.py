@@ -11,7 +11,10 @@ FIRST_PORT = 8080
 
 
 def llama_cpp_servers(
-    declared: Iterable[Mapping[str, Any]], downloads: Sequence[Mapping[str, Any]], host: str
+    declared: Iterable[Mapping[str, Any]],
+    downloads: Sequence[Mapping[str, Any]],
+    host: str,
+    placement: Mapping[str, Mapping[str, Any]],
 ) -> List[Dict[str, Any]]:
     """The entries of C(llama_cpp_servers) for the declared models of that engine.
 
@@ -21,6 +24,7 @@ def llama_cpp_servers(
     :param declared: the host's models, as :func:`declare` gives them.
     :param downloads: the result of C(gguf_download) for each of them, in the same order.
     :param host: address on which a server listens that names none.
+    :param placement: the computed plan by the model's name; declared parameters go over its own.
     """
     models = [(model, done) for model, done in zip(declared, downloads) if model["engine"] == "llama_cpp"]
     taken = {model["port"] for model, _done in models}
@@ -32,7 +36,10 @@ def llama_cpp_servers(
             "model": done["paths"][0] if model["layout"] == "shards" else done["path"],
             "host": model["host"] or host,
             "port": model["port"] or next(free),
-            "parameters": model["parameters"],
+            "parameters": {
+                **placement.get(model["name"], {}).get("llama_cpp", {}).get("parameters", {}),
+                **model["parameters"],
+            },
         }
         for model, done in models
     ]

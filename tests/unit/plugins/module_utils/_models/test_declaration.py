@@ -14,7 +14,7 @@ CATALOG: Dict[str, Dict[str, Any]] = {
         "hub": "modelscope",
         "repo": "unsloth/DeepSeek-R1-GGUF",
         "template": "deepseek-r1",
-        "parameters": {"num_ctx": 2048, "stop": ["<｜User｜>"]},
+        "parameters": {"ollama": {"num_ctx": 2048, "stop": ["<｜User｜>"]}, "llama_cpp": {"ctx-size": 2048}},
         "quants": {
             "UD-IQ1_M": {"aliases": ["1.73bit"], "pattern": "DeepSeek-R1-UD-IQ1_M/*.gguf"},
             "UD-Q2_K_XL": {"aliases": ["2.51bit"], "pattern": "DeepSeek-R1-UD-Q2_K_XL/*.gguf"},
@@ -35,6 +35,11 @@ def test_an_alias_of_a_quant_becomes_its_pattern() -> None:
 def test_parameters_of_the_entry_go_over_those_of_the_catalog() -> None:
     entry = {"name": "r1", "catalog": "deepseek-r1", "quant": "2.51bit", "parameters": {"num_ctx": 8192, "num_gpu": 14}}
     assert declare([entry], CATALOG)[0]["parameters"] == {"num_ctx": 8192, "num_gpu": 14, "stop": ["<｜User｜>"]}
+
+
+def test_each_engine_gets_its_own_parameters() -> None:
+    entry = {"name": "r1", "catalog": "deepseek-r1", "quant": "2.51bit", "engine": "llama_cpp"}
+    assert declare([entry], CATALOG)[0]["parameters"] == {"ctx-size": 2048}
 
 
 def test_the_only_quant_of_a_model_needs_no_name_and_the_name_defaults_to_the_catalog_s() -> None:

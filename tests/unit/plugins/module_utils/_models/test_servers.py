@@ -14,10 +14,17 @@ def model(name: str, engine: str = "llama_cpp", layout: str = "shards", port: Op
 def test_each_model_of_llama_cpp_gets_a_server_on_a_port_of_its_own() -> None:
     declared = [model("a", port=8081), model("o", engine="ollama"), model("b"), model("c", layout="merged")]
     downloads = [{"paths": ["/a-1", "/a-2"]}, {"path": "/o"}, {"paths": ["/b-1"]}, {"path": "/c"}]
-    servers = llama_cpp_servers(declared, downloads, "127.0.0.1")
+    servers = llama_cpp_servers(declared, downloads, "127.0.0.1", {})
     assert [(server["name"], server["model"], server["port"]) for server in servers] == [
         ("a", "/a-1", 8081),
         ("b", "/b-1", 8080),
         ("c", "/c", 8082),
     ]
     assert {server["host"] for server in servers} == {"127.0.0.1"}
+
+
+def test_declared_parameters_go_over_those_of_the_plan() -> None:
+    declared = [{**model("a"), "parameters": {"ctx-size": 8192}}]
+    placement = {"a": {"llama_cpp": {"parameters": {"ctx-size": 4096, "n-gpu-layers": 62}}}}
+    (server,) = llama_cpp_servers(declared, [{"paths": ["/a-1"]}], "127.0.0.1", placement)
+    assert server["parameters"] == {"ctx-size": 8192, "n-gpu-layers": 62}
