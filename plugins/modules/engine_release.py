@@ -165,7 +165,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._install import engines
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import LedgerError
 
-SUM = re.compile(r"^[0-9a-f]{64}$")
+SUM = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def source_of(given: dict[str, t.Any], allow_unverified: bool, planning: bool) -> install.Source:

@@ -17,7 +17,7 @@ from typing import Collection, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 
-VERSION = re.compile(r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}$")
+VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}\Z")
 CURRENT = "current"
 PREVIOUS = "previous"
 

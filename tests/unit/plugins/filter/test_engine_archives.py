@@ -1,0 +1,20 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from ansible_collections.gguf.fleet.plugins.filter.engine_archives import engine_archives
+
+URL = "https://mirror.example/v{version}/{asset}"
+
+
+def test_every_asset_has_its_url_and_its_sum_as_far_as_it_is_known() -> None:
+    archives = engine_archives(["ollama.tgz", "ollama-rocm.tgz"], URL, "0.5.7", {"ollama.tgz": "ab"})
+    assert archives == [
+        {"url": "https://mirror.example/v0.5.7/ollama.tgz", "sha256": "ab"},
+        {"url": "https://mirror.example/v0.5.7/ollama-rocm.tgz"},
+    ]
+
+
+def test_a_file_stands_for_the_first_asset_only() -> None:
+    archives = engine_archives(["a.tgz", "b.tgz"], URL, "0.5.7", {}, "/srv/a.tgz")
+    assert archives == [{"src": "/srv/a.tgz"}, {"url": "https://mirror.example/v0.5.7/b.tgz"}]

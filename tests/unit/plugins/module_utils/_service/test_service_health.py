@@ -1,0 +1,164 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+from typing import Callable, Optional
+
+import pytest
+
+from ansible_collections.gguf.fleet.plugins.module_utils._service import health
+from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State
+from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+
+UP = State(known=True, active=True, enabled=True, pid=7, restarts=0)
+CRASHED = State(known=True, active=False, enabled=True, pid=0, restarts=0, failure="exit 2")
+
+
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def wanted(engine: str = "ollama", version: Optional[str] = "0.33.2", gpus: bool = False) -> health.Wanted:
+    return health.Wanted(engine, "http://127.0.0.1:11434", version, ("smollm2",), gpus, 60, 600)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """The API's answers in this order, the last one for ever; an exception is raised."""
+
+    def script(*given: object) -> None:
+        left = list(given)
+
+        def request(*_args: object) -> object:
+            answer = left.pop(0) if len(left) > 1 else left[0]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(health, "request", request)
+
+    return script
+
+
+def wait(want: health.Wanted, state: Callable[[], State] = lambda: UP) -> str:
+    clock = Clock()
+    return health.wait_for_answer(want, state, lambda _lines: ["last words"], clock=clock, sleep=clock.sleep)
+
+
+def version(text: str) -> tuple[int, bytes]:
+    return 200, json.dumps({"version": text}).encode()
+
+
+def test_a_server_that_comes_up_slowly_is_waited_for(answers: Callable[..., None]) -> None:
+    answers(ConnectionRefusedError("refused"), ConnectionRefusedError("refused"), version("0.33.2"))
+    assert wait(wanted()) == "0.33.2"
+
+
+def test_another_server_s_answer_is_no_health(answers: Callable[..., None]) -> None:
+    answers(version("0.5.7"))
+    with pytest.raises(ServiceProblem, match=r"answered by Ollama 0\.5\.7, not by 0\.33\.2"):
+        wait(wanted())
+
+
+def test_a_server_that_was_built_by_hand_has_no_version_to_compare(answers: Callable[..., None]) -> None:
+    answers(version("0.0.0"))
+    assert wait(wanted()) == "0.0.0"
+
+
+def test_silence_ends_with_the_last_words_of_the_log(answers: Callable[..., None]) -> None:
+    answers(ConnectionRefusedError("refused"))
+    with pytest.raises(ServiceProblem, match="within 60 s.*last words"):
+        wait(wanted())
+
+
+def test_a_crash_loop_ends_the_wait_early(answers: Callable[..., None]) -> None:
+    answers(ConnectionRefusedError("refused"))
+    restarts = iter(range(100))
+
+    def crashing() -> State:
+        return State(known=True, active=True, enabled=True, pid=7, restarts=next(restarts), failure="exit 2")
+
+    with pytest.raises(ServiceProblem, match=r"ends again and again \(exit 2\)"):
+        wait(wanted(), crashing)
+
+
+def test_loading_a_model_may_take_longer_than_opening_the_port(answers: Callable[..., None]) -> None:
+    loading = (503, b'{"error":{"code":503,"message":"Loading model"}}')
+    answers(*[loading] * 300, (200, b'{"status":"ok"}'))
+    wait(wanted("llama_cpp", None))
+
+
+def test_loading_a_model_has_a_limit_too(answers: Callable[..., None]) -> None:
+    answers((503, b"{}"))
+    with pytest.raises(ServiceProblem, match="within 600 s.*being loaded"):
+        wait(wanted("llama_cpp", None))
+
+
+TAGS = (200, b'{"models": [{"name": "smollm2:latest"}]}')
+DONE = (200, b'{"response": "yes"}\n{"done": true}\n')
+
+
+def loaded(share: float) -> tuple[int, bytes]:
+    return 200, json.dumps(
+        {"models": [{"name": "smollm2:latest", "size": 1000, "size_vram": int(1000 * share)}]}
+    ).encode()
+
+
+def test_a_real_generation_is_what_counts(answers: Callable[..., None]) -> None:
+    answers(TAGS, DONE, loaded(1.0))
+    assert health.generate(wanted(), {}) == health.Health(model="smollm2", gpu_share=1.0)
+
+
+def test_without_a_model_there_is_nothing_to_generate(answers: Callable[..., None]) -> None:
+    answers((200, b'{"models": []}'))
+    assert health.generate(wanted(), {}) == health.Health()
+
+
+def test_a_model_that_was_loaded_before_is_asked_when_none_is_declared(answers: Callable[..., None]) -> None:
+    answers((200, b'{"models": [{"name": "other:7b"}]}'), DONE, (200, b'{"models": []}'))
+    assert health.generate(wanted(), {"other:7b": 1.0}).model == "other:7b"
+
+
+BAD_GENERATIONS = {
+    "an error in a stream with status 200": (200, b'{"error": "cuda error"}\n'),
+    "an error status": (500, b'{"error": "model requires more system memory"}'),
+    "an answer that ends early": (200, b'{"response": "y"}\n'),
+    "no answer": (200, b""),
+}
+
+
+@pytest.mark.parametrize("answer", BAD_GENERATIONS.values(), ids=BAD_GENERATIONS.keys())
+def test_a_generation_that_fails_is_no_health(answers: Callable[..., None], answer: tuple[int, bytes]) -> None:
+    answers(TAGS, answer)
+    with pytest.raises(ServiceProblem, match="smollm2 gives no answer"):
+        health.generate(wanted(), {})
+
+
+def test_less_of_the_model_on_the_gpu_than_before_is_no_health(answers: Callable[..., None]) -> None:
+    answers(TAGS, DONE, loaded(0.5))
+    with pytest.raises(ServiceProblem, match="50% of its memory on the GPU now, 100% before"):
+        health.generate(wanted(), {"smollm2:latest": 1.0})
+
+
+def test_a_model_beside_the_gpus_names_the_setting_to_relax(answers: Callable[..., None]) -> None:
+    answers(TAGS, DONE, loaded(0.0))
+    with pytest.raises(ServiceProblem, match="ollama_hardening"):
+        health.generate(wanted(gpus=True), {})
+
+
+NAMES = [("smollm2", "smollm2:latest"), ("Smol:Q4", "smol:q4"), ("hub.example:5000/a/b", "hub.example:5000/a/b:latest")]
+
+
+@pytest.mark.parametrize(("name", "full"), NAMES)
+def test_names_are_compared_as_the_server_does(name: str, full: str) -> None:
+    assert health.full_name(name) == full

@@ -1,0 +1,113 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from typing import Optional
+
+from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State
+from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import (
+    File,
+    Found,
+    plan_absent,
+    plan_started,
+    plan_stopped,
+)
+
+UNIT = File("/etc/systemd/system/ollama.service.d/gguf-fleet.conf", "[Service]\n")
+ENVIRONMENT = File("/etc/gguf-fleet/ollama.env", "A=1\n", 0o600)
+SCRIPT = File("/usr/local/lib/gguf-fleet/service", "new", 0o755, restart=False)
+FILES = [UNIT, ENVIRONMENT, SCRIPT]
+RUNNING = State(known=True, active=True, enabled=True, pid=7, restarts=0)
+NOTHING = State(known=False, active=False, enabled=False, pid=0, restarts=0)
+
+
+def on_disk(*files: File) -> dict[str, Found]:
+    return {file.path: Found(file.content, file.mode) for file in files}
+
+
+def plan(
+    found: dict[str, Found],
+    state: State,
+    current: Optional[str] = "2.0",
+    restart: str = "auto",
+    pending: tuple[str, ...] = (),
+    links_right: bool = True,
+) -> list[str]:
+    actions = plan_started(
+        "ollama",
+        FILES,
+        found,
+        state,
+        current=current,
+        version="2.0",
+        links_right=links_right,
+        restart=restart,
+        pending=pending,
+    )
+    return [action.verb for action in actions]
+
+
+def test_a_service_that_is_as_wanted_is_left_alone() -> None:
+    assert plan(on_disk(*FILES), RUNNING) == []
+
+
+def test_a_new_service_is_written_switched_enabled_and_started_once() -> None:
+    verbs = plan({}, NOTHING, current=None)
+    assert verbs == ["write", "write", "write", "switch", "reload", "enable", "start"]
+
+
+def test_a_changed_environment_restarts_without_a_reload() -> None:
+    found = on_disk(UNIT, File(ENVIRONMENT.path, "A=0\n", 0o600), SCRIPT)
+    assert plan(found, RUNNING) == ["write", "restart"]
+
+
+def test_a_changed_unit_is_reloaded_before_the_restart() -> None:
+    found = on_disk(File(UNIT.path, "old"), ENVIRONMENT, SCRIPT)
+    assert plan(found, RUNNING) == ["write", "reload", "restart"]
+
+
+def test_several_reasons_make_one_restart() -> None:
+    assert plan(on_disk(File(UNIT.path, "old"), SCRIPT), RUNNING, current="1.0").count("restart") == 1
+
+
+def test_a_new_supervisor_or_a_mode_alone_is_no_reason_to_restart() -> None:
+    found = on_disk(UNIT, File(ENVIRONMENT.path, "A=1\n", 0o644), File(SCRIPT.path, "old", 0o755))
+    assert plan(found, RUNNING) == ["write", "write"]
+
+
+def test_a_command_that_leads_elsewhere_is_put_right_without_a_restart() -> None:
+    assert plan(on_disk(*FILES), RUNNING, links_right=False) == ["switch"]
+
+
+def test_a_restart_that_an_earlier_run_owed_is_made_up_for() -> None:
+    assert plan(on_disk(*FILES), RUNNING, pending=("/etc/gguf-fleet/ollama.env changed",)) == ["restart"]
+
+
+def test_never_changes_the_files_and_leaves_the_process_alone() -> None:
+    assert plan(on_disk(UNIT, SCRIPT), RUNNING, restart="never") == ["write", "wait"]
+
+
+def test_never_is_no_change_again_once_it_was_said() -> None:
+    assert plan(on_disk(*FILES), RUNNING, restart="never", pending=("x changed",)) == []
+
+
+def test_never_still_starts_what_does_not_run() -> None:
+    stopped = State(known=True, active=False, enabled=True, pid=0, restarts=0)
+    assert plan(on_disk(*FILES), stopped, restart="never") == ["start"]
+
+
+def test_a_unit_that_the_manager_has_not_read_is_reloaded() -> None:
+    stale = State(known=True, active=True, enabled=True, pid=7, restarts=0, stale=True)
+    assert plan(on_disk(*FILES), stale) == ["reload"]
+
+
+def test_stopping_what_does_not_run_is_no_change() -> None:
+    assert plan_stopped("ollama", NOTHING) == []
+    assert [action.verb for action in plan_stopped("ollama", RUNNING)] == ["stop"]
+
+
+def test_removing_stops_first_and_removes_only_what_is_there() -> None:
+    paths = [UNIT.path, ENVIRONMENT.path, "/etc/gguf-fleet/other"]
+    actions = plan_absent("ollama", paths, on_disk(UNIT, ENVIRONMENT), RUNNING)
+    assert [action.verb for action in actions] == ["stop", "disable", "remove", "remove", "reload"]
+    assert plan_absent("ollama", paths, {}, NOTHING) == []
