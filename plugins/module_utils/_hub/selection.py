@@ -111,7 +111,7 @@ def complete(candidate: Candidate, where: str) -> Candidate:
         shard = _SHARD.match(file.path)
         present.add(int(shard.group("number")) if shard else 0)
     wanted = set(range(1, candidate.count + 1))
-    if present != wanted or len(candidate.files) != candidate.count:
+    if present != wanted:
         missing = ", ".join(str(number) for number in sorted(wanted - present)[:10]) or "none"
         extra = ", ".join(str(number) for number in sorted(present - wanted)[:10])
         surplus = f", and there is a shard {extra} of {candidate.count}" if extra else ""
