@@ -92,6 +92,13 @@ def preallocate(descriptor: int, size_bytes: int) -> None:
     os.ftruncate(descriptor, size_bytes)
 
 
+def _write_own_bytes(plan: Plan, descriptor: int) -> None:
+    """What comes from no shard. Written by every run: nothing else would notice what an earlier one left there."""
+    os.pwrite(descriptor, plan.merged_header, 0)
+    for offset, length_bytes in plan.padding:
+        os.pwrite(descriptor, bytes(length_bytes), offset)
+
+
 class Storage:
     """The open outputs and the journal of one transfer."""
 
@@ -111,7 +118,7 @@ class Storage:
                 if os.fstat(descriptors[-1]).st_size != output.size_bytes:
                     preallocate(descriptors[-1], output.size_bytes)
                 if plan.merged_header:
-                    os.pwrite(descriptors[-1], plan.merged_header, 0)
+                    _write_own_bytes(plan, descriptors[-1])
             except OSError as error:
                 for descriptor in descriptors:
                     os.close(descriptor)

@@ -91,6 +91,7 @@ class Plan:
     stretches: Tuple[Tuple[Stretch, ...], ...]
     digests: Tuple[DigestPlan, ...]
     merged_header: bytes = b""
+    padding: Tuple[Tuple[int, int], ...] = ()
     headers: Tuple[bytes, ...] = ()
     journal_bytes: int = 0
     # Sums that need not be computed because sums of pieces in the lock vouch for them.
@@ -201,6 +202,7 @@ def plan_merged(lock: Mapping[str, Any], dest: str, merge: MergeLayout, headers:
         stretches,
         digests,
         merged_header=merge.header,
+        padding=merge.padding,
         headers=tuple(headers),
         journal_bytes=journal_bytes,
         implied=implied,

@@ -158,7 +158,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.transfer import Settings
-wanted = json.load(sys.stdin)
+wanted = json.loads(sys.argv[1])
 request = download.Request(
     lock=wanted["lock"], dest=wanted["dest"], layout=wanted["layout"],
     settings=Settings(connections=wanted["connections"]),
@@ -176,23 +176,16 @@ def spawn(wanted: download.Request, ledger: Ledger, home: Optional[Path] = None)
     environment = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
     if home is not None:
         environment["HOME"] = str(home)
-    child = subprocess.Popen(
-        [sys.executable, "-c", _CHILD],
-        stdin=subprocess.PIPE,
+    arguments = {
+        "lock": wanted.lock,
+        "dest": wanted.dest,
+        "layout": wanted.layout,
+        "connections": wanted.settings.connections,
+        "ledger": ledger.path,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", _CHILD, json.dumps(arguments)],
         stdout=subprocess.PIPE,
         env=environment,
         text=True,
     )
-    assert child.stdin is not None
-    json.dump(
-        {
-            "lock": wanted.lock,
-            "dest": wanted.dest,
-            "layout": wanted.layout,
-            "connections": wanted.settings.connections,
-            "ledger": ledger.path,
-        },
-        child.stdin,
-    )
-    child.stdin.close()
-    return child
