@@ -1,0 +1,261 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The script that runs services where there is no systemd, with real processes."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[3] / "roles/_service/files/service"
+SERVE = "trap 'echo bye; exit 0' TERM; echo serving $GREETING; while :; do sleep 0.05; done"
+
+
+class Service:
+    """One service in directories of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.units = folder / "units"
+        self.units.mkdir()
+        self.environment = {
+            **os.environ,
+            "GGUF_FLEET_UNITS": str(self.units),
+            "GGUF_FLEET_RUN": str(folder / "run"),
+            "GGUF_FLEET_LOGS": str(folder / "log"),
+        }
+
+    def unit(self, shell: str, **settings: object) -> None:
+        """The unit as the role writes it: a stub, and a drop-in with everything."""
+        program = self.folder / "program"
+        program.write_text(f"#!/bin/sh\n{shell}\n")
+        program.chmod(0o755)
+        (self.folder / "env").write_text('# ours\nGREETING="hello \\"you\\""\n')
+        self.units.joinpath("demo.service").write_text("[Service]\nExecStart=/bin/false\n")
+        drop_ins = self.units / "demo.service.d"
+        drop_ins.mkdir(exist_ok=True)
+        own = {"User": getpass.getuser(), "Restart": "always", "RestartSec": 0.1, "TimeoutStopSec": 1, **settings}
+        log = {name: own.pop(name) for name in ("LogBytes", "LogFiles") if name in own}
+        lines = ["[Service]", "ExecStart=", f"ExecStart={program}", f"EnvironmentFile={self.folder}/env"]
+        lines += [f"{name}={value}" for name, value in own.items()]
+        lines += ["[X-GgufFleet]", *[f"{name}={value}" for name, value in log.items()]]
+        (drop_ins / "gguf-fleet.conf").write_text("\n".join(lines) + "\n")
+
+    def __call__(self, verb: str, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(SCRIPT), verb, "demo", *options],
+            env=self.environment,
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=30,
+        )
+
+    def status(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self("status", "--json").stdout)
+        return told
+
+    def log(self) -> str:
+        path = self.folder / "log" / "demo.log"
+        return path.read_text() if path.exists() else ""
+
+    def until(self, true: Callable[[], object], seconds: float = 10) -> None:
+        end = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < end, f"{self.status()}\n{self.log()}"
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    made = Service(tmp_path)
+    yield made
+    assert made("stop").returncode == 0
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_it_starts_with_its_environment_and_stops_in_order(service: Service) -> None:
+    service.unit(SERVE)
+    assert service("start").returncode == 0
+    service.until(lambda: 'serving hello "you"' in service.log())
+    pid = service.status()["pid"]
+    assert alive(pid)
+    assert service("stop").returncode == 0
+    assert not alive(pid)
+    assert "bye" in service.log()
+    assert service("status").returncode == 3
+
+
+def test_a_second_start_changes_nothing(service: Service) -> None:
+    service.unit(SERVE)
+    service("start")
+    first = service.status()["pid"]
+    assert service("start").returncode == 0
+    assert service.status()["pid"] == first
+
+
+def test_many_starts_at_once_make_one_service(service: Service) -> None:
+    service.unit(SERVE)
+    command = [sys.executable, str(SCRIPT), "start", "demo"]
+    starts = [subprocess.Popen(command, env=service.environment) for _ in range(6)]
+    assert [start.wait() for start in starts] == [0] * 6
+    assert service.log().count("gguf-fleet: start ") == 1
+
+
+def test_a_crash_is_followed_by_a_start_with_a_growing_delay(service: Service) -> None:
+    service.unit("echo crash; exit 3")
+    service("start")
+    service.until(lambda: service.log().count("crash") >= 4)
+    log = service.log()
+    assert "ended: exit 3" in log
+    times = service.status()["restarts"]
+    assert times >= 3
+
+
+def test_a_killed_process_comes_back(service: Service) -> None:
+    service.unit(SERVE)
+    service("start")
+    first = service.status()["pid"]
+    os.kill(first, signal.SIGKILL)
+    service.until(lambda: service.status()["active"] and service.status()["pid"] != first)
+    assert "ended: signal 9" in service.log()
+
+
+def test_what_ended_in_order_stays_ended_with_restart_on_failure(service: Service) -> None:
+    service.unit("exit 0", Restart="on-failure")
+    service("start")
+    service.until(lambda: "stopped" in service.log())
+    assert service.log().count("gguf-fleet: start ") == 1
+
+
+def test_the_engine_does_not_survive_a_killed_supervisor(service: Service) -> None:
+    service.unit(SERVE)
+    service("start")
+    state = service.status()
+    os.kill(state["supervisor"], signal.SIGKILL)
+    service.until(lambda: not alive(state["pid"]))
+    assert service.status()["active"] is False
+    assert service("start").returncode == 0
+    assert service.status()["active"] is True
+
+
+def test_a_recycled_pid_is_not_taken_for_the_service(service: Service) -> None:
+    service.unit(SERVE)
+    (service.folder / "run").mkdir()
+    stale = {"supervisor": os.getpid(), "supervisor_start": 1, "pid": os.getpid(), "pid_start": 1, "restarts": 0}
+    (service.folder / "run" / "demo.json").write_text(json.dumps(stale))
+    assert service.status()["active"] is False
+    assert service("stop").returncode == 0
+    assert alive(os.getpid())
+
+
+def test_restart_reads_the_unit_again(service: Service) -> None:
+    service.unit(SERVE)
+    service("start")
+    first = service.status()
+    service.unit("echo second; " + SERVE)
+    assert service("restart").returncode == 0
+    assert service.status()["pid"] != first["pid"]
+    assert service.status()["supervisor"] == first["supervisor"]
+    service.until(lambda: "second" in service.log())
+
+
+def test_a_process_that_does_not_end_is_killed_with_its_children(service: Service) -> None:
+    service.unit("trap '' TERM; sleep 300 & echo $! > child; trap '' TERM; while :; do sleep 0.1; done")
+    (service.units / "demo.service.d" / "z.conf").write_text(f"[Service]\nWorkingDirectory={service.folder}\n")
+    service("start")
+    service.until(lambda: (service.folder / "child").exists() and (service.folder / "child").read_text().strip())
+    child, pid = int((service.folder / "child").read_text()), service.status()["pid"]
+    assert service("stop").returncode == 0
+    service.until(lambda: not alive(child) and not alive(pid))
+
+
+def test_one_log_is_kept_with_a_few_predecessors(service: Service) -> None:
+    service.unit(
+        "i=0; while [ $i -lt 2000 ]; do echo line $i 0123456789012345678901234567890123456789; i=$((i+1)); done;" + SERVE,
+        LogBytes=20000,
+        LogFiles=3,
+    )
+    service("start")
+    service.until(lambda: "serving" in service.log())
+    logs = sorted(path.name for path in (service.folder / "log").iterdir())
+    assert logs == ["demo.log", "demo.log.1", "demo.log.2"]
+    assert all(path.stat().st_size <= 100_000 for path in (service.folder / "log").iterdir())
+
+
+def test_limits_and_umask_of_the_unit_hold(service: Service) -> None:
+    service.unit("ulimit -n; umask; " + SERVE, LimitNOFILE=512, UMask="0027", LimitMEMLOCK="infinity")
+    service("start")
+    service.until(lambda: "serving" in service.log())
+    assert "\n512\n0027\n" in service.log()
+
+
+def test_it_is_a_container_s_entry_point_that_ends_with_the_container(service: Service) -> None:
+    service.unit(SERVE)
+    command = [sys.executable, str(SCRIPT), "run", "demo"]
+    entry = subprocess.Popen(command, env=service.environment, stdout=subprocess.PIPE, text=True)
+    service.until(lambda: service.status()["active"])
+    first = service.status()["pid"]
+    assert service("restart").returncode == 0
+    assert service.status()["pid"] != first
+    assert entry.poll() is None
+    entry.terminate()
+    output, _errors = entry.communicate(timeout=10)
+    assert entry.returncode == 0
+    assert "serving" in output
+    assert "bye" in output
+
+
+def test_the_service_outlives_the_session_that_started_it(service: Service) -> None:
+    service.unit(SERVE)
+    command = f"{sys.executable} {SCRIPT} start demo"
+    subprocess.run(["setsid", "sh", "-c", f"{command}; kill -HUP 0"], env=service.environment, check=False)
+    time.sleep(0.3)
+    assert service.status()["active"] is True
+
+
+REFUSED = {
+    "an unknown service": (None, "there is no service demo"),
+    "no command": ("[Service]\nUser=root\n", "has no ExecStart"),
+}
+
+
+@pytest.mark.parametrize(("unit", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_run_is_said(service: Service, unit: str, message: str) -> None:
+    if unit:
+        (service.units / "demo.service").write_text(unit)
+    done = service("start")
+    assert done.returncode == 1
+    assert message in done.stderr
+
+
+def test_a_program_that_is_missing_is_said_with_the_log(service: Service) -> None:
+    service.unit(SERVE)
+    (service.folder / "program").unlink()
+    done = service("start")
+    assert done.returncode == 1
+    assert "No such file" in done.stderr
+    assert "demo.log" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", "-x"])
+def test_a_name_is_no_path(service: Service, name: str) -> None:
+    command = [sys.executable, str(SCRIPT), "status", "--", name]
+    done = subprocess.run(command, env=service.environment, text=True, capture_output=True, check=False)
+    assert "is not the name of a service" in done.stderr
