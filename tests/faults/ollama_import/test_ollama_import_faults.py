@@ -37,20 +37,7 @@ from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import
 
 KILLS = 50
 # What an import does to the file system, through the module os.
-STEPS = (
-    "link",
-    "symlink",
-    "rename",
-    "replace",
-    "unlink",
-    "rmdir",
-    "mkdir",
-    "fsync",
-    "fchmod",
-    "fchown",
-    "open",
-    "write",
-)
+STEPS = ("link", "symlink", "rename", "replace", "unlink", "rmdir", "mkdir", "fsync", "fchmod", "fchown")
 
 FIRST: dict[str, Any] = {
     "system": "first",
@@ -113,26 +100,51 @@ def in_child(work: Callable[[], object]) -> int:
     return os.waitpid(forked(work), 0)[1]
 
 
-def killed_before(step: int, work: Callable[[], object]) -> Callable[[], None]:
-    """The same work, ended by SIGKILL at its given step on the file system."""
+class Steps:
+    """Counts what a process does to the file system, and ends it by SIGKILL when its time has come."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.done = 0
+        self._limit = limit
+
+    def watch(self) -> None:
+        for name in STEPS:
+            setattr(os, name, self._counted(getattr(os, name)))
+
+    def _counted(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            if self.done == self._limit:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.done += 1
+            return original(*arguments, **options)
+
+        return call
+
+
+def killed_at(step: int, work: Callable[[], object]) -> bool:
+    """The work in a process of its own that is killed at that step; false when it ended before."""
 
     def do() -> None:
-        left = [step]
-        for name in STEPS:
-            setattr(os, name, _counting(getattr(os, name), left))
+        Steps(step).watch()
         work()
 
-    return do
+    return os.WIFSIGNALED(in_child(do))
 
 
-def _counting(original: Callable[..., Any], left: list[int]) -> Callable[..., Any]:
-    def call(*arguments: Any, **options: Any) -> Any:
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        left[0] -= 1
-        return original(*arguments, **options)
+def steps_of(work: Callable[[], object]) -> int:
+    """How many steps the work takes, done in a process of its own."""
+    reading, writing = os.pipe()
 
-    return call
+    def do() -> None:
+        steps = Steps()
+        steps.watch()
+        work()
+        os.write(writing, b"%d" % steps.done)
+
+    assert in_child(do) == 0
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        return int(pipe.read())
 
 
 def test_an_import_killed_at_fifty_points_leaves_a_whole_store_that_the_next_run_completes(
@@ -141,43 +153,42 @@ def test_an_import_killed_at_fifty_points_leaves_a_whole_store_that_the_next_run
     other = small_model.with_name("other.gguf")
     other.write_bytes(builders.gguf({**builders.MODEL_KV, "general.name": ("str", "other")}, builders.tensors(2)))
     digests = {path: digest_of_file(path) for path in (small_model, other)}
+    before = request(server, "edited", file=str(small_model), **FIRST)
+    after = request(server, "edited", file=str(other), **SECOND)
+    # A model that is there changes its file and all its settings, and one that was removed comes back.
+    starts = (lambda: run.present(before, ledger), lambda: run.absent(before, ledger))
+    totals = []
+    for start in starts:
+        start()
+        totals.append(steps_of(lambda: run.present(after, ledger)))
     chance = random.Random(2026)
-    kills = 0
     for number in range(KILLS):
-        # A new model, or one that is there already and changes its file and all its settings.
-        fresh = number % 2 == 0
-        name = f"fresh{number}" if fresh else "edited"
-        before = request(server, name, file=str(small_model), **FIRST)
-        after = request(server, name, file=str(other), **SECOND)
-        if not fresh:
-            run.present(before, ledger)
-        step = chance.randrange(0, 110)
-        status = in_child(killed_before(step, lambda wanted=after: run.present(wanted, ledger)))  # type: ignore[misc]
-        kills += os.WIFSIGNALED(status)
+        starts[number % 2]()
+        assert killed_at(chance.randrange(totals[number % 2]), lambda: run.present(after, ledger))
         assert_consistent(server)
         run.present(after, ledger)
         assert run.present(after, ledger).actions == ()
         assert_consistent(server)
         assert_tidy(server)
-        shown = server.call("POST", "/api/show", {"model": name}).last
+        shown = server.call("POST", "/api/show", {"model": "edited"}).last
         assert (shown["system"], shown["parameters"].split()) == ("second", ["seed", "1"])
-    assert kills > KILLS // 2
     assert {path: digest_of_file(path) for path in digests} == digests
+    run.absent(after, ledger)
 
 
 def test_a_removal_killed_at_any_point_is_completed_by_the_next_run(
     server: Server, small_model: Path, ledger: Ledger
 ) -> None:
-    chance = random.Random(7)
-    for number in range(20):
-        name = f"goes{number}"
-        run.present(request(server, name, file=str(small_model), **FIRST), ledger)
-        gone = request(server, name)
-        in_child(killed_before(chance.randrange(0, 40), lambda wanted=gone: run.absent(wanted, ledger)))  # type: ignore[misc]
+    gone = request(server, "goes")
+    wanted = request(server, "goes", file=str(small_model), **FIRST)
+    run.present(wanted, ledger)
+    for step in range(steps_of(lambda: run.absent(gone, ledger))):
+        run.present(wanted, ledger)
+        assert killed_at(step, lambda: run.absent(gone, ledger))
         assert_consistent(server)
         run.absent(gone, ledger)
-        assert f"{name}:latest" not in server.names()
-        run.absent(gone, ledger)
+        assert "goes:latest" not in server.names()
+        assert run.absent(gone, ledger).actions == ()
         assert_tidy(server)
 
 
