@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from typing import Iterable, List, Sequence, Tuple
+from typing import Iterable, List, Protocol, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import Journal
@@ -99,10 +99,30 @@ def _write_own_bytes(plan: Plan, descriptor: int) -> None:
         os.pwrite(descriptor, bytes(length_bytes), offset)
 
 
+class KeptBytes(Protocol):
+    """Where the bytes lie that have no place in the output."""
+
+    path: str
+    descriptor: int
+    kept_at: int
+
+
+class HeadersInMemory:
+    """The headers of the shards of a file that is merged already; the gaps between tensors are taken for zeros."""
+
+    path = "(memory)"
+    kept_at = 0
+
+    def __init__(self, plan: Plan) -> None:
+        self.descriptor = os.memfd_create("gguf-fleet-headers", os.MFD_CLOEXEC)
+        os.ftruncate(self.descriptor, plan.journal_bytes)
+        os.pwrite(self.descriptor, b"".join(plan.headers), 0)
+
+
 class Storage:
     """The open outputs and the journal of one transfer."""
 
-    def __init__(self, plan: Plan, journal: Journal, descriptors: Sequence[int]) -> None:
+    def __init__(self, plan: Plan, journal: KeptBytes, descriptors: Sequence[int]) -> None:
         self._plan = plan
         self._journal = journal
         self._descriptors = list(descriptors)
@@ -126,7 +146,7 @@ class Storage:
         return cls(plan, journal, descriptors)
 
     @classmethod
-    def read_only(cls, plan: Plan, journal: Journal, paths: Sequence[str]) -> Storage:
+    def read_only(cls, plan: Plan, journal: KeptBytes, paths: Sequence[str]) -> Storage:
         """Finished files, to be looked at only."""
         return cls(plan, journal, [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths])
 
@@ -161,6 +181,15 @@ class Storage:
                         reason="disk-error",
                     )
                 left, at = left[count:], at + count
+
+    def has_own_bytes(self) -> bool:
+        """Whether what comes from no shard is there: the merged header, and zeros between the tensors."""
+        if not self._plan.merged_header:
+            return True
+        descriptor = self._descriptors[0]
+        if os.pread(descriptor, len(self._plan.merged_header), 0) != self._plan.merged_header:
+            return False
+        return not any(any(os.pread(descriptor, length_bytes, offset)) for offset, length_bytes in self._plan.padding)
 
     def sync(self, outputs: Iterable[int]) -> None:
         for index in outputs:

@@ -10,14 +10,15 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.local import MERGED as MERGED_COPY
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.local import default_caches, local_copies
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.local import LocalCopy, default_caches, local_copies
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger, sync_directory
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import adopt
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import headers as gguf_headers
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import (
     Storage,
@@ -171,6 +172,15 @@ def _is_wanted(entry: Entry, request: Request, index: int) -> bool:
 
 def sources_of(request: Request) -> List[Source]:
     """All places to ask, the ones on this host first."""
+    found = [
+        local_source(copy.path, copy.file, request.files, copy.found_in)
+        for copy in _copies(request)
+        if copy.file != MERGED_COPY
+    ]
+    return [*found, *_remote_sources(request)]
+
+
+def _copies(request: Request) -> List[LocalCopy]:
     caches = default_caches(os.path.expanduser("~"), os.environ)
     copies = local_copies(
         request.lock,
@@ -179,10 +189,7 @@ def sources_of(request: Request) -> List[Source]:
         modelscope_caches=caches["modelscope_caches"],
         huggingface_caches=caches["huggingface_caches"],
     )
-    found = [
-        local_source(copy.path, copy.file, request.files, copy.found_in) for copy in copies if copy.file != MERGED_COPY
-    ]
-    return [*found, *_remote_sources(request)]
+    return [copy for copy in copies if copy.path not in request.paths]
 
 
 def _remote_sources(request: Request) -> List[Source]:
@@ -273,6 +280,13 @@ def _fetch_once(request: Request, ledger: Ledger, tick: Tick) -> Result:
     meter = Meter()
     journal = _continued(request)
     plan = _plan(request, sources, journal, meter, tick)
+    if journal is None:
+        adopted = _adopt(request, plan, ledger, tick)
+        if adopted is not None:
+            return adopted
+        copied = _copy_merged(request, plan, ledger, tick)
+        if copied is not None:
+            return copied
     needed = check_room(plan.outputs, 0 if journal else plan.block_count + plan.journal_bytes)
     fresh = journal is None
     if journal is None:
@@ -298,6 +312,52 @@ def _fetch_once(request: Request, ledger: Ledger, tick: Tick) -> Result:
     result.disk_bytes = needed
     result.seconds = time.monotonic() - began
     return result
+
+
+def _adopt(request: Request, plan: Plan, ledger: Ledger, tick: Tick, *, check: bool = False) -> Optional[Result]:
+    """The result when the files are there and only the ledger did not know: made by hand, or before a crash."""
+    sums = adopt.prove(plan, request.paths, tick)
+    if sums is None:
+        return None
+    by_path = {output.path: _sum_of(plan, index, sums) for index, output in enumerate(plan.outputs)}
+    if not check:
+        remove_leftovers(request)
+        for path, digest in by_path.items():
+            ledger.record(path, sha256=digest, kind="file", lock=request.fingerprint)
+    return Result(
+        changed=False,
+        paths=request.paths,
+        size_bytes=sum(output.size_bytes for output in plan.outputs),
+        sha256=by_path,
+        file_sha256=_file_sums(plan, sums),
+        actions=[f"proved {path}, which was there already" for path in request.paths],
+    )
+
+
+def _copy_merged(request: Request, plan: Plan, ledger: Ledger, tick: Tick) -> Optional[Result]:
+    """The result when another directory or store of this host has the merged file: proved there, then copied."""
+    for copy in _copies(request) if plan.merged_header else ():
+        sums = adopt.prove(plan, (copy.path,), tick) if copy.file == MERGED_COPY else None
+        if sums is None:
+            continue
+        file = {"path": os.path.basename(copy.path), "size_bytes": copy.size_bytes, "sha256": sums[MERGED]}
+        lock = {"files": [{**file, "url": copy.path, "header_bytes": None}]}
+        result = _fetch_once(replace(request, lock=lock, mirrors=(), find_in=(), ollama_stores=()), ledger, tick)
+        ledger.record(request.dest, sha256=sums[MERGED], kind="file", lock=request.fingerprint)
+        result.file_sha256 = _file_sums(plan, sums)
+        result.actions = [f"copied {copy.path} ({copy.found_in})"]
+        return result
+    return None
+
+
+def _sum_of(plan: Plan, index: int, sums: Mapping[str, str]) -> Optional[str]:
+    """The sum of an output."""
+    whole = sums.get(MERGED) if plan.merged_header else None
+    return whole or sums.get(plan.files[index].path) or plan.files[index].sha256
+
+
+def _file_sums(plan: Plan, sums: Mapping[str, str]) -> Dict[str, str]:
+    return {file.path: sums[file.path] for file in plan.files if file.path in sums}
 
 
 def _continued(request: Request) -> Optional[Journal]:
@@ -362,21 +422,21 @@ def _name(request: Request, plan: Plan, ledger: Ledger, outcome: Outcome) -> Res
             os.replace(output.partial, output.path)
         except OSError as error:
             raise write_problem(output.path, error) from error
-        whole = outcome.sums.get(MERGED) if plan.merged_header else None
-        sums[output.path] = whole or outcome.sums.get(plan.files[index].path) or plan.files[index].sha256
+        sums[output.path] = _sum_of(plan, index, outcome.sums)
     sync_directory(os.path.dirname(request.places.anchor))
+    # Before the ledger: what a crash leaves here is a file to prove again, never a journal that nobody removes.
+    remove_leftovers(request)
     rate = outcome.bytes_moved / outcome.seconds if outcome.bytes_moved and outcome.seconds else None
     for output in plan.outputs:
         ledger.record(
             output.path, sha256=sums[output.path], kind="file", lock=request.fingerprint, bytes_per_second=rate
         )
-    remove_leftovers(request)
     return Result(
         changed=True,
         paths=request.paths,
         size_bytes=sum(output.size_bytes for output in plan.outputs),
         sha256=sums,
-        file_sha256={file.path: outcome.sums[file.path] for file in plan.files if file.path in outcome.sums},
+        file_sha256=_file_sums(plan, outcome.sums),
         bytes_moved=outcome.bytes_moved,
         sources=outcome.sources,
         actions=[f"fetched {shown_bytes(count)} from {name}" for name, count in outcome.sources.items()]
@@ -393,6 +453,9 @@ def _foretell(request: Request, ledger: Ledger) -> Result:
         journal = None
     try:
         plan = _plan(request, sources, journal, Meter(), lambda status: None)
+        adopted = _adopt(request, plan, ledger, lambda status: None, check=True) if journal is None else None
+        if adopted is not None:
+            return adopted
         missing = sum(
             plan.locate(block)[2]
             for block in range(plan.block_count)

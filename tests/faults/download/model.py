@@ -130,6 +130,7 @@ def request(
     *,
     layout: str = MERGED,
     mirrors: Sequence[str] = (),
+    find_in: Sequence[str] = (),
     connections: Optional[int] = 4,
     timeout_seconds: float = 1.0,
     retries: int = 3,
@@ -141,6 +142,7 @@ def request(
         dest=str(dest),
         layout=layout,
         mirrors=tuple(mirrors),
+        find_in=tuple(find_in),
         access=Access(timeout_seconds=timeout_seconds, **access),
         settings=Settings(connections=connections, retries=retries, pace=pace or Pace()),
     )

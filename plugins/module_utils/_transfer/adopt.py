@@ -1,0 +1,77 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Files that are there already, proved by the same sums that a download is proved by, without a byte of the network."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Callable, Dict, List, Optional, Sequence
+
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.digests import Digest, Digests
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import HeadersInMemory, Storage
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import Plan
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.window import Window
+
+_BUFFERS = 16
+_TICK_SECONDS = 0.25
+
+
+def provable(plan: Plan) -> bool:
+    """Whether the lock knows enough sums: of the whole, or of every file."""
+    return all(output.sha256 for output in plan.outputs) or all(
+        digest.expected for digest in plan.digests if digest.repair is not None
+    )
+
+
+def prove(plan: Plan, paths: Sequence[str], tick: Callable[[Status], None]) -> Optional[Dict[str, str]]:
+    """The sums of the files at these paths when they are what the plan would make, None otherwise."""
+    if not provable(plan) or not all(
+        os.path.isfile(path) and os.path.getsize(path) == output.size_bytes for path, output in zip(paths, plan.outputs)
+    ):
+        return None
+    kept = HeadersInMemory(plan)
+    storage = Storage.read_only(plan, kept, paths)
+    try:
+        return _prove_open(plan, storage, tick) if storage.has_own_bytes() else None
+    finally:
+        storage.close()
+        os.close(kept.descriptor)
+
+
+def _prove_open(plan: Plan, storage: Storage, tick: Callable[[Status], None]) -> Optional[Dict[str, str]]:
+    wrong: List[Digest] = []
+    failed: List[BaseException] = []
+    digests = Digests(
+        plan,
+        Window(plan, storage, b"\1" * plan.block_count, _BUFFERS),
+        threads=max(2, min(4, os.cpu_count() or 2)),
+        on_wrong=wrong.append,
+        on_error=failed.append,
+    )
+    began = time.monotonic()
+    digests.start()
+    try:
+        while not (digests.finished or wrong or failed):
+            digests.wait(_TICK_SECONDS)
+            done, total = digests.progress()
+            tick(
+                Status(
+                    "verify",
+                    plan.size_bytes,
+                    plan.size_bytes,
+                    bytes_verified=done,
+                    bytes_to_verify=total,
+                    seconds=time.monotonic() - began,
+                    message="a file that is there already",
+                )
+            )
+    finally:
+        digests.stop()
+    if failed:
+        raise failed[0]
+    if wrong or not all(digest.is_right for digest in digests.all):
+        return None
+    return {**digests.values(), **plan.implied}

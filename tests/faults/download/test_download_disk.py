@@ -1,0 +1,210 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disks that are full, read-only, slow to sync or hold something already."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import disk, download
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
+from ansible_collections.gguf.fleet.tests.faults.download.model import (
+    MIB,
+    Model,
+    leftovers,
+    make_model,
+    request,
+    served,
+)
+
+
+@pytest.fixture(name="model", scope="module")
+def _model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return make_model(tmp_path_factory.mktemp("hub"))
+
+
+@pytest.fixture(name="ledger")
+def _ledger(tmp_path: Path) -> Ledger:
+    return Ledger(str(tmp_path / "ledger.json"))
+
+
+@pytest.fixture(name="dest")
+def _dest(tmp_path: Path) -> Path:
+    return tmp_path / "models" / "tiny.gguf"
+
+
+@contextlib.contextmanager
+def small_disk(place: Path, size_bytes: int, *options: str) -> Iterator[Path]:
+    """A file system of its own, so long as this user may mount one."""
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", ",".join((f"size={size_bytes}", *options)), "tmpfs", str(place)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("this user may not mount a tmpfs")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_is_too_small_is_refused_before_a_tensor_moves(
+    model: Model, ledger: Ledger, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", 10 * MIB) as place, served(model) as hub:
+        with pytest.raises(TransferError) as caught:
+            download.present(request(model.lock(hub), place / "m.gguf"), ledger)
+        assert caught.value.reason == "disk-full"
+        assert f"{len(model.merged):,}"[:5] in caught.value.problem
+        assert hub.bytes_sent() < 64 * 1024
+        assert not (place / "m.gguf.partial").exists()
+
+
+def test_check_mode_says_that_a_disk_is_too_small(model: Model, ledger: Ledger, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 10 * MIB) as place, served(model) as hub:
+        with pytest.raises(TransferError) as caught:
+            download.present(request(model.lock(hub), place / "m.gguf"), ledger, check=True)
+        assert caught.value.reason == "disk-full"
+        assert list(place.iterdir()) == []
+
+
+def test_a_disk_that_fits_to_the_block_is_enough(model: Model, ledger: Ledger, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", len(model.merged) + 256 * 1024) as place, served(model) as hub:
+        download.present(request(model.lock(hub), place / "m.gguf"), ledger)
+        assert (place / "m.gguf").read_bytes() == model.merged
+
+
+def test_a_read_only_directory_is_named(model: Model, ledger: Ledger, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 64 * MIB, "ro") as place, served(model) as hub:
+        with pytest.raises(TransferError) as caught:
+            download.present(request(model.lock(hub), place / "m.gguf"), ledger)
+        assert caught.value.reason == "not-writable"
+        assert str(place) in caught.value.problem
+        assert hub.bytes_sent() == 0
+
+
+@pytest.mark.parametrize("after", [0, 1, 7, 16])
+def test_a_disk_that_fills_up_on_the_way_ends_in_an_error_and_is_continued(
+    after: int, model: Model, dest: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+    original = os.pwrite
+
+    def full(descriptor: int, data: Any, offset: int) -> int:
+        nonlocal written
+        if len(data) > 512 * 1024:
+            written += 1
+            if written > after:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return original(descriptor, data, offset)
+
+    with served(model) as hub:
+        wanted = request(model.lock(hub), dest)
+        with monkeypatch.context() as patched:
+            patched.setattr(disk.os, "pwrite", full)
+            with pytest.raises(TransferError) as caught:
+                download.present(wanted, ledger)
+        assert caught.value.reason == "disk-full"
+        assert not dest.exists()
+        result = download.present(wanted, ledger)
+    assert result.bytes_moved <= model.size_bytes - after * MIB // 2
+    assert dest.read_bytes() == model.merged
+    assert leftovers(dest) == []
+
+
+def test_a_failing_sync_is_an_error_and_never_a_finished_file(
+    model: Model, dest: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with served(model) as hub, monkeypatch.context() as patched:
+        patched.setattr(disk.os, "fdatasync", broken)
+        with pytest.raises(TransferError) as caught:
+            download.present(request(model.lock(hub), dest), ledger)
+    assert caught.value.reason == "disk-error"
+    assert not dest.exists()
+
+
+def test_a_file_system_without_preallocation_works(
+    model: Model, dest: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "preallocate", os.ftruncate)
+    with served(model) as hub:
+        download.present(request(model.lock(hub), dest), ledger)
+    assert dest.read_bytes() == model.merged
+
+
+def test_a_file_that_is_right_but_unknown_to_the_ledger_is_taken_without_fetching_it_again(
+    model: Model, dest: Path, ledger: Ledger
+) -> None:
+    dest.parent.mkdir()
+    dest.write_bytes(model.merged)
+    with served(model) as hub:
+        result = download.present(request(model.lock(hub), dest), ledger)
+        assert hub.bytes_sent() < 64 * 1024
+        assert not result.changed
+        assert not download.present(request(model.lock(hub), dest), ledger).changed
+    assert leftovers(dest) == []
+
+
+def test_a_wrong_file_in_the_place_is_replaced_only_when_the_right_one_is_proved(
+    model: Model, dest: Path, ledger: Ledger
+) -> None:
+    dest.parent.mkdir()
+    wrong = bytearray(model.merged)
+    wrong[5 * MIB] ^= 1
+    dest.write_bytes(wrong)
+    with served(model) as hub:
+        lock = model.lock(hub)
+        lock["files"][0]["sha256"] = "0" * 64
+        with pytest.raises(TransferError):
+            download.present(request(lock, dest), ledger)
+        assert dest.read_bytes() == wrong
+        assert download.present(request(model.lock(hub), dest), ledger).changed
+    assert dest.read_bytes() == model.merged
+
+
+def test_a_merged_copy_elsewhere_on_the_host_is_proved_and_copied(
+    model: Model, dest: Path, ledger: Ledger, tmp_path: Path
+) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "tiny.gguf").write_bytes(model.merged)
+    with served(model) as hub:
+        wanted = request(model.lock(hub), dest, find_in=[str(tmp_path / "old")])
+        result = download.present(wanted, ledger)
+        assert hub.bytes_sent() < 64 * 1024
+        assert not download.present(wanted, ledger).changed
+    assert dest.read_bytes() == model.merged
+    assert "old/tiny.gguf" in result.actions[0]
+    assert dest.stat().st_ino != (tmp_path / "old" / "tiny.gguf").stat().st_ino
+
+
+def test_shards_found_on_the_host_are_used_and_a_wrong_one_is_fetched(
+    model: Model, dest: Path, ledger: Ledger, tmp_path: Path
+) -> None:
+    (tmp_path / "old").mkdir()
+    for path, content in zip(model.paths, model.shards):
+        (tmp_path / "old" / Path(path).name).write_bytes(content)
+    wrong = tmp_path / "old" / Path(model.paths[1]).name
+    wrong.write_bytes(model.shards[1][:MIB] + bytes(len(model.shards[1]) - MIB))
+    with served(model) as hub:
+        download.present(request(model.lock(hub), dest, find_in=[str(tmp_path / "old")]), ledger)
+        assert hub.bytes_sent(model.paths[1]) >= len(model.shards[1]) - MIB
+    assert dest.read_bytes() == model.merged
+
+
+def test_results_are_readable_for_all_and_writable_for_none(model: Model, dest: Path, ledger: Ledger) -> None:
+    with served(model) as hub:
+        download.present(request(model.lock(hub), dest), ledger)
+    assert dest.stat().st_mode & 0o777 == 0o444

@@ -1,0 +1,210 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One host, one download: who waits for whom, who takes over from whom, and how a transfer is ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import pytest
+
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, holder
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status, read_status
+from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
+from ansible_collections.gguf.fleet.tests.faults.download.model import (
+    MIB,
+    Model,
+    leftovers,
+    make_model,
+    request,
+    served,
+    spawn,
+)
+
+PACE = Fault("slow", bytes_per_second=3_000_000)
+
+
+@pytest.fixture(name="model", scope="module")
+def _model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return make_model(tmp_path_factory.mktemp("hub"))
+
+
+@pytest.fixture(name="ledger")
+def _ledger(tmp_path: Path) -> Ledger:
+    return Ledger(str(tmp_path / "ledger.json"))
+
+
+@pytest.fixture(name="dest")
+def _dest(tmp_path: Path) -> Path:
+    return tmp_path / "models" / "tiny.gguf"
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def outcome(child: subprocess.Popen[str]) -> Dict[str, Any]:
+    text, _errors = child.communicate(timeout=60)
+    answer: Dict[str, Any] = json.loads(text)
+    return answer
+
+
+def test_two_runs_with_different_homes_fetch_once(model: Model, dest: Path, ledger: Ledger, tmp_path: Path) -> None:
+    with served(model, PACE) as hub:
+        wanted = request(model.lock(hub), dest)
+        children = [spawn(wanted, ledger, home=tmp_path / f"home{number}") for number in range(2)]
+        answers = [outcome(child) for child in children]
+        assert hub.bytes_sent() == model.size_bytes
+    assert sorted(answer["bytes_moved"] for answer in answers) == [0, model.size_bytes]
+    assert dest.read_bytes() == model.merged
+
+
+def test_a_second_run_shows_the_first_ones_progress(model: Model, dest: Path, ledger: Ledger) -> None:
+    seen: List[Status] = []
+    with served(model, PACE) as hub:
+        wanted = request(model.lock(hub), dest)
+        child = spawn(wanted, ledger)
+        wait_for(lambda: hub.bytes_sent() > MIB)
+        result = download.present(wanted, ledger, tick=seen.append)
+        outcome(child)
+    assert result.changed
+    assert any(f"process {child.pid}" in status.message for status in seen)
+
+
+def test_the_run_that_waited_takes_over_when_the_first_one_is_killed(model: Model, dest: Path, ledger: Ledger) -> None:
+    with served(model, PACE) as hub:
+        wanted = request(model.lock(hub), dest)
+        child = spawn(wanted, ledger)
+        wait_for(lambda: hub.bytes_sent() > 2 * MIB)
+        results: List[download.Result] = []
+        waiting = threading.Thread(target=lambda: results.append(download.present(wanted, ledger)))
+        waiting.start()
+        time.sleep(0.7)
+        os.kill(child.pid, signal.SIGKILL)
+        child.communicate()
+        waiting.join(60)
+    assert results[0].changed
+    assert results[0].bytes_moved < model.size_bytes
+    assert dest.read_bytes() == model.merged
+
+
+def test_stopped_ends_a_transfer_and_keeps_what_it_fetched(model: Model, dest: Path, ledger: Ledger) -> None:
+    with served(model, PACE) as hub:
+        wanted = request(model.lock(hub), dest)
+        child = spawn(wanted, ledger)
+        wait_for(lambda: hub.bytes_sent() > 4 * MIB)
+        assert download.stopped(wanted, check=True).changed
+        assert download.stopped(wanted).changed
+        assert outcome(child)["reason"] == "stopped"
+        assert not download.stopped(wanted).changed
+        assert not dest.exists()
+        before = hub.bytes_sent()
+        hub.clear_faults()
+        result = download.present(wanted, ledger)
+    assert result.bytes_moved < model.size_bytes - before + 8 * MIB
+    assert dest.read_bytes() == model.merged
+
+
+def test_absent_removes_the_file_and_every_left_over(model: Model, dest: Path, ledger: Ledger) -> None:
+    with served(model, PACE) as hub:
+        wanted = request(model.lock(hub), dest)
+        child = spawn(wanted, ledger)
+        wait_for(lambda: hub.bytes_sent() > 4 * MIB)
+        os.kill(child.pid, signal.SIGKILL)
+        child.communicate()
+        assert leftovers(dest)
+        assert download.absent(wanted, ledger, check=True).changed
+        assert leftovers(dest)
+        assert download.absent(wanted, ledger).changed
+        assert list(dest.parent.iterdir()) == []
+        assert not download.absent(wanted, ledger).changed
+
+        hub.clear_faults()
+        download.present(wanted, ledger)
+        download.absent(wanted, ledger)
+    assert list(dest.parent.iterdir()) == []
+    assert ledger.lookup(str(dest)) is None
+
+
+def test_the_status_file_tells_other_programs_how_far_it_is(model: Model, dest: Path, ledger: Ledger) -> None:
+    with served(model, PACE) as hub:
+        wanted = request(model.lock(hub), dest)
+        child = spawn(wanted, ledger)
+        wait_for(lambda: (read_status(wanted.places.status) or {}).get("phase") == "download")
+        content = read_status(wanted.places.status)
+        download.stopped(wanted)
+        outcome(child)
+    assert content is not None
+    assert content["bytes_total"] == model.size_bytes
+    assert content["holder"]["pid"] == child.pid
+
+
+class Clock:
+    """A sleep that lets another host's holder do something instead."""
+
+    def __init__(self, places: holder.Places, beats: bool) -> None:
+        self.slept = 0.0
+        self._places = places
+        self._beats = beats
+
+    def __call__(self, seconds: float) -> None:
+        self.slept += seconds
+        if self._beats:
+            other_host(self._places, beat=int(self.slept))
+
+
+def other_host(places: holder.Places, beat: int) -> None:
+    record = {"host": "elsewhere", "boot_id": "b", "pid": 1, "started": 1.0, "beat": beat}
+    Path(places.lock).write_text(json.dumps(record).ljust(512), encoding="ascii")
+
+
+def test_on_a_shared_file_system_a_beating_holder_of_another_host_is_alive(tmp_path: Path) -> None:
+    places = holder.Places(str(tmp_path / "m.gguf"))
+    other_host(places, beat=0)
+    with pytest.raises(holder.Held, match="elsewhere"):
+        holder.acquire(places, shared=True, sleep=Clock(places, beats=True))
+
+
+def test_on_a_shared_file_system_a_silent_holder_of_another_host_is_dead(tmp_path: Path) -> None:
+    places = holder.Places(str(tmp_path / "m.gguf"))
+    other_host(places, beat=7)
+    clock = Clock(places, beats=False)
+    hold = holder.acquire(places, shared=True, sleep=clock)
+    assert clock.slept >= holder.LEASE_SECONDS
+    hold.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dead_holder_of_this_host_costs_no_wait_on_a_shared_file_system(tmp_path: Path) -> None:
+    places = holder.Places(str(tmp_path / "m.gguf"))
+    here = holder.this_process()
+    record = {**here.__dict__, "boot_id": "an earlier one", "beat": 3}
+    Path(places.lock).write_text(json.dumps(record), encoding="ascii")
+    clock = Clock(places, beats=False)
+    holder.acquire(places, shared=True, sleep=clock).release()
+    assert clock.slept < holder.LEASE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("line", "shared"),
+    [
+        ("36 1 0:30 / {} rw - nfs4 server:/export rw", True),
+        ("36 1 0:30 / {} rw - fuse.sshfs host:/ rw", True),
+        ("36 1 0:30 / {} rw - ext4 /dev/sdb1 rw", False),
+    ],
+)
+def test_the_kind_of_file_system_decides_whether_locks_are_enough(line: str, shared: bool, tmp_path: Path) -> None:
+    mountinfo = tmp_path / "mountinfo"
+    mountinfo.write_text("20 1 8:1 / / rw - ext4 /dev/sda1 rw\n" + line.format(tmp_path) + "\n", encoding="ascii")
+    assert holder.is_shared(str(tmp_path / "m.gguf"), str(mountinfo)) is shared
