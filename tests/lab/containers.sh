@@ -12,7 +12,6 @@ hosts=(h20-01 rtx4090-01 cpp-01)
 declare -A image=([h20-01]=bookworm [rtx4090-01]=bookworm [cpp-01]=forky [hub]=bookworm)
 declare -A pid1=([h20-01]=systemd [rtx4090-01]=sleep [cpp-01]=systemd)
 declare -A gpus=([h20-01]=h20x8 [rtx4090-01]=rtx4090x2)
-declare -A port=([h20-01]=11434 [rtx4090-01]=11434 [cpp-01]=8080)
 declare -A address=([hub]=$net.2 [h20-01]=$net.11 [rtx4090-01]=$net.12 [cpp-01]=$net.13)
 
 container() { echo "$network-$1"; }

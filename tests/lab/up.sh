@@ -4,7 +4,7 @@
 #
 # up.sh [OPTION FOR ansible-playbook]...
 #
-# `make lab`: starts the machines, provisions them, and asks each one a question.
+# `make lab`: starts the machines and provisions them. The run ends with each host's endpoint, its model and the model's answer.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -25,8 +25,4 @@ if grep -q "changed=" "$cache/lab.log" && ! grep -q "changed=[1-9]" "$cache/lab.
     echo "lab: nothing had to be changed"
 fi
 
-endpoints=()
-for name in "${hosts[@]}"; do endpoints+=("$name=http://${address[$name]}:${port[$name]}"); done
-"$here/ask.py" "${endpoints[@]}"
-echo
 echo "lab: 'make lab-down' removes it"
