@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._models.servers import llama_cpp_servers
 
@@ -13,7 +13,7 @@ def model(name: str, engine: str = "llama_cpp", layout: str = "shards", port: Op
 
 def test_each_model_of_llama_cpp_gets_a_server_on_a_port_of_its_own() -> None:
     declared = [model("a", port=8081), model("o", engine="ollama"), model("b"), model("c", layout="merged")]
-    downloads = [{"paths": ["/a-1", "/a-2"]}, {"path": "/o"}, {"paths": ["/b-1"]}, {"path": "/c"}]
+    downloads: List[Dict[str, Any]] = [{"paths": ["/a-1", "/a-2"]}, {"path": "/o"}, {"paths": ["/b-1"]}, {"path": "/c"}]
     servers = llama_cpp_servers(declared, downloads, "127.0.0.1", {})
     assert [(server["name"], server["model"], server["port"]) for server in servers] == [
         ("a", "/a-1", 8081),
