@@ -55,7 +55,7 @@ def test_an_inventory_lists_without_a_warning_and_hosts_carry_addresses_only(inv
         ("rtx4090", [], ["fits. 14 of 62 layers", "num_gpu=14 num_ctx=2048"]),
         ("rtx4090", ["-e", "rtx4090_layers=16"], ["DOES NOT FIT", "its largest term is the weights"]),
         ("rtx4090", ["-e", "rtx4090_quant=1.58bit rtx4090_layers=16"], ["fits. 16 of 62 layers"]),
-        ("h20-pool", ["-e", "plan_quant=auto"], ["Best quant for every host: UD-IQ1_M", "tensor-split=31,31"]),
+        ("h20-pool", ["-e", "plan_quant=auto"], ["Best quant for every host: UD-IQ1_M", "n-gpu-layers=62"]),
         ("h20-pool", ["-e", "plan_quant=auto fleet_hosts=h20x8,h20x4"], ["Best quant for every host: UD-Q2_K_XL"]),
     ],
 )

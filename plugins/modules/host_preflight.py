@@ -1,0 +1,232 @@
+#!/usr/bin/python
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_preflight
+short_description: Check in one run whether a host is fit to serve its models
+version_added: 0.1.0
+author: gguf.fleet contributors (@gguf-fleet)
+description:
+  - Looks at GPUs, driver, NVSwitch fabric, disk, RAM, ports, clock and network, and judges what it sees, warnings apart
+    from errors. It changes nothing and never fails because of what it finds.
+extends_documentation_fragment:
+  - gguf.fleet.attributes.info
+options:
+  expected_gpus:
+    description: The GPUs that the host should have, each with C(name), C(count) and C(memory_total_mib).
+    type: list
+    elements: dict
+    default: []
+  expected_ram_gib:
+    description: RAM in GiB that the host should have. V(0) for no expectation.
+    type: int
+    default: 0
+  expect_fabric_manager:
+    description: Whether the host is an NVSwitch machine, which needs nvidia-fabricmanager.
+    type: bool
+    default: false
+  engine:
+    description: The engine whose driver floor counts.
+    type: str
+    choices: [ollama, llama_cpp]
+    default: ollama
+  engine_version:
+    description: Its version.
+    type: str
+  models_dir:
+    description: The directory for the verified files. It need not exist yet.
+    type: path
+    default: /srv/gguf-fleet/models
+  store_dir:
+    description: The engine's own store, when it has one.
+    type: path
+  service_user:
+    description: The user who must be able to reach both directories.
+    type: str
+    default: ollama
+  needed_bytes:
+    description: Size in bytes of the models that the host shall serve.
+    type: int
+    default: 0
+  ports:
+    description: TCP ports on which the engine will listen.
+    type: list
+    elements: int
+    default: []
+  urls:
+    description: Addresses that the host must reach, such as the hub's.
+    type: list
+    elements: str
+    default: []
+  controller_time:
+    description: The controller's time in seconds since 1970, to compare clocks.
+    type: float
+  read_probe:
+    description: Read up to 256 MiB of a model that is there already, to estimate the load time.
+    type: bool
+    default: true
+  pynvml_path:
+    description: As for M(gguf.fleet.gpu_info).
+    type: path
+    default: /usr/local/lib/gguf-fleet/python
+seealso:
+  - module: gguf.fleet.gpu_info
+  - module: gguf.fleet.gguf_plan
+"""
+
+EXAMPLES = r"""
+- name: Check a machine with eight H20
+  gguf.fleet.host_preflight:
+    expected_gpus:
+      - name: NVIDIA H20
+        count: 8
+        memory_total_mib: 97871
+    expect_fabric_manager: true
+    models_dir: /srv/gguf-fleet/models
+    needed_bytes: 226600000000
+    ports: [11434]
+  register: preflight
+
+- name: Stop at errors
+  ansible.builtin.assert:
+    that: preflight.errors | length == 0
+    fail_msg: "{{ preflight.errors | map(attribute='text') | join(' ') }}"
+"""
+
+RETURN = r"""
+findings:
+  description: What was judged, good or bad.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    subject:
+      description: GPUs, driver, fabric, disk, RAM, ports, time or network.
+      type: str
+    level:
+      description: V(ok), V(warning) or V(error).
+      type: str
+    text:
+      description: What is so.
+      type: str
+    remedy:
+      description: What to do about it; empty when all is well.
+      type: str
+errors:
+  description: The findings that stop a deployment.
+  type: list
+  elements: dict
+  returned: always
+warnings_found:
+  description: The findings that an operator should know.
+  type: list
+  elements: dict
+  returned: always
+gpus:
+  description: As RV(gguf.fleet.gpu_info#module:gpus).
+  type: list
+  elements: dict
+  returned: always
+ram_total_bytes:
+  description: RAM of the host in bytes.
+  type: int
+  returned: always
+"""
+
+import os
+import resource
+import time
+from dataclasses import asdict
+from typing import Any, Optional
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu import nvidia_smi, nvml
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import Report
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checks, look
+
+
+def ask_gpus(module: AnsibleModule) -> dict[str, Any]:
+    pynvml = nvml.find_pynvml(module.params["pynvml_path"])
+    if pynvml is not None:
+        return nvml.read_report(pynvml).as_facts()
+    program = module.get_bin_path("nvidia-smi")
+    if program is None:
+        return Report(source="none").as_facts()
+    return nvidia_smi.read_report(lambda arguments: module.run_command([program, *arguments])).as_facts()
+
+
+def reach(url: str) -> Optional[str]:
+    """The error of an address, None when a server answered at all: a refusal proves the way as well as a page does."""
+    try:
+        open_url(url, method="HEAD", timeout=15)
+    except Exception as error:
+        return None if getattr(error, "code", None) else str(error)
+    return None
+
+
+def judge(module: AnsibleModule, report: dict[str, Any]) -> list[checks.Finding]:
+    params = module.params
+    expected, gpus = params["expected_gpus"], report["gpus"]
+    models = look.disk_of(params["models_dir"])
+    store = look.disk_of(params["store_dir"]) if params["store_dir"] else None
+    floor = checks.driver_floor(params["engine"], params["engine_version"])
+    skew = None if params["controller_time"] is None else time.time() - params["controller_time"]
+    found = checks.judge_gpus(report, expected)
+    found += checks.judge_driver(report["driver"]["version"], floor, bool(expected))
+    found += checks.judge_fabric(gpus, look.runs("nv-fabricmanager"), params["expect_fabric_manager"])
+    found += checks.judge_disk(models, store, params["needed_bytes"])
+    if params["read_probe"]:
+        found += checks.judge_speed(look.read_speed(params["models_dir"]), params["needed_bytes"])
+    for directory in filter(None, (params["models_dir"], params["store_dir"])):
+        user = params["service_user"]
+        found += checks.judge_traverse(user, look.first_refused(directory, user))
+    found += checks.judge_ram(look.ram_total_bytes(), params["expected_ram_gib"])
+    found += checks.judge_page_locking(
+        resource.getrlimit(resource.RLIMIT_MEMLOCK)[1], os.path.isdir("/run/systemd/system")
+    )
+    found += checks.judge_ports(params["ports"], look.holders_of(params["ports"]))
+    found += checks.judge_time(skew)
+    found += checks.judge_reach({url: reach(url) for url in params["urls"]})
+    return found
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "expected_gpus": {"type": "list", "elements": "dict", "default": []},
+            "expected_ram_gib": {"type": "int", "default": 0},
+            "expect_fabric_manager": {"type": "bool", "default": False},
+            "engine": {"type": "str", "choices": ["ollama", "llama_cpp"], "default": "ollama"},
+            "engine_version": {"type": "str"},
+            "models_dir": {"type": "path", "default": "/srv/gguf-fleet/models"},
+            "store_dir": {"type": "path"},
+            "service_user": {"type": "str", "default": "ollama"},
+            "needed_bytes": {"type": "int", "default": 0},
+            "ports": {"type": "list", "elements": "int", "default": []},
+            "urls": {"type": "list", "elements": "str", "default": []},
+            "controller_time": {"type": "float"},
+            "read_probe": {"type": "bool", "default": True},
+            "pynvml_path": {"type": "path", "default": "/usr/local/lib/gguf-fleet/python"},
+        },
+        supports_check_mode=True,
+    )
+    report = ask_gpus(module)
+    findings = [asdict(finding) for finding in judge(module, report)]
+    module.exit_json(
+        changed=False,
+        findings=findings,
+        errors=[finding for finding in findings if finding["level"] == checks.ERROR],
+        warnings_found=[finding for finding in findings if finding["level"] == checks.WARNING],
+        gpus=report["gpus"],
+        ram_total_bytes=look.ram_total_bytes(),
+    )
+
+
+if __name__ == "__main__":
+    main()
