@@ -33,6 +33,8 @@ def devices_from_facts(gpus: Sequence[Mapping[str, Any]], only: Optional[Sequenc
         for number, gpu in enumerate(_expanded(gpus))
         if gpu.get("usable", True) is not False
     }
+    if list(map(str, only or ())) == ["-1"]:
+        return []  # what CUDA_VISIBLE_DEVICES calls none
     if not only:
         return [_device(gpu, index) for index, gpu in usable.items()]
     names = {name: index for index, gpu in usable.items() for name in (str(index), str(gpu.get("uuid")))}

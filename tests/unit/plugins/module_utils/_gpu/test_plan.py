@@ -164,6 +164,7 @@ def test_gpus_are_chosen_by_index_or_uuid():
     described = [{"index": index, "uuid": f"GPU-{index}", "memory_total_bytes": GIB} for index in range(4)]
     assert [device.index for device in devices_from_facts(described, only=["3", "GPU-1"])] == [1, 3]
     assert len(devices_from_facts(described, only=[])) == 4
+    assert devices_from_facts(described, only=["-1"]) == []
 
 
 def test_one_name_is_one_quant_the_best_that_every_host_holds():
