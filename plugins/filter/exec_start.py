@@ -12,7 +12,8 @@ short_description: A command line as a systemd unit's ExecStart
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
-  - Quotes the arguments for systemd.service(5), so that C($), C(%), blanks, quotes and backslashes reach the program as they are.
+  - Quotes the arguments for systemd.service(5), so that C($), C(%), blanks, quotes and backslashes reach the program
+    as they are.
 options:
   _input:
     description: The program's path and its arguments.

@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[3] / "roles/_service/files/service"
+SCRIPT = Path(__file__).resolve().parents[3] / "roles/engine/files/service"
 SERVE = "trap 'echo bye; exit 0' TERM; echo serving $GREETING; while :; do sleep 0.05; done"
 
 
@@ -188,7 +188,7 @@ def test_a_process_that_does_not_end_is_killed_with_its_children(service: Servic
 
 def test_one_log_is_kept_with_a_few_predecessors(service: Service) -> None:
     service.unit(
-        "i=0; while [ $i -lt 2000 ]; do echo line $i 0123456789012345678901234567890123456789; i=$((i+1)); done;" + SERVE,
+        "i=0; while [ $i -lt 2000 ]; do echo line $i $(printf %040d 0); i=$((i+1)); done;" + SERVE,
         LogBytes=20000,
         LogFiles=3,
     )

@@ -30,40 +30,40 @@ KNOWN_TO_BREAK_CUDA = (
 def render(folder: Path, hardening: str) -> Path:
     """The unit and its drop-in as the role writes them; the unit's path."""
     values = {
-        "_service_name": "ollama",
-        "_service_description": "Ollama",
-        "_service_manager": "systemd",
-        "_service_command": ["/bin/true", "serve", 'a "quoted" $word', "100%"],
-        "_service_user": "ollama",
-        "_service_group": "ollama",
-        "_service_home": "/var/lib/ollama",
-        "_service_environment": {"OLLAMA_HOST": "127.0.0.1:11434", "QUOTED": 'a "b" \\c'},
-        "_service_hardening": hardening,
-        "_service_writable": ["/var/lib/ollama"],
-        "_service_mounts": ["/var/lib/ollama"],
-        "_service_nvidia": True,
-        "_service_more_files": [],
+        "_engine_name": "ollama",
+        "_engine_description": "Ollama",
+        "_engine_manager": "systemd",
+        "_engine_command": ["/bin/true", "serve", 'a "quoted" $word', "100%"],
+        "_engine_user": "ollama",
+        "_engine_group": "ollama",
+        "_engine_home": "/var/lib/ollama",
+        "_engine_environment": {"OLLAMA_HOST": "127.0.0.1:11434", "QUOTED": 'a "b" \\c'},
+        "_engine_hardening": hardening,
+        "_engine_writable": ["/var/lib/ollama"],
+        "_engine_mounts": ["/var/lib/ollama"],
+        "_engine_nvidia": True,
+        "_engine_more_files": [],
     }
     play = [
         {
             "hosts": "localhost",
             "gather_facts": False,
             "vars": {"folder": str(folder), "ansible_python_interpreter": "{{ ansible_playbook_python }}", **values},
-            "vars_files": [str(ROOT / "roles/_service/vars/main.yml")],
+            "vars_files": [str(ROOT / "roles/engine/vars/main.yml")],
             "tasks": [
                 {
                     "ansible.builtin.copy": {
                         "content": "{{ item.content }}",
-                        "dest": "{{ folder }}/{{ item.path | replace(_service_units ~ '/', '') | basename }}",
+                        "dest": "{{ folder }}/{{ item.path | replace(_engine_units ~ '/', '') | basename }}",
                     },
-                    "loop": "{{ _service_unit_files }}",
+                    "loop": "{{ _engine_unit_files }}",
                     "loop_control": {"label": "{{ item.path }}"},
                 }
             ],
         }
     ]
     # Lookups search beside the playbook, as they do in a role.
-    (folder / "templates").symlink_to(ROOT / "roles/_service/templates")
+    (folder / "templates").symlink_to(ROOT / "roles/engine/templates")
     (folder / "play.yml").write_text(yaml.safe_dump(play))
     done = subprocess.run(
         [f"{Path(sys.executable).parent}/ansible-playbook", "-i", "localhost,", "-c", "local", folder / "play.yml"],

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.filter.exec_start import exec_start
 
-SCRIPT = Path(__file__).resolve().parents[4] / "roles/_service/files/service"
+SCRIPT = Path(__file__).resolve().parents[4] / "roles/engine/files/service"
 
 ARGUMENTS = [
     ["/usr/bin/llama-server", "--port", 8080],

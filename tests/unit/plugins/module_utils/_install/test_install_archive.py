@@ -111,7 +111,7 @@ NO_ARCHIVES = {
 def test_what_is_no_archive_is_refused_by_name(tmp_path: Path, target: Path, content: bytes) -> None:
     path = tmp_path / "a.tgz"
     path.write_bytes(content)
-    with pytest.raises(InstallProblem, match="a.tgz"):
+    with pytest.raises(InstallProblem, match=r"a\.tgz"):
         archive.unpack(str(path), str(target), BIG)
 
 

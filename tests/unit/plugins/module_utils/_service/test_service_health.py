@@ -77,7 +77,7 @@ def test_a_server_that_was_built_by_hand_has_no_version_to_compare(answers: Call
 
 def test_silence_ends_with_the_last_words_of_the_log(answers: Callable[..., None]) -> None:
     answers(ConnectionRefusedError("refused"))
-    with pytest.raises(ServiceProblem, match="within 60 s.*last words"):
+    with pytest.raises(ServiceProblem, match=r"within 60 s.*last words"):
         wait(wanted())
 
 
@@ -100,7 +100,7 @@ def test_loading_a_model_may_take_longer_than_opening_the_port(answers: Callable
 
 def test_loading_a_model_has_a_limit_too(answers: Callable[..., None]) -> None:
     answers((503, b"{}"))
-    with pytest.raises(ServiceProblem, match="within 600 s.*being loaded"):
+    with pytest.raises(ServiceProblem, match=r"within 600 s.*being loaded"):
         wait(wanted("llama_cpp", None))
 
 

@@ -28,6 +28,7 @@ def on_disk(*files: File) -> dict[str, Found]:
 def plan(
     found: dict[str, Found],
     state: State,
+    *,
     current: Optional[str] = "2.0",
     restart: str = "auto",
     pending: tuple[str, ...] = (),
