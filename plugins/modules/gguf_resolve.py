@@ -215,24 +215,17 @@ remedy:
   returned: failure
 """
 
-import traceback
 import urllib.parse
 from typing import Any, Dict, Mapping
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._hub import lock_file
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import difference
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request, is_address
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.resolve import resolve
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import apply_seal, keep_seal
-
-YAML_PROBLEM = None
-try:
-    import yaml  # noqa: F401
-except ImportError:
-    YAML_PROBLEM = traceback.format_exc()
 
 
 def make_request(params: Mapping[str, Any]) -> Request:
@@ -292,7 +285,7 @@ def run(module: AnsibleModule) -> Dict[str, Any]:
 def hide_passwords(module: AnsibleModule) -> None:
     """Passwords in addresses stay out of every output, like the token."""
     for url in (module.params["endpoint"], *(module.params["urls"] or ())):
-        password = urllib.parse.urlsplit(url or "").password
+        password = urllib.parse.urlsplit(url).password if is_address(url) else None
         if password:
             module.no_log_values.update((password, urllib.parse.unquote(password)))
 
@@ -325,8 +318,6 @@ def main() -> None:
         supports_check_mode=True,
     )
     hide_passwords(module)
-    if module.params["lock_file"] and YAML_PROBLEM:
-        module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_PROBLEM)
     try:
         result = run(module)
     except HubProblem as error:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import posixpath
-import urllib.parse
 from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import (
@@ -15,7 +14,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import (
     is_sha256,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import HUBS, Request, without_credentials
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import (
+    HUBS,
+    Request,
+    is_address,
+    without_credentials,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.selection import select
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.url import whole_set
 
@@ -105,7 +109,7 @@ def _check_file(file: Any) -> None:
     if file.get("sha256") is not None and not is_sha256(file["sha256"]):
         _refuse(f"gives {path} the sha256 {file['sha256']!a}")
     url = file.get("url")
-    if not isinstance(url, str) or urllib.parse.urlsplit(url).scheme not in ("http", "https", "file"):
+    if not is_address(url, ("http", "https", "file")):
         _refuse(f"gives {path} the address {url!a}")
     header_bytes = file.get("header_bytes")
     if not _is_size(header_bytes) or header_bytes > file["size_bytes"]:

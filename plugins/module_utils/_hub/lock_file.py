@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping
@@ -23,8 +24,7 @@ HEADING = """\
 
 def load(path: str) -> Dict[str, Any]:
     """The locks by name; none when there is no file yet. Only the one that is used gets checked in full."""
-    import yaml
-
+    yaml = _yaml()
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -49,6 +49,18 @@ def load(path: str) -> Dict[str, Any]:
     return locks
 
 
+def _yaml() -> Any:
+    """PyYAML, which is there wherever ansible-core is; the interpreter of this module may be another one."""
+    try:
+        import yaml
+    except ImportError as error:
+        raise HubProblem(
+            f"{sys.executable} has no PyYAML.",
+            "Use ansible-core's own Python: ansible_python_interpreter={{ ansible_playbook_python }}.",
+        ) from error
+    return yaml
+
+
 def checked(locks: Mapping[str, Any], name: str, path: str) -> Dict[str, Any]:
     """One lock of the file, checked."""
     try:
@@ -59,7 +71,7 @@ def checked(locks: Mapping[str, Any], name: str, path: str) -> Dict[str, Any]:
 
 def dump(locks: Mapping[str, Any]) -> str:
     """The text of the file: the same locks give the same text, in whatever order they were resolved."""
-    import yaml
+    yaml = _yaml()
 
     class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
         def ignore_aliases(self, data: object) -> bool:

@@ -40,6 +40,11 @@ class Request:
     def __post_init__(self) -> None:
         for text in (self.repo, self.endpoint, *self.urls):
             _refuse_doubled(text)
+        if self.endpoint is not None and not is_address(self.endpoint):
+            raise HubProblem(
+                f"The endpoint {without_credentials(self.endpoint)} is not an http or https address.",
+                "Give it whole, as in https://modelscope.cn.",
+            )
         if self.hub in ("modelscope", "huggingface"):
             _check_repo(self.hub, self.repo)
         if self.hub == "url":
@@ -67,9 +72,23 @@ class Request:
         return f"{where} at {self.revision}" if self.revision else where
 
 
+def is_address(url: object, schemes: Tuple[str, ...] = ("http", "https")) -> bool:
+    """True for an address with one of the schemes, and with a host unless it is a file's."""
+    if not isinstance(url, str):
+        return False
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname or parts.scheme == "file") and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
 def without_credentials(url: str) -> str:
     """The URL without user and password, fit for messages and for the lock."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return "(not an address)"
     return urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
@@ -108,14 +127,13 @@ def _check_urls(urls: Tuple[str, ...]) -> None:
     if not urls:
         raise HubProblem("The hub url needs the option urls.", "Give the address of each shard, or of the first one.")
     for url in urls:
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not is_address(url):
             raise HubProblem(
                 f"{without_credentials(url)} is not an http or https address.",
                 "Give a whole link, with scheme and host.",
             )
         for page, file in (("/blob/", "/resolve/"), ("/file/view/", "/resolve/")):
-            if page in parts.path:
+            if page in urllib.parse.urlsplit(url).path:
                 raise HubProblem(
                     f"{without_credentials(url)} is a page about the file, not the file.",
                     f"Use {without_credentials(url).replace(page, file, 1)}",

@@ -17,7 +17,9 @@ import yaml
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._hub import lock_file
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import make_seal, sum_blocks
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import read_range
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
@@ -426,3 +428,12 @@ def test_a_lock_that_is_there_needs_no_sdk_either(tmp_path: Path, hub: HubDouble
     assert "pip install 'modelscope>=1.38'" in refused["remedy"]
     refused = in_its_own_process(without_sdks, hub="huggingface", repo=REPO)
     assert "pip install huggingface_hub" in refused["remedy"]
+
+
+def test_an_interpreter_without_yaml_is_named_with_the_one_that_has_it(tmp_path: Path) -> None:
+    (tmp_path / "yaml.py").write_text("raise ImportError('not here')\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        patch.delitem(sys.modules, "yaml")
+        with pytest.raises(HubProblem, match=r"has no PyYAML.*ansible_playbook_python"):
+            lock_file.load(str(tmp_path / "models.lock.yml"))

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+import copy
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -103,6 +104,39 @@ def test_a_seal_of_other_files_is_refused() -> None:
     lock["seal"]["pieces"]["other.gguf"] = [SUM]
     with pytest.raises(HubProblem, match="for other files"):
         check_lock(lock)
+
+
+def places(value: Any, path: Tuple[Any, ...] = ()) -> Iterator[Tuple[Any, ...]]:
+    """The way to each value in a nested structure."""
+    if path:
+        yield path
+    keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield from places(value[key], (*path, key))
+
+
+NUMBERS: List[Any] = [True, -1, 0, 1 << 70, 1.5]
+TEXTS: List[Any] = ["", "../x", "\x00", "x" * 5000, "http://[", "http://host:99999/x"]
+HOSTILE: List[Any] = [None, *NUMBERS, *TEXTS, [], {}, [[]], {"a": []}, ["a", 1]]
+
+
+def test_whatever_stands_in_a_lock_is_taken_or_refused_with_a_remedy() -> None:
+    refused = 0
+    for place in places(sealed()):
+        for value in HOSTILE:
+            lock = copy.deepcopy(sealed())
+            inner: Any = lock
+            for key in place[:-1]:
+                inner = inner[key]
+            inner[place[-1]] = value
+            try:
+                check_lock(lock)
+            except HubProblem:
+                refused += 1
+                continue
+            assert all(type(file["size_bytes"]) is int for file in lock["files"])
+            assert all(".." not in file["path"].split("/") for file in lock["files"])
+    assert refused > 200
 
 
 @pytest.mark.parametrize(
