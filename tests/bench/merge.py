@@ -1,0 +1,327 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make bench-merge`: gguf_merge beside llama-gguf-split, cat, cp and openssl, on shards with a header like R1's.
+
+Every contender's output is synced inside its time. Rounds interleave the contenders, once with warm and once with cold
+page cache (dropping it takes root). Needs three times the size on disk; all of it is removed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import hashlib
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import conftest  # noqa: F401 -- makes the checkout importable as the collection
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header, read_header
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+    Tensor,
+    header,
+    pad,
+    shard_name,
+    split_kv,
+)
+
+PROCESS = Path(__file__).parent / "merge_process.py"
+SHARDS = 6
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Sample:
+    wall: float
+    cpu: float
+    rss_mib: float
+    disk_mib: float
+
+
+# --- input -----------------------------------------------------------------------------------------------------------
+
+
+def r1_like_tensors(total_bytes: int) -> list[Tensor]:
+    """1,025 tensors in R1's proportions: 58 layers of experts hold nearly everything."""
+    experts = 58 * 3
+    row = 256 * 256
+    count = total_bytes // experts // (row // 256 * 50)
+    tensors = [Tensor("token_embd.weight", (256, 40_000), "Q4_K"), Tensor("output.weight", (256, 40_000), "Q6_K")]
+    for block in range(3, 61):
+        tensors += [
+            Tensor(f"blk.{block}.ffn_{part}_exps.weight", (256, 256, count), "IQ1_S") for part in ("gate", "down", "up")
+        ]
+        tensors += [Tensor(f"blk.{block}.attn_{number}.weight", (256, 64), "Q4_K") for number in range(10)]
+        tensors += [Tensor(f"blk.{block}.norm_{number}.weight", (7168,), "F32") for number in range(4)]
+    left = 1025 - len(tensors)
+    return tensors + [Tensor(f"blk.{number % 3}.dense_{number}.weight", (256, 64), "Q6_K") for number in range(left)]
+
+
+def r1_like_kv() -> dict[str, tuple[str, Any]]:
+    words = random.Random(1)
+    token = [f"{words.randrange(1 << 32):x}" for _ in range(129_280)]
+    return {
+        "general.architecture": ("str", "deepseek2"),
+        "general.name": ("str", "R1-like"),
+        "general.file_type": ("u32", 24),
+        "deepseek2.block_count": ("u32", 61),
+        "deepseek2.context_length": ("u32", 163_840),
+        "tokenizer.ggml.model": ("str", "gpt2"),
+        "tokenizer.ggml.tokens": ("[str]", token),
+        "tokenizer.ggml.token_type": ("[i32]", [1] * len(token)),
+        "tokenizer.ggml.merges": ("[str]", [f"{one} {two}" for one, two in zip(token[:127_741], token[1:])]),
+    }
+
+
+def write_input(folder: Path, total_bytes: int) -> list[Path]:
+    tensors = r1_like_tensors(total_bytes)
+    groups: list[list[Tensor]] = [[] for _ in range(SHARDS)]
+    share = sum(tensor.nbytes for tensor in tensors) / SHARDS
+    done = 0
+    for tensor in tensors:
+        groups[min(SHARDS - 1, int(done / share))].append(tensor)
+        done += tensor.nbytes
+    block = random.Random(2).randbytes(16 * MIB)
+    paths = []
+    for index, group in enumerate(groups):
+        kv = {**(r1_like_kv() if index == 0 else {}), **split_kv(index, SHARDS, len(tensors))}
+        path = folder / shard_name(index, SHARDS)
+        with path.open("wb") as file:
+            file.write(pad(header(kv, group)))
+            for tensor in group:
+                left = -(-tensor.nbytes // 32) * 32
+                while left:
+                    left -= file.write(block[: min(left, len(block))])
+        paths.append(path)
+    os.sync()
+    return paths
+
+
+# --- measuring -------------------------------------------------------------------------------------------------------
+
+
+def used_mib(folder: Path) -> float:
+    """Disk that the folder takes; a file with several names counts once."""
+    blocks = {}
+    for root, _folders, files in os.walk(folder):
+        for name in files:
+            try:
+                status = os.stat(os.path.join(root, name))
+            except FileNotFoundError:
+                continue
+            blocks[status.st_ino] = status.st_blocks
+    return sum(blocks.values()) * 512 / MIB
+
+
+# Starts the command from a small process: a process inherits the peak memory of the one that starts it.
+LAUNCHER = """
+import json, os, subprocess, sys, time
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=2)
+_pid, status, usage = os.wait4(process.pid, 0)
+print(json.dumps([status, time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
+"""
+
+
+def measure(command: list[str], folder: Path) -> Sample:
+    """Run a command and watch it. The folder holds all input and output."""
+    done = threading.Event()
+    peak = [used_mib(folder)]
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            peak[0] = max(peak[0], used_mib(folder))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, *command]
+    launched = subprocess.run(launch, capture_output=True, text=True, check=True)
+    done.set()
+    watcher.join()
+    status, wall, cpu, rss_mib = json.loads(launched.stdout)
+    if status != 0:
+        raise SystemExit(f"{' '.join(command)} failed:\n{launched.stderr}")
+    return Sample(wall, cpu, rss_mib, peak[0])
+
+
+def warm(paths: list[Path]) -> None:
+    for path in paths:
+        with path.open("rb", buffering=0) as file:
+            while file.read(8 * MIB):
+                pass
+
+
+def cold(paths: list[Path]) -> None:
+    os.sync()
+    try:
+        Path("/proc/sys/vm/drop_caches").write_text("3\n", encoding="ascii")
+    except OSError:
+        for path in paths:
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+# --- contenders ------------------------------------------------------------------------------------------------------
+
+
+def native_gguf_split(folder: Path) -> list[str]:
+    """Debian's llama-gguf-split with its libraries, taken out of the image so that no container is in its time."""
+    copy = (
+        "set -e; binary=$(command -v llama-gguf-split); cp -L $binary /out/;"
+        " ldd $binary | awk '$3 ~ /^\\// {print $3} $1 ~ /^\\// {print $1}' | xargs -I{} cp -L {} /out/"
+    )
+    folder.mkdir()
+    docker = ["docker", "run", "--rm", "--network=none", f"--volume={folder}:/out", "gguf-fleet-forky"]
+    subprocess.run([*docker, "sh", "-c", copy], check=True)
+    return [str(folder / "ld-linux-x86-64.so.2"), "--library-path", str(folder), str(folder / "llama-gguf-split")]
+
+
+def shell(script: str) -> list[str]:
+    return ["sh", "-ec", script]
+
+
+class Bench:
+    def __init__(self, folder: Path, total_bytes: int) -> None:
+        self.tools = folder / "tools"
+        self.gguf_split = " ".join(native_gguf_split(self.tools))
+        self.folder = folder / "data"
+        self.folder.mkdir()
+        self.paths = write_input(self.folder, total_bytes)
+        self.out = self.folder / "merged"
+        self.store = self.folder / "store"
+
+    def ours(self, *store: str, **options: Any) -> list[str]:
+        arguments = [str(self.paths[0]), str(self.out), str(self.folder / "ledger.json"), json.dumps(options), *store]
+        return [sys.executable, "-I", "-S", str(PROCESS), *arguments]
+
+    @property
+    def contenders(self) -> dict[str, list[str]]:
+        shards = " ".join(str(path) for path in self.paths)
+        upstream = f"{self.gguf_split} --merge {self.paths[0]} {self.out} && sync {self.out}"
+        return {
+            "gguf_merge": self.ours(get_sha256=False),
+            "gguf_merge + sha256": self.ours(),
+            "llama-gguf-split": shell(upstream),
+            "cat": shell(f"cat {shards} >{self.out} && sync {self.out}"),
+            "cp": shell(f"mkdir {self.out}.d && cp {shards} {self.out}.d && sync {self.out}.d/*"),
+            "openssl dgst -sha256": shell(f"cat {shards} | openssl dgst -sha256"),
+            "gguf_merge + store import": self.ours(str(self.store)),
+            "floor: merge + dgst + cp": shell(
+                f"{upstream}; openssl dgst -sha256 {self.out}; cp {self.out} {self.out}.blob; sync {self.out}.blob"
+            ),
+        }
+
+    def clean(self) -> None:
+        for path in self.folder.iterdir():
+            if path in self.paths:
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        os.sync()
+
+    def run(self, rounds: int, prepare: Callable[[list[Path]], None]) -> dict[str, list[Sample]]:
+        samples: dict[str, list[Sample]] = {name: [] for name in self.contenders}
+        for number in range(rounds):
+            names = list(samples)
+            for name in names[number % len(names) :] + names[: number % len(names)]:
+                self.store.mkdir()
+                prepare(self.paths)
+                sample = measure(self.contenders[name], self.folder)
+                samples[name].append(sample)
+                print(f"  {number + 1}/{rounds} {name:28} {sample.wall:7.2f} s {sample.cpu:6.2f} s CPU", flush=True)
+                self.clean()
+        return samples
+
+    def consume(self) -> Sample:
+        """Last of all, since it takes the shards away."""
+        sums = {}
+        for path in self.paths:
+            with path.open("rb") as file:
+                digest = hashlib.sha256()
+                while chunk := file.read(MIB):
+                    digest.update(chunk)
+            sums[path.name] = digest.hexdigest()
+        return measure(self.ours(consume=True, shard_sha256=sums), self.folder)
+
+
+# --- report ----------------------------------------------------------------------------------------------------------
+
+
+def middle(samples: list[Sample]) -> Sample:
+    def median(part: str) -> float:
+        return statistics.median(getattr(sample, part) for sample in samples)
+
+    return Sample(median("wall"), median("cpu"), median("rss_mib"), median("disk_mib"))
+
+
+def report(title: str, samples: dict[str, list[Sample]], model_mib: float) -> None:
+    middles = {name: middle(of) for name, of in samples.items()}
+    print(f"\n{title}: medians of {len(samples['cat'])}, model {model_mib:,.0f} MiB")
+    print(f"{'':28}{'wall s':>9}{'CPU s':>9}{'RSS MiB':>9}{'disk, models':>14}")
+    for name, of in middles.items():
+        print(f"{name:28}{of.wall:>9.2f}{of.cpu:>9.2f}{of.rss_mib:>9.0f}{of.disk_mib / model_mib:>14.2f}")
+    ours, hashed = middles["gguf_merge"], middles["gguf_merge + sha256"]
+    upstream, cat = middles["llama-gguf-split"], middles["cat"]
+    slower = max(cat.wall, middles["openssl dgst -sha256"].wall)
+    bar("wall / llama-gguf-split", ours.wall / upstream.wall, 1.0)
+    bar("wall / cat", ours.wall / cat.wall, 1.05)
+    bar("CPU / llama-gguf-split", ours.cpu / upstream.cpu, 0.7)
+    bar("wall with sha256 / slower of cat and openssl", hashed.wall / slower, 1.2)
+    bar("RSS in MiB", max(ours.rss_mib, hashed.rss_mib), 80)
+    floor = middles["floor: merge + dgst + cp"]
+    bar("shards to listed model / its floor", middles["gguf_merge + store import"].wall / floor.wall, 0.5)
+
+
+def bar(name: str, value: float, most: float) -> None:
+    print(f"  {'ok  ' if value <= most else 'OVER'} {name}: {value:.2f} (bar {most})")
+
+
+def header_speed(path: Path) -> None:
+    raw = read_header(str(path)).raw
+    parse = []
+    for _ in range(7):
+        gc.collect()
+        started = time.perf_counter()
+        parsed = parse_header(raw)
+        parse.append(time.perf_counter() - started)
+    print(f"\nheader of {len(raw) / MIB:.1f} MiB, {len(parsed.kv)} metadata entries, {len(parsed.tensors)} tensors")
+    bar("parsed in seconds, median", statistics.median(parse), 0.2)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--gigabytes", type=float, default=6.4)
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--dir", help="where the files go (default: a folder of the cache)")
+    given = arguments.parse_args()
+    base: Optional[str] = given.dir
+    if base is None:
+        base = os.path.join(os.environ.get("GGUF_FLEET_CACHE") or os.path.expanduser("~/.cache/gguf-fleet"), "bench")
+        os.makedirs(base, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="merge-", dir=base) as folder:
+        bench = Bench(Path(folder), int(given.gigabytes * 1e9))
+        model_mib = sum(path.stat().st_size for path in bench.paths) / MIB
+        largest_mib = max(path.stat().st_size for path in bench.paths) / MIB
+        header_speed(bench.paths[0])
+        for title, prepare in (("warm page cache", warm), ("cold page cache", cold)):
+            print(f"\n{title}")
+            report(title, bench.run(given.rounds, prepare), model_mib)
+        consumed = bench.consume()
+        print(f"\nconsume: {consumed.wall:.2f} s wall, {consumed.cpu:.2f} s CPU")
+        bar("peak disk in models", consumed.disk_mib / model_mib, round(1.005 + largest_mib / model_mib, 3))
+
+
+if __name__ == "__main__":
+    main()
