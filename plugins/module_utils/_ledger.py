@@ -88,6 +88,11 @@ class Ledger:
             self._store(entries)
         return entry
 
+    def prepare(self) -> None:
+        """Make sure that the ledger can be written, before work begins that is to be recorded in it."""
+        with self._locked():
+            self._load()
+
     def forget(self, path: str) -> bool:
         """Drop the entry of path; false when there was none."""
         path = os.path.abspath(path)

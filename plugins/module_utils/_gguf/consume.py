@@ -43,5 +43,5 @@ def _opened_elsewhere(handle: int) -> Optional[str]:
     except OSError as error:
         if error.errno == errno.EAGAIN:
             return "a process has it open"
-        return f"the file system cannot tell whether it is in use ({error.strerror})"
+        return f"the kernel does not tell whether it is in use ({error.strerror})"
     return None

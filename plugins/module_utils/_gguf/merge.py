@@ -27,6 +27,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import
     HASH,
     MERGE,
     RECORD,
+    UNCHANGED,
     MergePlan,
     final_sum,
 )
@@ -61,6 +62,9 @@ class MergeResult:
 def apply_merge(plan: MergePlan, ledger: Ledger, *, checkpoint_bytes: int = CHECKPOINT_BYTES) -> MergeResult:
     """Do what the plan says, and record the result in the ledger."""
     started = monotonic()
+    if plan.outcome != UNCHANGED:
+        # hours later would be a bad time to find that it cannot be written
+        ledger.prepare()
     run = _Run(plan, ledger, checkpoint_bytes)
     if plan.outcome == MERGE:
         run.merge()
@@ -69,10 +73,7 @@ def apply_merge(plan: MergePlan, ledger: Ledger, *, checkpoint_bytes: int = CHEC
     elif plan.outcome == HASH:
         run.hash_again()
     elif plan.outcome == RECORD:
-        assert plan.journal is not None
-        run.sha256 = final_sum(plan.journal)
-        run.verified.update(plan.journal.verified)
-        run.record()
+        run.record_finished()
     elif plan.entry is not None:
         run.sha256 = plan.entry.sha256
     run.remove_rest()
@@ -141,16 +142,7 @@ class _Run:
     def hash_again(self) -> None:
         entry = self.plan.entry
         assert entry is not None
-        dest = os.open(self.request.dest, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            follower = FollowingHash(dest)
-            try:
-                follower.advance(entry.size_bytes)
-                self.sha256 = follower.digest()
-            finally:
-                follower.close()
-        finally:
-            os.close(dest)
+        self.sha256 = _sha256_of(self.request.dest, entry.size_bytes)
         if entry.sha256 is not None and self.sha256 != entry.sha256:
             raise GgufError(
                 f"{self.request.dest} is damaged: its sha256 is {self.sha256}, and was {entry.sha256} when recorded.",
@@ -158,6 +150,16 @@ class _Run:
             )
         self._check_sum()
         self.ledger.record(self.request.dest, sha256=self.sha256, kind="file", **entry.notes)
+
+    def record_finished(self) -> None:
+        """Record what an earlier run had finished but not recorded."""
+        assert self.plan.journal is not None
+        self.sha256 = final_sum(self.plan.journal)
+        if self.sha256 is None and self.request.get_sha256:
+            self.sha256 = _sha256_of(self.request.dest, self.job.size_bytes)
+            self._check_sum()
+        self.verified.update(self.plan.journal.verified)
+        self.record()
 
     def record(self) -> None:
         sources = [
@@ -171,14 +173,13 @@ class _Run:
             }
             for index, shard in enumerate(self.job.shards)
         ]
-        self.ledger.record(
-            self.request.dest,
-            sha256=self.sha256,
-            kind="file",
-            sources=sources,
-            tensors=self.job.tensors,
-            tail_padding_bytes=self.job.tail_padding_bytes,
-        )
+        notes = {
+            **(self.plan.entry.notes if self.plan.entry is not None else {}),
+            "sources": sources,
+            "tensors": self.job.tensors,
+            "tail_padding_bytes": self.job.tail_padding_bytes,
+        }
+        self.ledger.record(self.request.dest, sha256=self.sha256, kind="file", **notes)
 
     def remove_rest(self) -> None:
         """Remove the shards of the plan that are still there, now that the result is recorded."""
@@ -347,6 +348,16 @@ class _Run:
     def _matching(self, file: int, size_bytes: int, hasher: Optional[Hasher]) -> int:
         assert self.plan.header is not None
         return matching_bytes(file, self.job, self.plan.header, size_bytes, hasher)
+
+
+def _sha256_of(path: str, size_bytes: int) -> str:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        hasher = hashlib.sha256()
+        _hash_range(file, 0, size_bytes, hasher)
+        return hasher.hexdigest()
+    finally:
+        os.close(file)
 
 
 def _hash_range(file: int, start: int, end: int, hasher: Hasher) -> None:

@@ -111,7 +111,7 @@ def plan_merge(request: MergeRequest, ledger: Ledger) -> MergePlan:
         if journal is not None and _is_inode(request.dest, journal):
             _check_sum(request, final_sum(journal))
             return MergePlan(request, RECORD, job=journal.job, journal=journal, remove=_verified(request, journal))
-        return _plan_compare(request, name)
+        return _plan_compare(request, name, None)
     return _plan_new(request, name, journal, ledger)
 
 
@@ -122,7 +122,7 @@ def _plan_recorded(request: MergeRequest, name: ShardName, entry: Entry) -> Merg
     foreign = [path for path in present if not _is_recorded(path, known.get(os.path.abspath(path)))]
     if foreign and len(present) == name.count:
         # the shards are not those that were merged: only their bytes can tell whether the result would differ
-        return _plan_compare(request, name)
+        return _plan_compare(request, name, entry)
     remove: tuple[tuple[str, int], ...] = ()
     if request.consume:
         verified = [path for path in present if path not in foreign and known[os.path.abspath(path)]["sha256"]]
@@ -131,7 +131,7 @@ def _plan_recorded(request: MergeRequest, name: ShardName, entry: Entry) -> Merg
     return MergePlan(request, HASH if must_read else UNCHANGED, entry=entry, remove=remove)
 
 
-def _plan_compare(request: MergeRequest, name: ShardName) -> MergePlan:
+def _plan_compare(request: MergeRequest, name: ShardName, entry: Optional[Entry]) -> MergePlan:
     dest = request.dest
     if not os.path.isfile(dest):
         raise GgufError(f"{dest} exists and is not a file.", "Choose another dest.")
@@ -142,7 +142,7 @@ def _plan_compare(request: MergeRequest, name: ShardName) -> MergePlan:
             f"{dest} exists and is something else: {size_bytes:,} bytes, while the merge has {job.size_bytes:,}.",
             "Move it away, or choose another dest.",
         )
-    return MergePlan(request, COMPARE, job=job, header=header)
+    return MergePlan(request, COMPARE, job=job, header=header, entry=entry)
 
 
 def _plan_new(request: MergeRequest, name: ShardName, journal: Optional[JournalContent], ledger: Ledger) -> MergePlan:

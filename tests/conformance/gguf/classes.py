@@ -33,7 +33,7 @@ SAMPLES = {
 }
 SCALARS = {f"kv.{kind}": (kind, sample) for kind, sample in SAMPLES.items()}
 ARRAYS = {f"array.{kind}": (f"[{kind}]", [sample] * 3) for kind, sample in SAMPLES.items()}
-EMPTY = {f"empty.{kind}": (f"[{kind}]", []) for kind in SAMPLES}
+EMPTY: dict[str, tuple[str, list[object]]] = {f"empty.{kind}": (f"[{kind}]", []) for kind in SAMPLES}
 TWO = [Tensor("a.weight", (32, 3)), Tensor("b.weight", (64,), "F16")]
 
 

@@ -22,7 +22,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import
     plan_merge,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.removal import apply_removal, plan_removal
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
     MODEL_KV,
     Tensor,
@@ -584,6 +584,35 @@ def test_crash_between_rename_and_ledger_is_repaired_without_reading(
     assert result.sha256 == SUM
     assert place.left_over() == {"merged.gguf"}
     assert not any(path.exists() for path in place.shards)
+
+
+def test_sum_of_a_finished_run_without_one_is_computed_when_asked_for(place: Place) -> None:
+    def die(*args: Any, **options: Any) -> None:
+        raise Interrupted
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "record", die)
+        with pytest.raises(Interrupted):
+            place.merge(get_sha256=False)
+    assert place.merge().sha256 == SUM
+
+
+def test_notes_of_others_in_the_record_stay(place: Place) -> None:
+    place.dest.write_bytes(WHOLE)
+    place.ledger.record(str(place.dest), sha256=SUM, kind="file", repo="unsloth/model")
+    place.merge()
+    entry = place.ledger.lookup(str(place.dest))
+    assert entry is not None
+    assert entry.notes["repo"] == "unsloth/model"
+    assert place.plan().outcome == "unchanged"
+
+
+def test_ledger_that_cannot_be_written_stops_before_the_merge(place: Place) -> None:
+    plan = place.plan()
+    ledger = Ledger(str(place.directory / "model-00001-of-00004.gguf" / "ledger.json"))
+    with pytest.raises(LedgerError, match="cannot be written"):
+        apply_merge(plan, ledger)
+    assert place.left_over() == set()
 
 
 def test_two_merges_into_one_file_do_not_meet(place: Place) -> None:
