@@ -13,7 +13,7 @@ from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
 from ansible_collections.gguf.fleet.tests.integration.ollama_double.conftest import Running, Start, free_port
 from ansible_collections.gguf.fleet.tests.integration.verify.conftest import Scripted, create
 
-QUESTION = "What is the capital of France?"
+QUESTION = "What is the capital of France? Answer in one short sentence."
 CONFIGS = Path(__file__).resolve().parents[2] / "doubles" / "nvml" / "configs"
 
 

@@ -118,7 +118,8 @@ def test_durations_need_a_unit(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(2048, "2048"), (163840, "163840"), (1000000, "1e+06"), (1230000000000, "1.23e+12"), (0.6, "0.6"), (0.00001, "1e-05"),
+    [(2048, "2048"), (163840, "163840"), (1000000, "1e+06"), (1230000000000, "1.23e+12"),
+     (0.6, "0.6"), (0.00001, "1e-05"),
      (-1, "-1"), (True, "true"), ('say "hi"\n', '"say \\"hi\\"\\n"'), ("<｜User｜>", '"<｜User｜>"')],
 )  # fmt: skip
 def test_parameters_print_as_go_literals(value: Any, shown: str) -> None:

@@ -281,7 +281,7 @@ class Api:
         try:
             assert entry.runner is not None
             form = request.get("format")
-            for piece in entry.runner.complete(prompt, model_options.generation(options, form)):
+            for piece in entry.runner.complete(prompt, model_options.generation(self.rules, options, form)):
                 content = piece.get("content", "")
                 answer.append(content)
                 if not piece.get("stop") and not content:

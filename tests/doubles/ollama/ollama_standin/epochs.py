@@ -31,6 +31,7 @@ class Epochs(NamedTuple):
     blobs_touched: bool  # reused blobs are touched, prune spares files younger than an hour
     rewrites_files: bool  # create from files rewrites the GGUF; split sets are merged; GGUF chat templates are used
     rootfs: bool  # the config blob lists the layers
+    repeat_penalty: float  # where neither model nor request sets one
 
 
 def epochs(version: str) -> Epochs:
@@ -53,4 +54,5 @@ def epochs(version: str) -> Epochs:
         blobs_touched=v >= (0, 21, 0),
         rewrites_files=v >= (0, 30, 0),
         rootfs=v < (0, 32, 7),
+        repeat_penalty=1.0 if v >= (0, 32, 10) else 1.1,
     )

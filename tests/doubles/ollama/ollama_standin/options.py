@@ -29,7 +29,7 @@ _OLD_BOOLS = ["low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock", "pe
 
 _DEFAULTS = {
     "num_predict": -1, "temperature": 0.8, "top_k": 40, "top_p": 0.9, "typical_p": 1.0, "repeat_last_n": 64,
-    "repeat_penalty": 1.1, "presence_penalty": 0.0, "frequency_penalty": 0.0, "seed": -1, "min_p": 0.0,
+    "presence_penalty": 0.0, "frequency_penalty": 0.0, "seed": -1, "min_p": 0.0,
 }  # fmt: skip
 _NAMES = {"num_predict": "n_predict"}
 
@@ -72,9 +72,10 @@ def merged(rules: Epochs, layers: List[Optional[Dict[str, Any]]], log: Callable[
     return result
 
 
-def generation(options: Dict[str, Any], form: Any) -> Dict[str, Any]:
+def generation(rules: Epochs, options: Dict[str, Any], form: Any) -> Dict[str, Any]:
     """The fields of llama-server's /completion."""
     settings = {_NAMES.get(key, key): options.get(key, default) for key, default in _DEFAULTS.items()}
+    settings["repeat_penalty"] = options.get("repeat_penalty", rules.repeat_penalty)
     settings["stop"] = options.get("stop", [])
     settings["n_keep"] = options.get("num_keep", 4)
     if isinstance(form, dict):

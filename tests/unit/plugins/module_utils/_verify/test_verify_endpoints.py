@@ -25,7 +25,12 @@ def test_ollama_models_share_an_endpoint() -> None:
 
 
 def test_llama_cpp_models_get_the_ports_that_their_servers_have() -> None:
-    models = [{"name": "a"}, {"name": "b", "port": 8080}, {"name": "c"}, {"name": "d", "engine": "ollama"}]
+    models: list[dict[str, Any]] = [
+        {"name": "a"},
+        {"name": "b", "port": 8080},
+        {"name": "c"},
+        {"name": "d", "engine": "ollama"},
+    ]
     told = found(models, engine="llama_cpp", llama_cpp_host="0.0.0.0")
     assert [(entry["model"], entry["port"], entry["open"]) for entry in told] == [
         ("d", 11434, False),
