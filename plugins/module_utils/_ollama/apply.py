@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Optional
+from dataclasses import dataclass
+from typing import Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
@@ -21,30 +22,39 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import
 _ROUNDS = 3
 
 
-def make_present(store: Store, wanted: plans.Wanted, rules: Rules, ledger: Ledger) -> plans.Applied:
+@dataclass(frozen=True)
+class Made:
+    """The plan that was carried out, and the bytes that this freed."""
+
+    plan: plans.PresentPlan
+    freed_bytes: int
+
+
+def make_present(store: Store, wanted: plans.Wanted, rules: Rules, ledger: Ledger) -> Made:
     """Make the model be as wanted, and look again whether it is."""
-    first: Optional[plans.Plan] = None
-    freed = 0
-    for _round in range(_ROUNDS):
+    first = plan = plans.plan_present(store, wanted, rules, ledger)
+    freed = rounds = 0
+    while plan.actions and rounds < _ROUNDS:
+        freed += apply(store, plan.actions, ledger)
         plan = plans.plan_present(store, wanted, rules, ledger)
-        first = first or plan
-        if not plan.actions:
-            break
-        freed += apply(store, plan, ledger)
-    else:
+        rounds += 1
+    if plan.actions:
         raise StoreProblem(
             f"Something else keeps changing {store.path}: {wanted.name} is not complete after {_ROUNDS} attempts.",
             "Look whether Ollama restarts all the time, or whether another tool writes there.",
         )
     _note_all(store, plan, ledger)
-    assert first is not None
-    return plans.Applied(first, freed)
+    return Made(first, freed)
 
 
-def apply(store: Store, plan: plans.Plan, ledger: Ledger) -> int:
-    """Do what the plan says, in its order; the bytes that this freed."""
+def apply(store: Store, actions: Sequence[plans.Action], ledger: Ledger) -> int:
+    """Do all that, in this order; the bytes that it freed."""
     store.remove_leftovers()
-    return sum(_do(store, action, ledger) for action in plan.actions)
+    freed = sum(_do(store, action, ledger) for action in actions)
+    for entry in ledger.entries(models_dir=store.path):
+        if not os.path.lexists(entry.path):
+            ledger.forget(entry.path)
+    return freed
 
 
 def _do(store: Store, action: plans.Action, ledger: Ledger) -> int:
@@ -63,12 +73,9 @@ def _do(store: Store, action: plans.Action, ledger: Ledger) -> int:
         store.write_manifest(action.name, action.data)
         _note_manifest(store, action.name, digest_of(action.data), ledger)
     elif action.action == plans.REMOVE_MANIFEST and action.name is not None:
-        ledger.forget(action.path)
         return store.remove_manifest(action.name)
     elif action.action == plans.REMOVE_BLOB:
-        freed = store.remove_blob(action.digest)
-        ledger.forget(action.path)
-        return freed
+        return store.remove_blob(action.digest)
     return 0
 
 
@@ -87,10 +94,8 @@ def _protect(path: str) -> None:
         os.close(handle)
 
 
-def _note_all(store: Store, plan: plans.Plan, ledger: Ledger) -> None:
+def _note_all(store: Store, plan: plans.PresentPlan, ledger: Ledger) -> None:
     """What a killed run made without noting it, or what somebody else made just as it shall be."""
-    if plan.composition is None or plan.name is None:
-        return
     manifest = plan.composition.manifest
     weights = manifest.layer(MODEL)
     for digest in (*plan.composition.blobs, *([weights.digest] if weights and plan.from_file else [])):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
@@ -60,26 +60,29 @@ class Action:
 
 
 @dataclass(frozen=True)
-class Plan:
-    name: Optional[Name]
+class PresentPlan:
+    """What makes a model be as wanted, and what the store holds of it then."""
+
+    name: Name
     actions: Tuple[Action, ...]
-    warnings: Tuple[str, ...] = ()
-    # What the store will hold of the model: for the ledger, and for the diff.
-    composition: Optional[manifests.Composition] = None
-    before: Mapping[str, Any] = field(default_factory=dict)
-    after: Mapping[str, Any] = field(default_factory=dict)
-    from_file: bool = False
+    composition: manifests.Composition
+    from_file: bool
+    warnings: Tuple[str, ...]
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Applied:
-    """A plan that was carried out, and the bytes that this freed."""
+class AbsentPlan:
+    """What removes models."""
 
-    plan: Plan
-    freed_bytes: int
+    names: Tuple[Name, ...]
+    actions: Tuple[Action, ...]
+    warnings: Tuple[str, ...]
+    before: Mapping[str, Any]
 
 
-def plan_present(store: Store, wanted: Wanted, rules: Rules, ledger: Ledger) -> Plan:
+def plan_present(store: Store, wanted: Wanted, rules: Rules, ledger: Ledger) -> PresentPlan:
     """What makes the model be as wanted."""
     models, unreadable = store.manifests()
     name = spelled_as_in_store(wanted.name, models)
@@ -100,18 +103,18 @@ def plan_present(store: Store, wanted: Wanted, rules: Rules, ledger: Ledger) -> 
         actions.append(Action(WRITE_MANIFEST, store.manifest_path(name), reason, len(data), data=data, name=name))
     if not unreadable:
         actions += _removable(store, ledger, {name: current}, {**models, name: composition.manifest})
-    return Plan(
+    return PresentPlan(
         name=name,
         actions=tuple(actions),
-        warnings=_warnings(wanted, rules, unreadable),
         composition=composition,
+        from_file=wanted.weights is not None,
+        warnings=_warnings(wanted, rules, unreadable),
         before={} if current is None else described(store, current, {}),
         after=described(store, composition.manifest, composition.blobs),
-        from_file=wanted.weights is not None,
     )
 
 
-def plan_absent(store: Store, names: Sequence[Name], ledger: Ledger) -> Plan:
+def plan_absent(store: Store, names: Sequence[Name], ledger: Ledger) -> AbsentPlan:
     """What removes these models and all that only they need."""
     models, unreadable = store.manifests()
     actions: List[Action] = []
@@ -127,8 +130,8 @@ def plan_absent(store: Store, names: Sequence[Name], ledger: Ledger) -> Plan:
     strangers = [problem for problem in unreadable if problem.path not in map(store.manifest_path, gone)]
     if not strangers:
         actions += _removable(store, ledger, gone, remaining)
-    return Plan(
-        name=next(iter(gone)) if len(gone) == 1 else None,
+    return AbsentPlan(
+        names=tuple(gone),
         actions=tuple(actions),
         warnings=_of_unreadable(strangers),
         before={str(name): described(store, manifest, {}) for name, manifest in gone.items() if manifest},
@@ -155,7 +158,8 @@ def _composed(
         blob_path = store.blob_path(f"sha256:{weights.sha256}")
         layer = manifests.weights_layer(weights.sha256, weights.size_bytes, blob_path, rules)
         return manifests.compose_from_file(weights.source, layer, wanted.settings, rules)
-    assert wanted.base is not None
+    if wanted.base is None:
+        raise StoreProblem(f"{name} has nothing to be made of.", "Give file or from.")
     base = spelled_as_in_store(wanted.base, models)
     if base == name:
         raise StoreProblem(f"{name} cannot be made from itself.", "Give the new model another name.")

@@ -179,12 +179,11 @@ def _by_store(request: Request, server: _Server, name: Name, settings: Settings,
         if request.check:
             plan, freed = plans.plan_present(store, wanted, server.rules, ledger), 0
         else:
-            applied = apply.make_present(store, wanted, server.rules, ledger)
-            plan, freed = applied.plan, applied.freed_bytes
-    assert plan.composition is not None
+            made = apply.make_present(store, wanted, server.rules, ledger)
+            plan, freed = made.plan, made.freed_bytes
     digest = digest_of(plan.composition.manifest.encode()).partition(":")[2]
     if not request.check:
-        _must_be_listed(server.client, request.models_dir, plan.name or name, digest)
+        _must_be_listed(server.client, request.models_dir, plan.name, digest)
     return Result(
         actions=tuple(action.as_dict() for action in plan.actions),
         warnings=plan.warnings,
@@ -278,11 +277,11 @@ def _remove(request: Request, client: Client, names: Sequence[Name], ledger: Led
         freed = 0
         if not request.check:
             _unload(client, [action.name for action in plan.actions if action.name is not None])
-            freed = apply.apply(store, plan, ledger)
+            freed = apply.apply(store, plan.actions, ledger)
     return Result(
         actions=tuple(action.as_dict() for action in plan.actions),
         warnings=plan.warnings,
-        model=str(plan.name) if plan.name else None,
+        model=str(plan.names[0]) if request.name else None,
         import_used="store",
         freed_bytes=freed,
         before=plan.before,
