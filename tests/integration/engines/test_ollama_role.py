@@ -1,6 +1,6 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The life of an Ollama host, with real systemd or none, and the stand-in as Ollama: what Molecule's happy paths leave out."""
+"""The life of an Ollama host, with systemd or without, the stand-in as Ollama: what Molecule leaves out."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def test_an_installation_by_install_sh_is_adopted_with_models_and_settings(
         host.sh(
             "tar -C /usr/local -xzf /root/o.tgz && useradd -r -s /bin/false -U -m -d /usr/share/ollama ollama && "
             f"printf '{unit}' > /etc/systemd/system/ollama.service && mkdir /etc/systemd/system/ollama.service.d && "
-            "printf '[Service]\\nEnvironment=OLLAMA_KEEP_ALIVE=33m\\n' > /etc/systemd/system/ollama.service.d/o.conf && "
+            "cd /etc/systemd/system && printf '[Service]\\nEnvironment=OLLAMA_KEEP_ALIVE=33m\\n' > ollama.service.d/o.conf && "
             "systemctl daemon-reload && systemctl enable --now ollama && sleep 2 && "
             "printf 'FROM /srv/smollm2.gguf\\n' > /root/m && ollama create smollm2 -f /root/m"
         )

@@ -1,0 +1,205 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module engine_release, run as Ansible runs it, over archives on loopback: check, run, check again, run again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Callable, Union
+
+import pytest
+
+from ansible_collections.gguf.fleet.tests.integration.gpu.conftest import run_module  # noqa: F401
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import (
+    Member,
+    ollama_tree,
+    tar_bytes,
+    tgz,
+)
+
+Run = Callable[..., dict[str, Any]]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class Lab:
+    """A root for the versions, a mirror for the archives, and the module."""
+
+    def __init__(self, folder: Path, run: Run, url: str) -> None:
+        self.root = folder / "opt/ollama"
+        self.mirror = folder / "mirror"
+        self.command = folder / "bin/ollama"
+        self.environment = {"GGUF_FLEET_LEDGER": str(folder / "ledger.json")}
+        self.run = run
+        self.url = url
+
+    def archive(self, version: str, members: Union[dict[str, Member], None] = None) -> dict[str, str]:
+        path = tgz(self.mirror / f"{version}.tgz", members or ollama_tree(version))
+        return {"url": f"{self.url}/{path.name}", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+    def __call__(self, version: str, *archives: dict[str, str], check: bool = False, **options: Any) -> dict[str, Any]:
+        given = {
+            "engine": "ollama",
+            "version": version,
+            "root": str(self.root),
+            "archives": list(archives),
+            "links": {str(self.command): "bin/ollama"},
+            **options,
+        }
+        return self.run("engine_release", given, self.environment, check)
+
+    def versions(self) -> list[str]:
+        return sorted(os.listdir(self.root)) if self.root.exists() else []
+
+
+@pytest.fixture
+def lab(tmp_path: Path, run_module: Run) -> Iterator[Lab]:  # noqa: F811
+    (tmp_path / "mirror").mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "mirror")))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield Lab(tmp_path, run_module, f"http://127.0.0.1:{server.server_port}")
+    server.shutdown()
+    server.server_close()
+
+
+def test_check_tells_what_the_run_does_and_a_second_run_does_nothing(lab: Lab) -> None:
+    archive = lab.archive("0.5.7")
+    told = lab("0.5.7", archive, check=True)
+    assert told["changed"] is True
+    assert lab.versions() == []
+    done = lab("0.5.7", archive)
+    assert done["actions"] == told["actions"]
+    assert done["bytes_fetched"] > 0
+    assert "client version is 0.5.7" in lab.command.read_text()
+    for check in (True, False):
+        again = lab("0.5.7", archive, check=check)
+        assert (again["changed"], again["actions"], again["bytes_fetched"]) == (False, [], 0)
+
+
+def test_a_new_version_leaves_the_old_one_and_the_way_back_fetches_nothing(lab: Lab) -> None:
+    old, new = lab.archive("0.5.7"), lab.archive("0.6.0")
+    lab("0.5.7", old)
+    done = lab("0.6.0", new)
+    assert (done["current"], done["previous"]) == ("0.6.0", "0.5.7")
+    back = lab("0.5.7")
+    assert back["actions"] == ["switch 0.5.7: 0.6.0 is the current one"]
+    assert "0.5.7" in lab.command.read_text()
+
+
+def test_more_versions_than_are_kept_are_removed(lab: Lab) -> None:
+    for version in ("0.5.7", "0.5.8", "0.5.9", "0.5.10"):
+        lab(version, lab.archive(version), keep=2)
+    assert lab.versions() == ["0.5.10", "0.5.9", "current", "previous"]
+
+
+REFUSED: dict[str, tuple[dict[str, Member], str, str]] = {
+    "not an archive of Ollama": ({"README": b"x"}, "0.6.0", "is not an archive of Ollama"),
+    "another version": (ollama_tree("0.5.9"), "0.6.0", "holds Ollama 0.5.9"),
+    "a program that does not answer": ({"bin/ollama": b"#!/bin/sh\nexit 1\n"}, "0.6.0", "does not tell a version"),
+    "a path that climbs out": ({"../../evil": b"x", **ollama_tree("0.6.0")}, "0.6.0", "outside its own directory"),
+}
+
+
+@pytest.mark.parametrize(("members", "version", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_refused_leaves_everything_as_it_was(
+    lab: Lab, members: dict[str, Member], version: str, message: str
+) -> None:
+    lab("0.5.7", lab.archive("0.5.7"))
+    before = lab.versions()
+    done = lab(version, lab.archive(version, members))
+    assert done["rc"] == 1
+    assert message in done["msg"]
+    assert done["remedy"]
+    assert lab.versions() == before
+    assert "0.5.7" in lab.command.read_text()
+    assert lab(version, lab.archive(version))["rc"] == 0
+
+
+def test_a_wrong_sum_is_refused_before_anything_is_unpacked(lab: Lab) -> None:
+    done = lab("0.5.7", {**lab.archive("0.5.7"), "sha256": "0" * 64})
+    assert "wrong checksum" in done["msg"]
+    assert lab.versions() == []
+
+
+def test_an_archive_without_a_sum_needs_leave(lab: Lab) -> None:
+    archive = {"url": lab.archive("0.5.7")["url"]}
+    assert "no sha256 is known" in lab("0.5.7", archive)["msg"]
+    assert lab("0.5.7", archive, allow_unverified=True)["rc"] == 0
+    assert lab("0.5.7", archive)["changed"] is False
+
+
+def test_a_mirror_without_the_version_is_named(lab: Lab) -> None:
+    done = lab("0.6.0", {"url": f"{lab.url}/0.6.0.tgz", "sha256": "0" * 64})
+    assert "answers 404" in done["msg"]
+    assert "mirror" in done["remedy"]
+
+
+def test_a_file_of_the_host_is_installed_without_a_network(lab: Lab) -> None:
+    sum_ = lab.archive("0.5.7")["sha256"]
+    done = lab("0.5.7", {"src": str(lab.mirror / "0.5.7.tgz"), "sha256": sum_})
+    assert (done["rc"], done["bytes_fetched"]) == (0, 0)
+
+
+def test_an_add_on_is_unpacked_over_the_release_and_counts_for_it(lab: Lab) -> None:
+    release = lab.archive("0.5.7")
+    addon = lab.archive("0.5.7-rocm", {"lib/ollama/rocm/libhip.so": b"library"})
+    lab("0.5.7", release)
+    assert lab("0.5.7", release, addon)["changed"] is True
+    assert (lab.root / "0.5.7/lib/ollama/rocm/libhip.so").read_bytes() == b"library"
+    assert (lab.root / "0.5.7/bin/ollama").is_file()
+    assert lab("0.5.7", release, addon)["changed"] is False
+
+
+def test_a_directory_that_nobody_vouches_for_is_replaced(lab: Lab) -> None:
+    lab("0.5.7", lab.archive("0.5.7"))
+    os.unlink(lab.environment["GGUF_FLEET_LEDGER"])
+    (lab.root / "0.5.7/bin/ollama").write_text("#!/bin/sh\necho client version is 0.5.7 # not ours\n")
+    assert lab("0.5.7", lab.archive("0.5.7"))["changed"] is True
+    assert "not ours" not in lab.command.read_text()
+
+
+def test_removing_takes_the_versions_and_our_commands_only(lab: Lab) -> None:
+    lab("0.5.7", lab.archive("0.5.7"))
+    other = lab.command.with_name("llama")
+    other.write_text("another's")
+    links = {str(lab.command): "bin/ollama", str(other): "bin/llama"}
+    absent = {"engine": "ollama", "root": str(lab.root), "state": "absent", "links": links}
+    assert lab.run("engine_release", absent, lab.environment, True)["changed"] is True
+    assert lab.run("engine_release", absent, lab.environment)["changed"] is True
+    assert not lab.root.exists()
+    assert not lab.command.is_symlink()
+    assert other.read_text() == "another's"
+    assert lab.run("engine_release", absent, lab.environment)["changed"] is False
+
+
+def test_a_zstd_archive_is_repacked_once_for_hosts_that_cannot_read_it(
+    lab: Lab,
+    tmp_path: Path,
+    run_module: Run,  # noqa: F811
+) -> None:
+    zstandard = pytest.importorskip("zstandard", reason="makes the archive of this test")
+    path = lab.mirror / "ollama.tar.zst"
+    path.write_bytes(zstandard.compress(tar_bytes(ollama_tree("0.33.2"))))
+    sum_ = hashlib.sha256(path.read_bytes()).hexdigest()
+    given = {
+        "archives": [{"url": f"{lab.url}/{path.name}", "sha256": sum_}],
+        "repack": True,
+        "cache": str(tmp_path / "cache"),
+        "dest": str(tmp_path / "cache"),
+    }
+    assert run_module("engine_archive", given, check=True)["changed"] is True
+    ready = run_module("engine_archive", given)
+    assert ready["changed"] is True
+    assert run_module("engine_archive", given)["changed"] is False
+    assert lab("0.33.2", *ready["archives"])["rc"] == 0
+    # The official archive and the repacked one are the same release.
+    assert lab("0.33.2", {"url": f"{lab.url}/{path.name}", "sha256": sum_})["changed"] is False
