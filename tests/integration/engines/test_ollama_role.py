@@ -253,7 +253,8 @@ def test_an_installation_by_install_sh_is_adopted_with_models_and_settings(
         host.sh(
             "tar -C /usr/local -xzf /root/o.tgz && useradd -r -s /bin/false -U -m -d /usr/share/ollama ollama && "
             f"printf '{unit}' > /etc/systemd/system/ollama.service && mkdir /etc/systemd/system/ollama.service.d && "
-            "cd /etc/systemd/system && printf '[Service]\\nEnvironment=OLLAMA_KEEP_ALIVE=33m\\n' > ollama.service.d/o.conf && "
+            "printf '[Service]\\nEnvironment=OLLAMA_KEEP_ALIVE=33m\\n' "
+            "> /etc/systemd/system/ollama.service.d/o.conf && "
             "systemctl daemon-reload && systemctl enable --now ollama && sleep 2 && "
             "printf 'FROM /srv/smollm2.gguf\\n' > /root/m && ollama create smollm2 -f /root/m"
         )
