@@ -1,0 +1,153 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gguf_download as a playbook runs it: progress, check mode, idempotence, an interrupted controller."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
+from ansible_collections.gguf.fleet.tests.faults.download.model import Model, make_model, served
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(name="model", scope="module")
+def _model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return make_model(tmp_path_factory.mktemp("hub"))
+
+
+class Play:
+    """One task on localhost."""
+
+    def __init__(self, place: Path, lock: Dict[str, Any]) -> None:
+        self.dest = place / "models" / "tiny.gguf"
+        self._place = place
+        (place / "lock.json").write_text(json.dumps(lock), encoding="utf-8")
+        self._environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+            "GGUF_FLEET_LEDGER": str(place / "ledger.json"),
+        }
+
+    def start(self, *arguments: str, task: Dict[str, Any] = {}, **options: Any) -> subprocess.Popen[str]:  # noqa: B006
+        module = {"lock": "{{ lookup('file', lock_file) | from_json }}", "dest": str(self.dest), **options}
+        play = [
+            {
+                "hosts": "localhost",
+                "connection": "local",
+                "gather_facts": False,
+                "vars": {"ansible_python_interpreter": sys.executable, "lock_file": str(self._place / "lock.json")},
+                "tasks": [{"name": "Fetch", "gguf.fleet.gguf_download": module, **task}],
+            }
+        ]
+        playbook = self._place / "play.yml"
+        playbook.write_text(json.dumps(play), encoding="utf-8")
+        return subprocess.Popen(
+            [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self._environment,
+            cwd=self._place,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **options: Any) -> str:
+        text, _errors = self.start(*arguments, **options).communicate(timeout=120)
+        return str(text)
+
+
+def progress_lines(output: str, play: Play) -> List[str]:
+    return [line for line in output.splitlines() if line.startswith(f"localhost: {play.dest}: ")]
+
+
+def test_a_task_tells_what_it_would_do_does_it_shows_it_and_does_it_once(model: Model, tmp_path: Path) -> None:
+    with served(model, Fault("slow", bytes_per_second=2_000_000)) as hub:
+        play = Play(tmp_path, model.lock(hub))
+        foretold = play.run("--check", "--diff")
+        assert f"fetch 18.0 MiB ({model.size_bytes:,} bytes)" in foretold
+        assert "changed=1" in foretold
+        assert not play.dest.parent.exists()
+
+        done = play.run()
+        assert "changed=1" in done
+        assert any("download" in line for line in progress_lines(done, play))
+        assert play.dest.read_bytes() == model.merged
+
+        hub.reset_counters()
+        assert "changed=0" in play.run()
+        assert "changed=0" in play.run("--check")
+        assert not hub.requests
+
+
+def test_it_is_quiet_when_asked_to_be(model: Model, tmp_path: Path) -> None:
+    with served(model) as hub:
+        play = Play(tmp_path, model.lock(hub))
+        output = play.run("-e", "models_progress=false")
+    assert "changed=1" in output
+    assert progress_lines(output, play) == []
+
+
+def test_the_tasks_own_async_still_works(model: Model, tmp_path: Path) -> None:
+    with served(model) as hub:
+        play = Play(tmp_path, model.lock(hub))
+        output = play.run(task={"async": 60, "poll": 1})
+    assert "changed=1" in output
+    assert play.dest.read_bytes() == model.merged
+
+
+def test_an_interrupted_playbook_does_not_interrupt_the_transfer(model: Model, tmp_path: Path) -> None:
+    with served(model, Fault("slow", bytes_per_second=600_000)) as hub:
+        play = Play(tmp_path, model.lock(hub))
+        first = play.start(connections="4")
+        end = time.monotonic() + 60
+        while hub.bytes_sent() < 2_000_000:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=60)
+        sent = hub.bytes_sent()
+        assert not play.dest.exists()
+        time.sleep(1.0)
+        assert hub.bytes_sent() > sent
+        hub.clear_faults()
+        attached = play.run(connections="4")
+        assert hub.bytes_sent() == model.size_bytes
+    assert "failed=0" in attached
+    assert play.dest.read_bytes() == model.merged
+
+
+def test_a_failure_names_problem_and_remedy(model: Model, tmp_path: Path) -> None:
+    with served(model, Fault("html")) as hub:
+        play = Play(tmp_path, model.lock(hub))
+        output = play.run()
+    assert "failed=1" in output
+    assert "HTML page instead of the file" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"connections": "40"}, "auto or to 1 to 16"),
+        ({"rate_limit": "quick"}, "200MiB/s"),
+        ({"time_window": "night"}, "22:00-06:00"),
+        ({"dest": "relative/path"}, "absolute path"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(
+    options: Dict[str, str], said: str, model: Model, tmp_path: Path
+) -> None:
+    play = Play(tmp_path, model.lock())
+    assert said in play.run("--check", **options)
