@@ -113,6 +113,14 @@ def test_a_damaged_seal_is_refused(damage: Any) -> None:
         apply_seal(lock, seal)
 
 
+def test_a_seal_without_a_sum_that_the_hub_did_not_tell_is_refused() -> None:
+    lock = untold(a_lock())
+    seal = make_seal(lock, sums_of(lock), MERGED)
+    missing_file(seal)
+    with pytest.raises(HubProblem, match="the sha256 None"):
+        apply_seal(lock, seal)
+
+
 def test_another_merged_sum_than_the_known_one_is_refused() -> None:
     lock = apply_seal(a_lock(), make_seal(a_lock(), sums_of(a_lock()), MERGED))
     with pytest.raises(HubProblem, match="The seal gives the merged file"):
