@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make bench-merge`: gguf_merge beside llama-gguf-split, cat, cp and openssl, on shards with a header like R1's.
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import conftest  # noqa: F401 -- makes the checkout importable as the collection
+import conftest  # makes the checkout importable as the collection
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header, read_header
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
@@ -38,7 +37,7 @@ from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builde
     split_kv,
 )
 
-PROCESS = Path(__file__).parent / "merge_process.py"
+PROCESS = Path(conftest.__file__).parent / "bench" / "merge_process.py"
 SHARDS = 6
 MIB = 1 << 20
 
@@ -72,7 +71,7 @@ def r1_like_tensors(total_bytes: int) -> list[Tensor]:
 
 def r1_like_kv() -> dict[str, tuple[str, Any]]:
     words = random.Random(1)
-    token = [f"{words.randrange(1 << 32):x}" for _ in range(129_280)]
+    token = [f"{words.randrange(1 << 32):x}" for _word in range(129_280)]
     return {
         "general.architecture": ("str", "deepseek2"),
         "general.name": ("str", "R1-like"),
@@ -88,7 +87,7 @@ def r1_like_kv() -> dict[str, tuple[str, Any]]:
 
 def write_input(folder: Path, total_bytes: int) -> list[Path]:
     tensors = r1_like_tensors(total_bytes)
-    groups: list[list[Tensor]] = [[] for _ in range(SHARDS)]
+    groups: list[list[Tensor]] = [[] for _shard in range(SHARDS)]
     share = sum(tensor.nbytes for tensor in tensors) / SHARDS
     done = 0
     for tensor in tensors:
@@ -275,29 +274,29 @@ def report(title: str, samples: dict[str, list[Sample]], model_mib: float) -> No
     ours, hashed = middles["gguf_merge"], middles["gguf_merge + sha256"]
     upstream, cat = middles["llama-gguf-split"], middles["cat"]
     slower = max(cat.wall, middles["openssl dgst -sha256"].wall)
-    bar("wall / llama-gguf-split", ours.wall / upstream.wall, 1.0)
-    bar("wall / cat", ours.wall / cat.wall, 1.05)
-    bar("CPU / llama-gguf-split", ours.cpu / upstream.cpu, 0.7)
-    bar("wall with sha256 / slower of cat and openssl", hashed.wall / slower, 1.2)
-    bar("RSS in MiB", max(ours.rss_mib, hashed.rss_mib), 80)
+    compare("wall / llama-gguf-split", ours.wall / upstream.wall, 1.0)
+    compare("wall / cat", ours.wall / cat.wall, 1.05)
+    compare("CPU / llama-gguf-split", ours.cpu / upstream.cpu, 0.7)
+    compare("wall with sha256 / slower of cat and openssl", hashed.wall / slower, 1.2)
+    compare("RSS in MiB", max(ours.rss_mib, hashed.rss_mib), 80)
     floor = middles["floor: merge + dgst + cp"]
-    bar("shards to listed model / its floor", middles["gguf_merge + store import"].wall / floor.wall, 0.5)
+    compare("shards to listed model / its floor", middles["gguf_merge + store import"].wall / floor.wall, 0.5)
 
 
-def bar(name: str, value: float, most: float) -> None:
+def compare(name: str, value: float, most: float) -> None:
     print(f"  {'ok  ' if value <= most else 'OVER'} {name}: {value:.2f} (bar {most})")
 
 
 def header_speed(path: Path) -> None:
     raw = read_header(str(path)).raw
     parse = []
-    for _ in range(7):
+    for _again in range(7):
         gc.collect()
         started = time.perf_counter()
         parsed = parse_header(raw)
         parse.append(time.perf_counter() - started)
     print(f"\nheader of {len(raw) / MIB:.1f} MiB, {len(parsed.kv)} metadata entries, {len(parsed.tensors)} tensors")
-    bar("parsed in seconds, median", statistics.median(parse), 0.2)
+    compare("parsed in seconds, median", statistics.median(parse), 0.2)
 
 
 def main() -> None:
@@ -320,7 +319,7 @@ def main() -> None:
             report(title, bench.run(given.rounds, prepare), model_mib)
         consumed = bench.consume()
         print(f"\nconsume: {consumed.wall:.2f} s wall, {consumed.cpu:.2f} s CPU")
-        bar("peak disk in models", consumed.disk_mib / model_mib, round(1.005 + largest_mib / model_mib, 3))
+        compare("peak disk in models", consumed.disk_mib / model_mib, round(1.005 + largest_mib / model_mib, 3))
 
 
 if __name__ == "__main__":

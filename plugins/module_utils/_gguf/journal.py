@@ -82,7 +82,7 @@ class Journal:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._file: Optional[int] = None
+        self._file = -1
         self._writing = threading.Lock()
 
     def begin(self, job: MergeJob, temporary: os.stat_result) -> None:
@@ -105,12 +105,11 @@ class Journal:
         self._append({"verified": shard, "sha256": sha256})
 
     def close(self) -> None:
-        if self._file is not None:
+        if self._file >= 0:
             os.close(self._file)
-            self._file = None
+            self._file = -1
 
     def _append(self, fact: dict[str, Any]) -> None:
-        assert self._file is not None
         line = memoryview(json.dumps(fact, separators=(",", ":")).encode() + b"\n")
         with self._writing:
             while line:

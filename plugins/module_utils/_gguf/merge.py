@@ -30,6 +30,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import
     UNCHANGED,
     MergePlan,
     final_sum,
+    known,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.moving import (
     HASH_BYTES,
@@ -99,8 +100,7 @@ class _Run:
 
     @property
     def job(self) -> MergeJob:
-        assert self.plan.job is not None
-        return self.plan.job
+        return known(self.plan.job)
 
     def merge(self) -> None:
         with exclusive(self.request.temporary) as temporary:
@@ -140,8 +140,7 @@ class _Run:
         self.record()
 
     def hash_again(self) -> None:
-        entry = self.plan.entry
-        assert entry is not None
+        entry = known(self.plan.entry)
         self.sha256 = _sha256_of(self.request.dest, entry.size_bytes)
         if entry.sha256 is not None and self.sha256 != entry.sha256:
             raise GgufError(
@@ -153,12 +152,12 @@ class _Run:
 
     def record_finished(self) -> None:
         """Record what an earlier run had finished but not recorded."""
-        assert self.plan.journal is not None
-        self.sha256 = final_sum(self.plan.journal)
+        journal = known(self.plan.journal)
+        self.sha256 = final_sum(journal)
         if self.sha256 is None and self.request.get_sha256:
             self.sha256 = _sha256_of(self.request.dest, self.job.size_bytes)
             self._check_sum()
-        self.verified.update(self.plan.journal.verified)
+        self.verified.update(journal.verified)
         self.record()
 
     def record(self) -> None:
@@ -224,10 +223,9 @@ class _Run:
 
     def _proved(self, temporary: int) -> tuple[int, Hasher]:
         """The last checkpoint whose sum the bytes on disk still have."""
-        assert self.plan.journal is not None
         hasher: Hasher = hashlib.sha256()
         position = 0
-        for checkpoint in self.plan.journal.checkpoints:
+        for checkpoint in known(self.plan.journal).checkpoints:
             if not position < checkpoint.offset <= self.plan.trusted_limit:
                 continue
             following = hasher.copy()
@@ -258,8 +256,7 @@ class _Run:
                 stack.callback(whole.close)
             writer = Writer(temporary, start, whole, checkpoints)
             if start == 0:
-                assert self.plan.header is not None
-                writer.put(self.plan.header)
+                writer.put(known(self.plan.header))
             for index in range(len(self.job.shards)):
                 if os.path.exists(self.job.shards[index].path):
                     self._take_shard(index, writer)
@@ -316,8 +313,7 @@ class _Run:
         """Free a shard's disk before the next one needs it."""
         path = self.job.shards[index].path
         writer.fill(self.job.dest_start(index + 1))
-        assert writer.whole is not None
-        sum_so_far = writer.whole.digest()
+        sum_so_far = known(writer.whole).digest()
         os.fdatasync(writer.file)
         self.journal.checkpoint(writer.position, sum_so_far)
         self.journal.shard_verified(index, self.verified[index])
@@ -346,8 +342,7 @@ class _Run:
         )
 
     def _matching(self, file: int, size_bytes: int, hasher: Optional[Hasher]) -> int:
-        assert self.plan.header is not None
-        return matching_bytes(file, self.job, self.plan.header, size_bytes, hasher)
+        return matching_bytes(file, self.job, known(self.plan.header), size_bytes, hasher)
 
 
 def _sha256_of(path: str, size_bytes: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence, TypeVar
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.consume import why_kept
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, Header, read_header
@@ -29,6 +29,16 @@ RECORD = "record"  # it is there and ours; a crash came before the ledger knew
 HASH = "hash"  # it is there and recorded; its bytes are to be read
 COMPARE = "compare"  # a file is there that we did not write; it must be the merge, or we refuse
 MERGE = "merge"
+
+
+Part = TypeVar("Part")
+
+
+def known(part: Optional[Part]) -> Part:
+    """A part of a plan that plans of its outcome always have."""
+    if part is None:
+        raise AssertionError("the plan lacks a part that its outcome needs")
+    return part
 
 
 @dataclass(frozen=True)
@@ -95,8 +105,7 @@ class MergePlan:
     def _size_bytes(self) -> int:
         if self.job is not None:
             return self.job.size_bytes
-        assert self.entry is not None
-        return self.entry.size_bytes
+        return known(self.entry).size_bytes
 
 
 def plan_merge(request: MergeRequest, ledger: Ledger) -> MergePlan:
