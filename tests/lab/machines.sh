@@ -75,11 +75,18 @@ settle_host() {
     docker exec "$(container "$name")" ldconfig
     [ "${pid1[$name]}" = systemd ] || return 0
     local state
-    state=$(docker exec "$(container "$name")" timeout 60 systemctl is-system-running --wait) || {
-        echo "lab: systemd on $name says '$state':" >&2
-        docker exec "$(container "$name")" systemctl --failed --no-pager >&2
-        return 1
-    }
+    for _ in $(seq 120); do
+        # Nothing answers yet while PID 1 sets up its bus.
+        state=$(docker exec "$(container "$name")" systemctl is-system-running 2>/dev/null || true)
+        case $state in
+            running) return ;;
+            degraded) break ;;
+        esac
+        sleep 0.5
+    done
+    echo "lab: systemd on $name says '$state':" >&2
+    docker exec "$(container "$name")" systemctl --failed --no-pager >&2
+    return 1
 }
 
 # What a new hub offers may be cut and packed anew, so the lab's pins of the old one say nothing about it.
