@@ -9,7 +9,12 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.known import candidates, known_facts, report_lines
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.known import (
+    candidates,
+    known_facts,
+    report_lines,
+    trial_lines,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 
 
@@ -28,6 +33,15 @@ def plan_report(plans: Any) -> list[str]:
     return report_lines(plans)
 
 
+def min_gpus_report(hosts: Any) -> list[str]:
+    return trial_lines(hosts)
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"plan_candidates": plan_candidates, "plan_facts": plan_facts, "plan_report": plan_report}
+        return {
+            "min_gpus_report": min_gpus_report,
+            "plan_candidates": plan_candidates,
+            "plan_facts": plan_facts,
+            "plan_report": plan_report,
+        }

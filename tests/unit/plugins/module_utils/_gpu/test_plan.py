@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import rules_for
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.known import report_lines, trial_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.placement import lay_out, layers_on_gpu
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, choose, make_plan
@@ -196,3 +197,41 @@ def test_a_plan_takes_less_than_50_milliseconds():
         make_plan(model, devices, wish).as_facts()
         times.append(time.perf_counter() - start)
     assert min(times) < 0.05
+
+
+def test_a_trial_is_told_a_line_a_number_of_gpus_with_the_plan_beside_it():
+    row = {
+        "gpus": 4,
+        "answered": True,
+        "tokens_per_second": 12.34,
+        "load_seconds": 60.0,
+        "plan_fits": True,
+        "error": "",
+    }
+    rows = [
+        {**row, "used_bytes": [60 * GIB, 61 * GIB], "planned_mib": [62000, 62000]},
+        {
+            **row,
+            "gpus": 2,
+            "answered": False,
+            "plan_fits": False,
+            "error": "out of memory",
+            "used_bytes": [],
+            "planned_mib": [1],
+        },
+    ]
+    assert trial_lines({"h20-01": rows}) == [
+        "h20-01:",
+        "   4 GPUs: answered, 12.3 tokens/s; 61,440 to 62,464 MiB a card, planned 62,000 (fits)",
+        "   2 GPUs: FAILED; ? MiB a card, planned 1 (does not fit)",
+        "      out of memory",
+        "  Fewest GPUs that answered: 4.",
+    ]
+
+
+def test_the_plans_of_a_fleet_are_told_once_for_hosts_that_are_alike():
+    plan = make_plan(llama(), gpus(24564, 2), cpp(num_ctx=2048)).as_facts()
+    lines = report_lines({"a": {"llama": plan}, "b": {"llama": plan}})
+    assert lines[0] == "a, b:"
+    assert "llama, num_ctx 2048 × 1: fits." in lines[1]
+    assert sum("tensor-split=" in line for line in lines) == 1
