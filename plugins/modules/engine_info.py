@@ -113,7 +113,7 @@ undeclared:
   type: list
   elements: str
 user:
-  description: The user as it exists, or empty.
+  description: The user as it exists, or empty. For an adopted installation it is the user of that one.
   returned: always
   type: dict
 port_conflicts:
@@ -261,7 +261,7 @@ def main() -> None:
         ]
         adopted = {}
         if engine.name == "ollama":
-            adopted = adoption.read(engine.name, manager.manager(name, engine.name), user_of(p["user"]))
+            adopted = adoption.read(engine.name, manager.manager(name, engine.name), user_of)
         prefix = install.adoptable(engine, p["root"], p["command"]) if p["command"] and adopted else None
         version = command_version(engine, p["command"])
     except (InstallProblem, LedgerError, ServiceProblem) as error:
@@ -279,7 +279,7 @@ def main() -> None:
         previous=installed.previous or "",
         command_version=version,
         undeclared=undeclared(manager.UNITS[name], p["prefix"], p["services"]),
-        user=user_of(p["user"]),
+        user=user_of(adopted.get("user") or p["user"]),
         port_conflicts=busy,
         adopted={**adopted, "prefix": prefix or ""} if adopted else {},
     )

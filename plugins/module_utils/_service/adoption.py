@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, Mapping
+from typing import Any, Callable, Dict, Mapping
 
 from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager, Systemd
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
@@ -26,7 +26,7 @@ def note_path(service: str) -> str:
     return os.path.join(DIRECTORY, f"{service}.adopted.json")
 
 
-def read(service: str, manager: Manager, user: Mapping[str, Any]) -> Dict[str, Any]:
+def read(service: str, manager: Manager, user_of: Callable[[str], Mapping[str, Any]]) -> Dict[str, Any]:
     """The settings noted at the adoption, else those of a unit that is not ours, else nothing."""
     try:
         with open(note_path(service), encoding="utf-8") as stream:
@@ -39,10 +39,10 @@ def read(service: str, manager: Manager, user: Mapping[str, Any]) -> Dict[str, A
             f"{note_path(service)} is damaged ({error}).",
             "It holds the settings from before; write it anew or remove it.",
         ) from error
-    return _from_unit(manager, user) if isinstance(manager, Systemd) else {}
+    return _from_unit(manager, user_of) if isinstance(manager, Systemd) else {}
 
 
-def _from_unit(manager: Systemd, user: Mapping[str, Any]) -> Dict[str, Any]:
+def _from_unit(manager: Systemd, user_of: Callable[[str], Mapping[str, Any]]) -> Dict[str, Any]:
     told = manager.show()
     path = told.get("FragmentPath", "")
     if told.get("LoadState") != "loaded" or not path:
@@ -54,10 +54,12 @@ def _from_unit(manager: Systemd, user: Mapping[str, Any]) -> Dict[str, Any]:
         # install.sh wrote its unit again over ours; our drop-in still holds every setting.
         return {}
     settings = {name: value for name, value in manager.environment().items() if name not in NOT_SETTINGS}
-    home = settings.pop("HOME", None) or str(user.get("home", ""))
+    # A unit without User= runs as root, and the store then lies in root's home.
+    user = told.get("User") or "root"
+    home = settings.pop("HOME", None) or str(user_of(user).get("home", ""))
     return {
         "environment": settings,
         "models_dir": settings.pop("OLLAMA_MODELS", None) or os.path.join(home, ".ollama", "models"),
-        "user": told.get("User") or "root",
+        "user": user,
         "home": home,
     }

@@ -128,6 +128,15 @@ def test_a_crash_is_followed_by_a_start_with_a_growing_delay(service: Service) -
     assert times >= 3
 
 
+def test_a_start_during_the_delay_reads_the_unit_again_and_starts_at_once(service: Service) -> None:
+    service.unit("echo crash; exit 3", RestartSec=60)
+    service("start")
+    service.until(lambda: "start again in 60 s" in service.log())
+    service.unit(SERVE)
+    assert service("start").returncode == 0
+    assert service.status()["active"] is True
+
+
 def test_a_killed_process_comes_back(service: Service) -> None:
     service.unit(SERVE)
     service("start")
