@@ -23,6 +23,11 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import H
 from ansible_collections.gguf.fleet.plugins.modules import gguf_seal
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+    split_set,
+    tensors,
+    write_shards,
+)
 
 REPO = "lab/Tiny-GGUF"
 PIECE_BYTES = 10_000
@@ -107,6 +112,17 @@ def test_sums_that_the_hub_did_not_tell_come_out_of_the_merged_file(
     sealed = apply_seal(untold, seal)
     assert [file["sha256"] for file in sealed["files"]] == [sha(content) for content in contents]
     assert check_lock(sealed)["merged"]["sha256"] == sha(merged.read_bytes())
+
+
+def test_padding_that_is_not_zero_in_the_shards_is_read_from_where_they_are(tmp_path: Path, resolve: Run) -> None:
+    groups = [tensors(3, prefix=f"blk.{index}", items=3) for index in range(2)]
+    contents = split_set(groups, gap=b"\x7f")
+    (tmp_path / "shards").mkdir()
+    write_shards(tmp_path / "shards", contents)
+    (tmp_path / "merged.gguf").write_bytes(merge(contents))
+    lock = resolve(hub="path", path=str(tmp_path / "shards"))["lock"]
+    seal = measure(lock, str(tmp_path / "merged.gguf"), "merged", HttpClient(), piece_bytes=PIECE_BYTES)
+    assert_is_the_seal(seal, lock, contents)
 
 
 def test_a_merged_file_with_one_other_byte_is_not_sealed(lock: Dict[str, Any], merged: Path) -> None:
