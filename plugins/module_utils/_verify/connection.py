@@ -87,7 +87,6 @@ class Endpoint:
                 f"{self.url}: no connection within {_CONNECT_SECONDS:.0f} s ({error}).",
                 "See whether the host is up, and whether a firewall closes the port.",
             ) from error
-        assert connection.sock is not None
         connection.sock.settimeout(self._silence_seconds)
         return connection
 

@@ -17,14 +17,16 @@ from typing import Callable
 import pytest
 
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
-from ansible_collections.gguf.fleet.tests.integration.gpu.conftest import run_module  # noqa: F401
-from ansible_collections.gguf.fleet.tests.integration.ollama_double.conftest import (  # noqa: F401
+from ansible_collections.gguf.fleet.tests.integration.gpu.conftest import run_module
+from ansible_collections.gguf.fleet.tests.integration.ollama_double.conftest import (
     Running,
-    Start,
     free_port,
     programs,
     start,
 )
+
+# Fixtures of others, for the tests beside this file.
+__all__ = ["programs", "run_module", "start"]
 
 CHATML = "{{- range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
 

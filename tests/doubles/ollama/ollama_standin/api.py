@@ -270,7 +270,8 @@ class Api:
         except Failure as failure:
             if self.rules.early_error_sets_status:
                 raise
-            return _raising(failure)
+            # Old versions say 200 before they know of the failure: it comes with the first piece.
+            return map(_raise, [failure])
         return itertools.chain([first], pieces)
 
     def _pieces(
@@ -301,10 +302,8 @@ class Api:
             self.scheduler.release(entry)
 
 
-def _raising(failure: Failure) -> Iterator[Json]:
-    """Old versions say 200 before they know of the failure."""
+def _raise(failure: Failure) -> Json:
     raise failure
-    yield {}
 
 
 def _metrics(piece: Json, started: float, loaded: float) -> Json:

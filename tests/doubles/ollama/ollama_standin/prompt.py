@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Sequence, Tuple
 
-from .gotemplate import Action, Branch, Call, Field, Pipe, Record, Template, Text
+from .gotemplate import Action, Branch, Field, Pipe, Record, Template, Text
 
 Message = Dict[str, Any]
 
@@ -83,9 +83,7 @@ def _collate(messages: Sequence[Message]) -> Tuple[str, List[Message]]:
 def _names_response(node: Any) -> bool:
     if isinstance(node, Field):
         return "Response" in node.names
-    if isinstance(node, (Action, Pipe, Call)):
-        return any(_names_response(part) for part in node)
-    return isinstance(node, tuple) and type(node) is tuple and any(_names_response(part) for part in node)
+    return isinstance(node, tuple) and any(_names_response(part) for part in node)
 
 
 def _cut_after_response(nodes: Tuple[Any, ...], cut: bool = False) -> Tuple[Tuple[Any, ...], bool]:
