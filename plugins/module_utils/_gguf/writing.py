@@ -122,6 +122,9 @@ def exclusive(path: str) -> Iterator[int]:
         status = os.fstat(file)
         if status.st_uid not in (0, os.geteuid()):
             raise GgufError(f"{path} belongs to another user.", f"Find out who wrote it, then remove it: rm {path}")
+        if status.st_nlink != 1:
+            # writing to it would change a file that has another name
+            raise GgufError(f"{path} has other hard links.", f"Find out who made them, then remove it: rm {path}")
         yield file
     finally:
         os.close(file)

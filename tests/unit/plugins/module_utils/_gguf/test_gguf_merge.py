@@ -667,6 +667,15 @@ def test_foreign_link_in_the_place_of_the_temporary_file_is_not_followed(place: 
     assert victim.read_bytes() == b"precious"
 
 
+def test_foreign_hard_link_in_the_place_of_the_temporary_file_is_not_written(place: Place) -> None:
+    victim = place.directory / "victim"
+    victim.write_bytes(b"precious")
+    os.link(victim, place.temporary)
+    with pytest.raises(GgufError, match="has other hard links"):
+        place.merge()
+    assert victim.read_bytes() == b"precious"
+
+
 def test_check_mode_plan_equals_what_the_run_does(place: Place) -> None:
     before = sorted(os.listdir(place.directory))
     plan = place.plan(consume=True, shard_sha256=place.sums)
