@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make bench-plan`: the memory model beside llama-fit-params, device by device, and how long plans take."""

@@ -12,7 +12,6 @@ from typing import Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import (
-    BALANCED,
     BY_MEMORY,
     ROUND_ROBIN,
     Rules,
@@ -174,7 +173,6 @@ def _split(
     if rules.dealing == ROUND_ROBIN:
         dealt = deal(model, devices, load, ngl)
         return dealt if sum(dealt) else [max(device.usable_bytes, 1) for device in devices]
-    assert rules.dealing == BALANCED
     return _balanced(model, devices, load, on_gpu, host_experts)
 
 

@@ -71,7 +71,9 @@ class Plan:
             "layers_on_gpu": sum(len(share.layers) for share in used),
             "fewest_gpus": self.fewest_gpus,
             "largest_num_ctx": self.largest_num_ctx,
-            "per_device": [_device_facts(share, self.model) for share in self.layout.shares],
+            "per_device": [
+                _device_facts(share, share.device, self.model) for share in self.layout.shares if share.device
+            ],
             "host": _host_facts(self.layout.host, self.wish),
             "ollama": _ollama_facts(self) if self.wish.engine == OLLAMA else {},
             "llama_cpp": _llama_cpp_facts(self) if self.wish.engine != OLLAMA else {},
@@ -291,9 +293,7 @@ def _warnings(model: Model, devices: Sequence[Device], wish: Wish, rules: Rules,
     return found
 
 
-def _device_facts(share: Share, model: Model) -> dict[str, Any]:
-    device = share.device
-    assert device is not None
+def _device_facts(share: Share, device: Device, model: Model) -> dict[str, Any]:
     last = len(model.blocks)
     return {
         "index": device.index,

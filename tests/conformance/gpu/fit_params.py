@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Optional
 
@@ -25,12 +25,13 @@ MIB = 1024 * 1024
 FIRST_PORT = 50051
 
 MODELS: dict[str, Callable[[], models.Model]] = {
-    **{f"r1-{quant}": (lambda quant=quant: models.deepseek_r1(quant)) for quant in models.R1_EXPERTS},
-    **{f"r1-{quant}-mla": (lambda quant=quant: models.deepseek_r1(quant, mla=True)) for quant in models.R1_EXPERTS},
     "llama3-70b": models.llama3_70b,
     "qwen3-30b": models.qwen3_moe_30b,
     "gemma3-27b": models.gemma3_27b,
 }
+for quant in models.R1_EXPERTS:
+    MODELS[f"r1-{quant}"] = partial(models.deepseek_r1, quant)
+    MODELS[f"r1-{quant}-mla"] = partial(models.deepseek_r1, quant, mla=True)
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,6 @@ class Numbers:
     weights: float
     kv: float
     compute: float
-
-
-@dataclass(frozen=True)
-class Answers:
-    by_case: dict[Case, dict[str, Numbers]] = field(default_factory=dict)
 
 
 def ask_llama_cpp(judge: Any, folder: Path, cases: Sequence[Case]) -> dict[Case, dict[str, Numbers]]:
