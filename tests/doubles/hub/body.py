@@ -10,6 +10,7 @@ import gzip
 import os
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -67,7 +68,7 @@ class Body:
         """Send all of it. Raises ConnectionCut when a fault ended it."""
         found = {kind: self.faults.find(kind, self.path) for kind in ON_THE_WAY}
         active = {kind: fault for kind, fault in found.items() if fault is not None}
-        if self.replaced or active or not _is_plain(connection):
+        if self.replaced or active or isinstance(connection, ssl.SSLSocket):
             self._send_faulty(connection, active)
         else:
             self._send_quick(connection)
@@ -143,7 +144,3 @@ def reset_connection(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(connection.detach())
-
-
-def _is_plain(connection: socket.socket) -> bool:
-    return type(connection) is socket.socket

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the hub double in the foreground: `python3 serve.py --root DIR --host 0.0.0.0 --port 8080`."""

@@ -8,9 +8,11 @@ import gzip
 import hashlib
 import http.client
 import json
+import ssl
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -241,3 +243,26 @@ def test_the_program_serves_releases_and_is_driven_from_outside(tmp_path: Path) 
     finally:
         program.terminate()
         program.wait(10)
+
+
+def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path: Path, hub: HubDouble) -> None:
+    pem = tmp_path / "hub.pem"
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    )
+    subprocess.run([*command.split(), "-keyout", pem, "-out", pem.with_suffix(".crt")], check=True, capture_output=True)
+    authority = pem.with_suffix(".crt")
+    pem.write_text(pem.read_text() + authority.read_text())
+    with HubDouble(hub.catalog.root, certificate=pem) as tls:
+        url = tls.file_url(REPO, PATH).replace("127.0.0.1", "localhost")
+        context = ssl.create_default_context(cafile=str(authority))
+        with urllib.request.urlopen(url, timeout=10, context=context) as answer:
+            assert answer.read() == CONTENT
+        with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            urllib.request.urlopen(url, timeout=10)
+
+
+def test_it_listens_on_ipv6(hub: HubDouble) -> None:
+    with HubDouble(hub.catalog.root, host="::1") as six:
+        assert six.url.startswith("http://[::1]:")
+        assert get(six.file_url(REPO, PATH))[2] == CONTENT
