@@ -33,5 +33,8 @@ test-long: venv ## what takes minutes: hundreds of kills, long fuzzing
 bench-%: venv ## measure one subject of tests/bench: bench-plan, bench-merge, ...
 	@python tests/bench/$*.py
 
+fuzz-gguf: ## fuzz the GGUF header parser for ten minutes
+	@tests/fuzz/gguf.sh
+
 build: venv ## build the collection's tarball
 	@ansible-galaxy collection build --force
