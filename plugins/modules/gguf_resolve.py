@@ -84,7 +84,7 @@ options:
     description: Access token of the hub. The default is the one that the hub's own SDK was given by its login.
     type: str
   ca_file:
-    description: A file of PEM certificates to trust instead of the system's, for the range requests.
+    description: A file of PEM certificates to trust instead of the system's.
     type: path
   seal:
     description:
@@ -215,8 +215,9 @@ remedy:
   returned: failure
 """
 
+import os
 import urllib.parse
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -282,6 +283,12 @@ def run(module: AnsibleModule) -> Dict[str, Any]:
     return {**result, "changed": changed, "diff": diff if changed else {}}
 
 
+def trust(ca_file: Optional[str]) -> None:
+    """The SDKs learn of certificates from their transport libraries' environment alone."""
+    if ca_file:
+        os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = ca_file
+
+
 def hide_passwords(module: AnsibleModule) -> None:
     """Passwords in addresses stay out of every output, like the token."""
     for url in (module.params["endpoint"], *(module.params["urls"] or ())):
@@ -318,6 +325,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     hide_passwords(module)
+    trust(module.params["ca_file"])
     try:
         result = run(module)
     except HubProblem as error:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
@@ -37,6 +38,20 @@ def put_files(folder: Path, files: Dict[str, bytes]) -> None:
         location = folder / path
         location.parent.mkdir(parents=True, exist_ok=True)
         location.write_bytes(content)
+
+
+def a_certificate(folder: Path) -> Tuple[Path, Path]:
+    """A key with its certificate for localhost, and the certificate alone, which is its own authority."""
+    pem, authority = folder / "hub.pem", folder / "hub.crt"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=hub -addext subjectAltName=DNS:localhost"
+    subprocess.run([*command.split(), "-keyout", pem, "-out", authority], check=True, capture_output=True)
+    pem.write_text(pem.read_text() + authority.read_text())
+    return pem, authority
+
+
+@pytest.fixture(name="certificate")
+def a_certificate_of_its_own(tmp_path: Path) -> Tuple[Path, Path]:
+    return a_certificate(tmp_path)
 
 
 @pytest.fixture(name="quants")

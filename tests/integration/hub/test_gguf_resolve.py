@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
 import yaml
@@ -413,6 +413,17 @@ def test_the_sdks_own_settings_name_the_endpoint(hub: HubDouble, name: str, sett
     lock = in_its_own_process({setting: hub.url}, hub=name, repo=REPO, quant="Q8_0")["lock"]
     assert lock["endpoint"] == hub.url
     assert lock["files"][0]["url"].startswith(hub.url)
+
+
+@pytest.mark.parametrize("name", [*SDK_HUBS, "url"])
+def test_a_hub_with_a_certificate_of_its_own_is_trusted_by_ca_file(
+    hub: HubDouble, certificate: Tuple[Path, Path], name: str
+) -> None:
+    with HubDouble(hub.catalog.root, certificate=certificate[0]) as tls:
+        tls.url = tls.url.replace("127.0.0.1", "localhost")
+        given = options(tls, name)
+        assert not in_its_own_process({}, **given, ca_file=str(certificate[1])).get("failed")
+        assert "certificate" in in_its_own_process({}, **given)["problem"].lower()
 
 
 def test_a_lock_that_is_there_needs_no_sdk_either(tmp_path: Path, hub: HubDouble, resolve: Run) -> None:

@@ -245,14 +245,8 @@ def test_the_program_serves_releases_and_is_driven_from_outside(tmp_path: Path) 
         program.wait(10)
 
 
-def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path: Path, hub: HubDouble) -> None:
-    pem = tmp_path / "hub.pem"
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    )
-    subprocess.run([*command.split(), "-keyout", pem, "-out", pem.with_suffix(".crt")], check=True, capture_output=True)
-    authority = pem.with_suffix(".crt")
-    pem.write_text(pem.read_text() + authority.read_text())
+def test_it_speaks_tls_with_a_certificate_of_its_own(hub: HubDouble, certificate: Tuple[Path, Path]) -> None:
+    pem, authority = certificate
     with HubDouble(hub.catalog.root, certificate=pem) as tls:
         url = tls.file_url(REPO, PATH).replace("127.0.0.1", "localhost")
         context = ssl.create_default_context(cafile=str(authority))
