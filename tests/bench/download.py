@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Sequence
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import conftest  # noqa: F401 -- makes the checkout importable as the collection
+import conftest  # noqa: F401 # pylint: disable=unused-import -- makes the checkout importable as the collection
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import read_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
@@ -237,9 +237,9 @@ def report(condition: str, samples: Dict[str, List[Sample]]) -> None:
             f"  {name:34} {median(samples, name):7.2f} s ({walls[0]:.2f} to {walls[-1]:.2f})"
             f"   CPU {median(samples, name, 'cpu'):6.2f} s   RSS {median(samples, name, 'rss_mib'):5.0f} MiB"
         )
-    for text, value, bar, at_most in bars(samples):
-        verdict = "kept" if (value <= bar) == at_most else "MISSED"
-        print(f"  {text}: {value:.2f} (bar {bar:g}) {verdict}")
+    for text, value, wanted, at_most in bars(samples):
+        verdict = "kept" if (value <= wanted) == at_most else "MISSED"
+        print(f"  {text}: {value:.2f} (bar {wanted:g}) {verdict}")
 
 
 def bars(samples: Dict[str, List[Sample]]) -> Iterator[tuple[str, float, float, bool]]:

@@ -137,6 +137,8 @@ def present(request: Request, ledger: Ledger, *, check: bool = False, tick: Opti
         return done
     if check:
         return _foretell(request, ledger)
+    # Hours later would be a bad time to find that it cannot be written.
+    ledger.prepare()
     hold = _acquire_or_attach(request, ledger, tick)
     if isinstance(hold, Result):
         return hold

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Optional
 
+# A server's wish to be left alone for a while is honoured, within reason.
+RETRY_AFTER_AT_MOST_SECONDS = 600.0
+
 
 class TransferError(Exception):
     """A transfer cannot go on: the problem and the remedy, one sentence each.

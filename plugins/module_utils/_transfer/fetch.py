@@ -13,7 +13,12 @@ from typing import Callable, Dict, List, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import Storage
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.durability import Durability
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import SourceError, TransferError, Transient
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import (
+    RETRY_AFTER_AT_MOST_SECONDS,
+    SourceError,
+    TransferError,
+    Transient,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import Pace
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import BLOCK_BYTES, Plan
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Meter
@@ -34,8 +39,6 @@ _LOWEST_BYTES_PER_SECOND = 1024
 _BACKOFF_FIRST_SECONDS = 0.5
 _BACKOFF_AT_MOST_SECONDS = 30.0
 _PAUSE_AFTER_PROGRESS_SECONDS = 0.1
-# A server's wish is honoured, within reason.
-_RETRY_AFTER_AT_MOST_SECONDS = 600.0
 
 
 class Stopped(Exception):
@@ -354,7 +357,7 @@ class Worker:
         if self._got_bytes:
             pause = _PAUSE_AFTER_PROGRESS_SECONDS
         if error.retry_after_seconds is not None:
-            pause = min(error.retry_after_seconds, _RETRY_AFTER_AT_MOST_SECONDS)
+            pause = max(pause, min(error.retry_after_seconds, RETRY_AFTER_AT_MOST_SECONDS))
         others = [source for source in crew.sources if source is not self._source]
         if others and error.retry_after_seconds is None:
             self._source, pause = random.choice(others), min(pause, _BACKOFF_FIRST_SECONDS)

@@ -14,7 +14,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import (
     NeedMore,
     parse_header,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import SourceError, TransferError, Transient
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import (
+    RETRY_AFTER_AT_MOST_SECONDS,
+    SourceError,
+    TransferError,
+    Transient,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import LockedFile
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Meter
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import Session, Source
@@ -45,7 +50,7 @@ def fetch_headers(
     try:
         for index, file in enumerate(files):
             tick(index)
-            found.append(_from_any(index, file, sources, sessions=sessions, retries=retries, meter=meter))
+            found.append(_from_any(index, file, sources, sessions=sessions, retries=retries, meter=meter, tick=tick))
     finally:
         for session in sessions.values():
             session.close()
@@ -60,6 +65,7 @@ def _from_any(
     sessions: Dict[str, Session],
     retries: int,
     meter: Meter,
+    tick: Callable[[int], None],
 ) -> Tuple[bytes, Header]:
     failures = 0
     while True:
@@ -76,8 +82,18 @@ def _from_any(
             if failures > retries:
                 raise TransferError(error.problem, error.remedy, reason=error.reason) from error
             pause = min(_PAUSE_AT_MOST_SECONDS, 0.25 * 2 ** (failures - 1))
+            if error.retry_after_seconds is not None:
+                pause = max(pause, min(error.retry_after_seconds, RETRY_AFTER_AT_MOST_SECONDS))
             if len(usable) == 1:
-                time.sleep(pause if error.retry_after_seconds is None else error.retry_after_seconds)
+                _pause(pause, lambda: tick(index))
+
+
+def _pause(seconds: float, tick: Callable[[], None]) -> None:
+    """Sleep, and stay responsive to whoever wants this to end."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        tick()
+        time.sleep(min(0.5, max(0.0, end - time.monotonic())))
 
 
 def _from_one(index: int, file: LockedFile, source: Source, session: Session, meter: Meter) -> Tuple[bytes, Header]:

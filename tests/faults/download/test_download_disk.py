@@ -13,7 +13,7 @@ from typing import Any, Iterator
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import disk, download
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.tests.faults.download.model import (
@@ -202,6 +202,15 @@ def test_shards_found_on_the_host_are_used_and_a_wrong_one_is_fetched(
         download.present(request(model.lock(hub), dest, find_in=[str(tmp_path / "old")]), ledger)
         assert hub.bytes_sent(model.paths[1]) >= len(model.shards[1]) - MIB
     assert dest.read_bytes() == model.merged
+
+
+def test_a_ledger_that_cannot_be_written_is_said_before_anything_moves(
+    model: Model, dest: Path, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", 64 * 1024, "ro") as place, served(model) as hub:
+        with pytest.raises(LedgerError):
+            download.present(request(model.lock(hub), dest), Ledger(str(place / "ledger.json")))
+        assert hub.bytes_sent() == 0
 
 
 def test_results_are_readable_for_all_and_writable_for_none(model: Model, dest: Path, ledger: Ledger) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import pytest
 
@@ -42,7 +42,7 @@ class Play:
             "GGUF_FLEET_LEDGER": str(place / "ledger.json"),
         }
 
-    def start(self, *arguments: str, task: Dict[str, Any] = {}, **options: Any) -> subprocess.Popen[str]:  # noqa: B006
+    def start(self, *arguments: str, task: Optional[Dict[str, Any]] = None, **options: Any) -> subprocess.Popen[str]:
         module = {"lock": "{{ lookup('file', lock_file) | from_json }}", "dest": str(self.dest), **options}
         play = [
             {
@@ -50,7 +50,7 @@ class Play:
                 "connection": "local",
                 "gather_facts": False,
                 "vars": {"ansible_python_interpreter": sys.executable, "lock_file": str(self._place / "lock.json")},
-                "tasks": [{"name": "Fetch", "gguf.fleet.gguf_download": module, **task}],
+                "tasks": [{"name": "Fetch", "gguf.fleet.gguf_download": module, **(task or {})}],
             }
         ]
         playbook = self._place / "play.yml"
