@@ -28,6 +28,8 @@ OLD, NEW = epochs("0.5.7"), epochs("0.33.2")
         ('FROM x\nSYSTEM """a """ b"""', [("model", "x"), ("system", 'a """ b')]),
         ('FROM x\nSYSTEM ""', [("model", "x"), ("system", "")]),
         ("FROM x\nSYSTEM 'a'", [("model", "x"), ("system", "'a'")]),
+        ('FROM x\nSYSTEM "\nmore"', [("model", "x"), ("system", "\nmore")]),
+        ('FROM x\nSYSTEM """"\n"""', [("model", "x"), ("system", '"\n')]),
         ("FROM x\r\nPARAMETER stop <|a|>\r\n", [("model", "x"), ("stop", "<|a|>")]),
         ("FROM x\nSYSTEM a\u3000b\u200bc", [("model", "x"), ("system", "abc")]),
         ("FROM x\nMESSAGE user hi", [("model", "x"), ("message", "user: hi")]),
