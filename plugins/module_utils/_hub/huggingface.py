@@ -9,7 +9,7 @@ import sys
 from typing import Any, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import Listing, listed_file, refuse_duplicates
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import CHECK_THE_WAY, HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request, without_credentials
 
 DEFAULT_REVISION = "main"
@@ -83,6 +83,5 @@ def _problem(error: Exception, request: Request, revision: str, endpoint: str) -
         return HubProblem(f"{shown} answered with status {status}.", "Try later, or name another endpoint.")
     return HubProblem(
         f"{shown} cannot be reached: {error}.",
-        "Check the endpoint (HF_ENDPOINT), the network of this controller and its proxy (https_proxy, no_proxy). "
-        "A lock file that is there works without the hub.",
+        CHECK_THE_WAY,
     )

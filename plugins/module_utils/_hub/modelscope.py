@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import sys
 from typing import Any, Dict, List, NoReturn, Optional, Type
 
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import Listing, listed_file, refuse_duplicates
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import CHECK_THE_WAY, HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request, without_credentials
 
 DEFAULT_REVISION = "master"
@@ -114,7 +115,11 @@ def _problem(error: Exception, endpoint: str) -> HubProblem:
     if status is not None:
         return HubProblem(f"{shown} answered with status {status}: {said}.", "Try later, or name another endpoint.")
     return HubProblem(
-        f"{shown} cannot be reached: {said.rpartition(': ')[2] or said}.",
-        "Check the endpoint, the network of this controller and its proxy (https_proxy, no_proxy). "
-        "A lock file that is there works without the hub.",
+        f"{shown} cannot be reached: {_innermost(said)}.",
+        CHECK_THE_WAY,
     )
+
+
+def _innermost(said: str) -> str:
+    """The last cause of an error that urllib3 wrapped in others, without their brackets."""
+    return re.sub(r"['\"]\)+\Z", "", said.rpartition(": ")[2] or said)

@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+CHECK_THE_WAY = (
+    "Check the endpoint, the network of this controller and its proxy (https_proxy, no_proxy), and ca_file where the "
+    "certificate is your own. A lock file that is there works without the hub."
+)
+
 
 class HubProblem(ValueError):
     """A source, a hub's answer or a lock cannot be used: the problem and the remedy, one sentence each."""
