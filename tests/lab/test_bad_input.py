@@ -1,129 +1,135 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Wrong input on a lab that serves: each case ends in a message that says what is wrong and what to do.
+"""What goes wrong in real life, on a host that serves: a clear message, nothing changed, no cleaning up by hand.
 
-Before each fault and after it the host serves as before, and the next plain run finds nothing to repair.
+Runs after tests/lab/test_lab.py on the same lab. What a case brings to the host, it takes away again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator
 
 import pytest
 
 pytestmark = pytest.mark.docker
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
+NET = os.environ["GGUF_FLEET_LAB_NET"]
+HUB = f"http://{NET}.2:8080"
 HOST = "h20-01"
-CONTAINER = f"gguf-fleet-lab-{HOST}"
-ENDPOINT = f"http://{os.environ['GGUF_FLEET_LAB_NET']}.11:11434"
-MODELS = "models_serve"
 
 
 def on_host(command: str) -> str:
-    return subprocess.run(
-        ["docker", "exec", CONTAINER, "sh", "-ec", command], text=True, capture_output=True, check=True
-    ).stdout
+    argv = ["docker", "exec", f"gguf-fleet-lab-{HOST}", "sh", "-ec", command]
+    return subprocess.run(argv, text=True, capture_output=True, check=True).stdout
 
 
-def provision(**variables: Any) -> subprocess.CompletedProcess[str]:
-    command = ["ansible-playbook", "site.yml", "-i", "lab", "--limit", HOST, "--skip-tags", "verify"]
-    if variables:
-        command += ["--extra-vars", json.dumps(variables)]
-    return subprocess.run(command, cwd=CHECKOUT, text=True, capture_output=True, check=False)
+def hub_admin(path: str, body: object = None) -> None:
+    data = None if body is None else json.dumps(body).encode()
+    urllib.request.urlopen(f"{HUB}/_admin/{path}", data=data, timeout=10).close()
 
 
-def serving() -> Dict[str, Any]:
-    """What must not change: the running server process and the digests that it lists."""
-    tags = subprocess.run(["curl", "-sSf", f"{ENDPOINT}/api/tags"], text=True, capture_output=True, check=True).stdout
-    return {
-        "pid": on_host("systemctl show --property MainPID --value ollama").strip(),
-        "models": sorted((model["name"], model["digest"]) for model in json.loads(tags)["models"]),
-        "release": on_host("readlink /opt/ollama/current").strip(),
-    }
+def provision(*tags: str, **variables: object) -> subprocess.CompletedProcess[str]:
+    playbook = Path(sys.executable).with_name("ansible-playbook")
+    argv = [str(playbook), "site.yml", "-i", "lab", "--limit", HOST, "--tags", ",".join(tags)]
+    return subprocess.run([*argv, "-e", json.dumps(variables)], cwd=ROOT, text=True, capture_output=True, check=False)
 
 
-def refused(run: subprocess.CompletedProcess[str], *says: str) -> None:
-    assert run.returncode != 0, run.stdout
-    # A task of one thing is "fatal", one of a loop's items is "failed".
-    assert any(f"{word}: [{HOST}" in run.stdout for word in ("fatal", "failed")), run.stdout
-    message = " ".join((run.stdout + run.stderr).split())
-    for words in says:
-        assert words in message, run.stdout[-3000:] + run.stderr[-1000:]
+def what_serves() -> tuple[str, list[tuple[str, str]]]:
+    """The server's process, and the models that it lists with their digests."""
+    models = json.loads(on_host("curl --silent --fail http://127.0.0.1:11434/api/tags"))["models"]
+    return on_host("systemctl show --property MainPID ollama"), [(m["name"], m["digest"]) for m in models]
+
+
+def refused(run: subprocess.CompletedProcess[str], *words: str) -> None:
+    said = " ".join((run.stdout + run.stderr).replace("\\n", " ").split())
+    assert run.returncode != 0, said
+    assert [word for word in (HOST, *words) if word not in said] == [], said
+
+
+def served(run: subprocess.CompletedProcess[str]) -> None:
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def lead_back() -> None:
+    """The engine's links to the usual place again, before the spare one goes."""
+    served(provision("models"))
+
+
+@pytest.fixture(autouse=True)
+def serving_is_not_disturbed() -> Iterator[None]:
+    before = what_serves()
+    yield
+    assert what_serves() == before
 
 
 @pytest.fixture
-def undisturbed() -> Iterator[None]:
-    before = serving()
-    yield
-    assert serving() == before
-    again = provision()
-    assert again.returncode == 0, again.stdout[-3000:]
-    assert "changed=0" in again.stdout, again.stdout[-3000:]
-    assert serving() == before
+def spare(tmp_path: Path) -> Iterator[dict[str, object]]:
+    """Variables that fetch the model once more, to a place and with a lock of their own."""
+    yield {
+        "models_serve": [model()],
+        "models_lock_file": str(tmp_path / "models.lock.yml"),
+        "host_models_dir": "/srv/spare",
+    }
+    hub_admin("faults", [])
+    on_host("umount /srv/spare 2>/dev/null || true; rm -rf /srv/spare")
 
 
-def entry(**source: Any) -> Dict[str, Any]:
-    return {MODELS: [{"name": "other", "catalog": "smollm2-135m-instruct", **source}]}
+def model(**source: str) -> dict[str, object]:
+    return {"name": "smollm2", "catalog": "smollm2-135m-instruct", "source": {"endpoint": HUB, **source}}
 
 
-@pytest.mark.usefixtures("undisturbed")
-def test_an_unreachable_hub_is_named(tmp_path: Path) -> None:
-    run = provision(models_lock_file=str(tmp_path / "lock.yml"), **entry(source={"endpoint": "http://127.0.0.1:9"}))
-    refused(run, "http://127.0.0.1:9")
-    assert not (tmp_path / "lock.yml").exists()
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        pytest.param({"endpoint": f"http://{NET}.99:8080"}, (f"{NET}.99:8080",), id="an unreachable hub"),
+        pytest.param({"repo": "lab/Nothing-GGUF"}, ("lab/Nothing-GGUF",), id="an unknown repository"),
+        pytest.param({"quant": "Q9_X"}, ("Q9_X", "Q4_1"), id="an unknown quant: it tells what there is"),
+    ],
+)
+def test_a_source_that_does_not_exist_is_named(
+    spare: dict[str, object], source: dict[str, str], words: tuple[str, ...]
+) -> None:
+    refused(provision("models", **{**spare, "models_serve": [model(**source)]}), *words)
+    assert on_host("find /srv/spare -type f") == ""
 
 
-@pytest.mark.usefixtures("undisturbed")
-def test_an_unknown_repository_is_named(tmp_path: Path) -> None:
-    hub = ENDPOINT.replace(".11:11434", ".2:8080")
-    source = {"repo": "lab/Nothing-GGUF", "endpoint": hub}
-    refused(provision(models_lock_file=str(tmp_path / "lock.yml"), **entry(source=source)), "lab/Nothing-GGUF")
+def test_a_full_disk_is_refused_before_the_download_and_served_when_there_is_room(spare: dict[str, object]) -> None:
+    on_host("mkdir -p /srv/spare && mount -t tmpfs -o size=32m tmpfs /srv/spare")
+    refused(provision("models", **spare), "/srv/spare", "MiB")
+    assert on_host("find /srv/spare -type f -size +1M") == ""
+    on_host("mount -o remount,size=300m /srv/spare")
+    served(provision("models", **spare))
+    lead_back()
 
 
-@pytest.mark.usefixtures("undisturbed")
-def test_an_unknown_quant_lists_what_there_is(tmp_path: Path) -> None:
-    hub = ENDPOINT.replace(".11:11434", ".2:8080")
-    model = {"name": "other", "source": {"repo": "lab/SmolLM2-135M-Instruct-GGUF", "quant": "Q9_K", "endpoint": hub}}
-    refused(provision(models_lock_file=str(tmp_path / "lock.yml"), **{MODELS: [model]}), "Q9_K", "Q4_1")
+def test_bytes_that_do_not_match_their_sum_are_never_served(spare: dict[str, object]) -> None:
+    hub_admin("faults", [{"kind": "flip", "path": "*00002*", "offset": 4096}])
+    refused(provision("models", **spare), "00002-of-00005.gguf", "sha256")
+    hub_admin("faults", [])
+    served(provision("models", **spare))
+    lead_back()
 
 
-@pytest.mark.usefixtures("undisturbed")
-def test_a_host_without_the_disk_space_says_how_much_is_missing() -> None:
-    on_host("mkdir -p /srv/small && mount -t tmpfs -o size=32m tmpfs /srv/small")
-    try:
-        refused(provision(host_models_dir="/srv/small"), "/srv/small", "98,362,528")
-        assert on_host("find /srv/small -type f -size +1M") == ""
-    finally:
-        on_host("umount /srv/small && rmdir /srv/small")
+def test_an_archive_that_is_none_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "ollama-linux-amd64.tgz"
+    page.write_text("<html>Please log in</html>")
+    digest = hashlib.sha256(page.read_bytes()).hexdigest()
+    run = provision("engine", ollama_version="0.5.11", ollama_archive=str(page), ollama_archive_sha256=digest)
+    refused(run, "ollama-linux-amd64.tgz")
+    assert "0.5.11" not in on_host("ls /opt/ollama")
 
 
-@pytest.mark.usefixtures("undisturbed")
-def test_a_wrong_checksum_stops_before_the_archive_is_unpacked() -> None:
-    run = provision(ollama_version="0.33.2", ollama_archive_sha256="0" * 64)
-    refused(run, "0" * 64)
-    assert "0.33.2" not in on_host("ls /opt/ollama")
-
-
-@pytest.mark.usefixtures("undisturbed")
-def test_an_archive_that_is_not_one_of_ollama_is_refused() -> None:
-    on_host("tar -czf /root/other.tgz -C / etc/hostname")
-    try:
-        run = provision(ollama_version="0.6.0", ollama_archive_remote="/root/other.tgz", ollama_allow_unverified=True)
-        refused(run, "bin/ollama")
-        assert "0.6.0" not in on_host("ls /opt/ollama")
-    finally:
-        on_host("rm /root/other.tgz")
-
-
-@pytest.mark.usefixtures("undisturbed")
 def test_a_port_that_something_else_holds_is_named_with_its_holder() -> None:
-    on_host("(python3 -m http.server 18080 >/dev/null 2>&1 & echo $! >/tmp/holder)")
+    on_host("setsid python3 -m http.server 18080 >/dev/null 2>&1 & echo $! >/run/spare.pid; sleep 1")
     try:
-        refused(provision(ollama_host="0.0.0.0:18080"), "18080", "python3")
+        refused(provision("engine", ollama_host="0.0.0.0:18080"), "18080", "python3")
     finally:
-        on_host("kill $(cat /tmp/holder)")
+        on_host("kill $(cat /run/spare.pid); rm /run/spare.pid")
