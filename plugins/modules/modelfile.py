@@ -191,14 +191,12 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"{dest} cannot be read: {error.strerror}. Choose another dest, or remove what is there.")
 
+    directory = os.path.dirname(dest)
+    if not os.path.isdir(directory) and not module.check_mode:
+        module.fail_json(msg=f"{dest} cannot be written: there is no directory {directory}. Make that directory first.")
     changed = before != content
     if changed and not module.check_mode:
-        try:
-            write(module, dest, content)
-        except OSError as error:
-            module.fail_json(
-                msg=f"{dest} cannot be written: {error.strerror}. Make its directory first, or choose another dest."
-            )
+        write(module, dest, content)
     if not module.check_mode or before is not None:
         changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
     module.exit_json(
