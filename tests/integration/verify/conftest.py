@@ -52,7 +52,7 @@ def llama_server(
     folder, port = cache_dir / "assets" / "llama-server", free_port()
     program = [f"{folder}/ld-linux-x86-64.so.2", "--library-path", str(folder), f"{folder}/llama-server"]
     options = ["-m", str(smollm2.shards[0]), "--alias", "smol", "--port", str(port), "--api-key", "secret"]
-    options += ["-c", "512", "-t", "2", "-np", "1", "--no-ui", "--no-warmup"]
+    options += ["-c", "512", "-t", "1", "-np", "1", "--no-ui", "--no-warmup"]
     log = tmp_path_factory.mktemp("llama-server") / "log"
     with log.open("w") as stream:
         process = subprocess.Popen([*program, *options], cwd=folder, stdout=stream, stderr=stream)
