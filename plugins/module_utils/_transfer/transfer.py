@@ -82,8 +82,8 @@ class Transfer:
         self._fetches: Dict[str, int] = {}
         self._refetched = 0
         self._began = time.monotonic()
+        self._rate_mark = (self._began, meter.total)
         self._workers: List[Worker] = []
-        self._bytes_at_start = 0
         window = Window(
             plan,
             storage,
@@ -145,10 +145,10 @@ class Transfer:
             self._judge_whole()
 
     def _recent_rate(self) -> float:
-        before = getattr(self, "_rate_mark", (self._began, 0))
-        now = time.monotonic()
+        """Bytes a second since this was asked last."""
+        (then, before), now = self._rate_mark, time.monotonic()
         self._rate_mark = (now, self._meter.total)
-        return (self._meter.total - before[1]) / max(now - before[0], 1e-6)
+        return (self._meter.total - before) / max(now - then, 1e-6)
 
     def _stop(self) -> None:
         self._crew.stopping.set()
