@@ -16,7 +16,7 @@ description:
   - Later hosts then verify pieces side by side, fetch only a bad piece again, and need not hash the merged file.
   - Refuses a copy whose sums contradict the lock.
   - With O(layout=merged) a few MiB, the shards' headers, are read from the addresses in the lock.
-  - Reads every byte once or twice. Use C(async) when the files are large.
+  - Reads every byte once or twice.
 extends_documentation_fragment:
   - gguf.fleet.attributes.info
 options:

@@ -299,7 +299,7 @@ def main() -> None:
         module.fail_json(msg=str(problem))
     for warning in result.warnings:
         module.warn(warning)
-    diff = {"before": readable(result.before), "after": readable(result.after)}
+    diff = {"before": readable(dict(result.before)), "after": readable(dict(result.after))}
     module.exit_json(diff=diff, **result.as_dict())
 
 

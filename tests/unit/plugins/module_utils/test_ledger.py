@@ -28,6 +28,7 @@ def model(tmp_path):
 def test_recorded_file_is_found_with_its_sum_and_notes(ledger, model):
     ledger.record(str(model), sha256="ab" * 32, kind="file", repo="unsloth/x", tail_padding_bytes=4)
     entry = Ledger(ledger.path).lookup(str(model))
+    assert entry is not None
     assert entry.sha256 == "ab" * 32
     assert entry.size_bytes == 7
     assert dict(entry.notes) == {"repo": "unsloth/x", "tail_padding_bytes": 4}
