@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.download import Request
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.request import Request
 from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
 
 

@@ -210,7 +210,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, removal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import CONNECTIONS_AT_MOST
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import (
@@ -263,9 +263,9 @@ def make_request(params: Mapping[str, Any]) -> download.Request:
 def run(params: Mapping[str, Any], check: bool) -> download.Result:
     request, ledger = make_request(params), Ledger()
     if params["state"] == "absent":
-        return download.absent(request, ledger, check=check)
+        return removal.absent(request, ledger, check=check)
     if params["state"] == "stopped":
-        return download.stopped(request, check=check)
+        return removal.stopped(request, check=check)
     return download.present(request, ledger, check=check)
 
 

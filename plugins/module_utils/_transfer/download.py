@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import time
-from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from dataclasses import replace
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
@@ -31,17 +29,13 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import 
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import (
     Held,
     Hold,
-    Places,
     acquire,
-    current_holder,
     is_shared,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import MISSING, WRITTEN, Journal, identity
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import MISSING, WRITTEN, Journal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import (
     MERGED,
-    LockedFile,
     Plan,
-    locked_files,
     plan_merged,
     plan_shards,
     plan_single,
@@ -54,8 +48,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress impo
     shown_bytes,
     status_of,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.removal import remove_leftovers
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.request import Request, Result
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import (
-    Access,
     Source,
     local_source,
     mirror_source,
@@ -63,71 +58,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources impor
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.transfer import (
     Outcome,
-    Settings,
     Transfer,
     WrongHeader,
 )
 
 Tick = Callable[[Status], None]
 _ATTACH_LOOK_SECONDS = 0.5
-_STOP_WAIT_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is wanted."""
-
-    lock: Mapping[str, Any]
-    dest: str
-    layout: str = MERGED
-    mirrors: Sequence[str] = ()
-    find_in: Sequence[str] = ()
-    ollama_stores: Sequence[str] = ()
-    access: Access = field(default_factory=Access)
-    settings: Settings = field(default_factory=Settings)
-
-    @property
-    def files(self) -> Tuple[LockedFile, ...]:
-        return locked_files(self.lock)
-
-    @property
-    def paths(self) -> Tuple[str, ...]:
-        """The files that shall be there."""
-        if self.layout == MERGED:
-            return (self.dest,)
-        return tuple(os.path.join(self.dest, file.name) for file in self.files)
-
-    @property
-    def places(self) -> Places:
-        return Places(self.paths[0])
-
-    @property
-    def fingerprint(self) -> str:
-        return hashlib.sha256(json.dumps(identity(self.files, self.layout), sort_keys=True).encode()).hexdigest()
-
-    def expected(self, index: int) -> Optional[str]:
-        """The sum that the lock knows for an output."""
-        if self.layout == MERGED and len(self.files) > 1:
-            return (self.lock.get("merged") or {}).get("sha256") or None
-        return self.files[index].sha256
-
-
-@dataclass
-class Result:
-    """What is there now, and what it took."""
-
-    changed: bool
-    paths: Tuple[str, ...]
-    size_bytes: int = 0
-    sha256: Dict[str, Optional[str]] = field(default_factory=dict)
-    file_sha256: Dict[str, str] = field(default_factory=dict)
-    bytes_moved: int = 0
-    bytes_to_move: int = 0
-    disk_bytes: int = 0
-    seconds: float = 0.0
-    expected_seconds: Optional[float] = None
-    sources: Dict[str, int] = field(default_factory=dict)
-    actions: List[str] = field(default_factory=list)
 
 
 def present(request: Request, ledger: Ledger, *, check: bool = False, tick: Optional[Tick] = None) -> Result:
@@ -483,64 +419,3 @@ def _foretell(request: Request, ledger: Ledger) -> Result:
             f"take {shown_bytes(room)} of disk ({room:,} bytes)",
         ],
     )
-
-
-def absent(request: Request, ledger: Ledger, *, check: bool = False) -> Result:
-    """Remove the files, what a transfer left of them, and the ledger's entries."""
-    leftovers = [path for path in leftover_paths(request) if os.path.lexists(path)]
-    files = [path for path in request.paths if os.path.lexists(path)]
-    result = Result(
-        changed=bool(leftovers or files),
-        paths=request.paths,
-        actions=[f"remove {path}" for path in [*files, *leftovers]],
-    )
-    if check or not result.changed:
-        return result
-    stopped(request)
-    for path in files:
-        try:
-            os.unlink(path)
-        except OSError as error:
-            raise write_problem(path, error) from error
-    remove_leftovers(request)
-    for path in request.paths:
-        ledger.forget(path)
-    with contextlib.suppress(OSError):
-        os.unlink(request.places.lock)
-    return result
-
-
-def stopped(request: Request, *, check: bool = False) -> Result:
-    """Ask the run that works on it to end, and wait until it did. What it fetched stays."""
-    holder = current_holder(request.places)
-    result = Result(
-        changed=holder is not None,
-        paths=request.paths,
-        actions=[f"stop {holder}"] if holder else [],
-    )
-    if check or holder is None:
-        return result
-    with open(request.places.stop, "w", encoding="utf-8"):
-        pass
-    waited = 0.0
-    while current_holder(request.places) is not None:
-        if waited >= _STOP_WAIT_SECONDS:
-            raise TransferError(
-                f"{holder} did not stop within {_STOP_WAIT_SECONDS:g} s.",
-                f"Look at it on that host; kill {holder.pid} ends it without loss.",
-                reason="not-stopped",
-            )
-        time.sleep(_ATTACH_LOOK_SECONDS)
-        waited += _ATTACH_LOOK_SECONDS
-    return result
-
-
-def leftover_paths(request: Request) -> List[str]:
-    places = request.places
-    return [*(path + ".partial" for path in request.paths), places.journal, places.status, places.stop]
-
-
-def remove_leftovers(request: Request) -> None:
-    for path in leftover_paths(request):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)

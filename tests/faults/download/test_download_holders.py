@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, List
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, holder
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, holder, removal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status, read_status
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.faults.download.model import (
@@ -104,10 +104,10 @@ def test_stopped_ends_a_transfer_and_keeps_what_it_fetched(model: Model, dest: P
         wanted = request(model.lock(hub), dest)
         child = spawn(wanted, ledger)
         wait_for(lambda: hub.bytes_sent() > 4 * MIB)
-        assert download.stopped(wanted, check=True).changed
-        assert download.stopped(wanted).changed
+        assert removal.stopped(wanted, check=True).changed
+        assert removal.stopped(wanted).changed
         assert outcome(child)["reason"] == "stopped"
-        assert not download.stopped(wanted).changed
+        assert not removal.stopped(wanted).changed
         assert not dest.exists()
         before = hub.bytes_sent()
         hub.clear_faults()
@@ -124,15 +124,15 @@ def test_absent_removes_the_file_and_every_left_over(model: Model, dest: Path, l
         os.kill(child.pid, signal.SIGKILL)
         child.communicate()
         assert leftovers(dest)
-        assert download.absent(wanted, ledger, check=True).changed
+        assert removal.absent(wanted, ledger, check=True).changed
         assert leftovers(dest)
-        assert download.absent(wanted, ledger).changed
+        assert removal.absent(wanted, ledger).changed
         assert list(dest.parent.iterdir()) == []
-        assert not download.absent(wanted, ledger).changed
+        assert not removal.absent(wanted, ledger).changed
 
         hub.clear_faults()
         download.present(wanted, ledger)
-        download.absent(wanted, ledger)
+        removal.absent(wanted, ledger)
     assert list(dest.parent.iterdir()) == []
     assert ledger.lookup(str(dest)) is None
 
@@ -143,7 +143,7 @@ def test_the_status_file_tells_other_programs_how_far_it_is(model: Model, dest: 
         child = spawn(wanted, ledger)
         wait_for(lambda: (read_status(wanted.places.status) or {}).get("phase") == "download")
         content = read_status(wanted.places.status)
-        download.stopped(wanted)
+        removal.stopped(wanted)
         outcome(child)
     assert content is not None
     assert content["bytes_total"] == model.size_bytes

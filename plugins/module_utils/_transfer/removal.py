@@ -1,0 +1,81 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The end of a transfer: stopped with what it has, or removed with everything that it left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import List
+
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import write_problem
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import current_holder
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.request import Request, Result
+
+_LOOK_SECONDS = 0.5
+_STOP_WAIT_SECONDS = 60.0
+
+
+def absent(request: Request, ledger: Ledger, *, check: bool = False) -> Result:
+    """Remove the files, what a transfer left of them, and the ledger's entries."""
+    leftovers = [path for path in leftover_paths(request) if os.path.lexists(path)]
+    files = [path for path in request.paths if os.path.lexists(path)]
+    result = Result(
+        changed=bool(leftovers or files),
+        paths=request.paths,
+        actions=[f"remove {path}" for path in [*files, *leftovers]],
+    )
+    if check or not result.changed:
+        return result
+    stopped(request)
+    for path in files:
+        try:
+            os.unlink(path)
+        except OSError as error:
+            raise write_problem(path, error) from error
+    remove_leftovers(request)
+    for path in request.paths:
+        ledger.forget(path)
+    with contextlib.suppress(OSError):
+        os.unlink(request.places.lock)
+    return result
+
+
+def stopped(request: Request, *, check: bool = False) -> Result:
+    """Ask the run that works on it to end, and wait until it did. What it fetched stays."""
+    holder = current_holder(request.places)
+    result = Result(
+        changed=holder is not None,
+        paths=request.paths,
+        actions=[f"stop {holder}"] if holder else [],
+    )
+    if check or holder is None:
+        return result
+    with open(request.places.stop, "w", encoding="utf-8"):
+        pass
+    waited = 0.0
+    while current_holder(request.places) is not None:
+        if waited >= _STOP_WAIT_SECONDS:
+            raise TransferError(
+                f"{holder} did not stop within {_STOP_WAIT_SECONDS:g} s.",
+                f"Look at it on that host; kill {holder.pid} ends it without loss.",
+                reason="not-stopped",
+            )
+        time.sleep(_LOOK_SECONDS)
+        waited += _LOOK_SECONDS
+    return result
+
+
+def leftover_paths(request: Request) -> List[str]:
+    places = request.places
+    return [*(path + ".partial" for path in request.paths), places.journal, places.status, places.stop]
+
+
+def remove_leftovers(request: Request) -> None:
+    for path in leftover_paths(request):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
