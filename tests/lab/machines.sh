@@ -69,12 +69,14 @@ start_host() {
     esac
 }
 
-# A host is ready when its boot is over and it knows its GPUs.
+# A host is ready when its boot is over and it knows its GPUs. Not before: the boot may run ldconfig too.
 settle_host() {
-    local name=$1
-    docker exec "$(container "$name")" ldconfig
-    [ "${pid1[$name]}" = systemd ] || return 0
-    local state
+    if [ "${pid1[$1]}" = systemd ]; then wait_for_systemd "$1"; fi
+    docker exec "$(container "$1")" ldconfig
+}
+
+wait_for_systemd() {
+    local name=$1 state
     for _ in $(seq 120); do
         # Nothing answers yet while PID 1 sets up its bus.
         state=$(docker exec "$(container "$name")" systemctl is-system-running 2>/dev/null || true)
