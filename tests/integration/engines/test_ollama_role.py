@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import uuid
@@ -107,16 +108,17 @@ def container(kind: str, smollm2: SmolLM2, folder: Path) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="module")
-def archive(ollama_archives: dict[str, Path]) -> dict[str, dict[str, str]]:
-    """The variables that install a version from a file of the controller."""
-    return {
-        version: {
+def archive(ollama_archives: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """The variables that install a version from a file of the controller; copies, as caches change."""
+    variables = {}
+    for version, path in ollama_archives.items():
+        copy = Path(shutil.copy(path, tmp_path_factory.mktemp(version)))
+        variables[version] = {
             "ollama_version": version,
-            "ollama_archive": str(path),
-            "ollama_archive_sha256": sha256(path),
+            "ollama_archive": str(copy),
+            "ollama_archive_sha256": sha256(copy),
         }
-        for version, path in ollama_archives.items()
-    }
+    return variables
 
 
 @pytest.fixture(scope="module", params=["systemd", "script"])
