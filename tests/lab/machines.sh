@@ -116,10 +116,9 @@ ensure_network
 for name in "${names[@]}"; do
     if [ "$name" = hub ]; then start_hub; else start_host "$name"; fi
 done
-if [ ${#started[@]} -eq 0 ]; then
-    echo "lab: running already: ${names[*]}"
-else
-    for name in "${started[@]}"; do
-        if [ "$name" = hub ]; then forget_pins && wait_for_hub; else settle_host "$name"; fi
-    done
-fi
+[ ${#started[@]} -gt 0 ] || echo "lab: running already: ${names[*]}"
+# All of them, also those that an interrupted start left behind.
+for name in "${names[@]}"; do
+    if [ "$name" = hub ]; then wait_for_hub; else settle_host "$name"; fi
+done
+if [[ " ${started[*]} " == *" hub "* ]]; then forget_pins; fi
