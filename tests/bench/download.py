@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Sequence
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import conftest  # noqa: F401 # pylint: disable=unused-import -- makes the checkout importable as the collection
+import conftest  # noqa: F401 -- makes the checkout importable as the collection
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import read_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout

@@ -46,7 +46,7 @@ def speed() -> None:
         model = model_of(name)
         for engine, version in (("ollama", "0.5.7"), ("ollama", None), ("llama_cpp", None)):
             times = []
-            for _ in range(5):
+            for _run in range(5):
                 start = time.perf_counter()
                 make_plan(model, gpus, Wish(engine=engine, engine_version=version, num_ctx=8192)).as_facts()
                 times.append(time.perf_counter() - start)

@@ -52,7 +52,7 @@ def _expanded(gpus: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """A description may say C(count) instead of repeating itself; then its numbers are the plan's own."""
     if not any("count" in gpu for gpu in gpus):
         return list(gpus)
-    every = [gpu for gpu in gpus for _ in range(int(gpu.get("count", 1)))]
+    every = [gpu for gpu in gpus for _copy in range(int(gpu.get("count", 1)))]
     return [{**gpu, "index": index} for index, gpu in enumerate(every)]
 
 

@@ -144,7 +144,7 @@ def layers_on_gpu(last: int, ngl: int, output_counts: bool) -> list[int]:
 
 def _parts(layers: Sequence[int], devices: Sequence[Device], split: Sequence[int]) -> list[tuple[int, ...]]:
     """llama.cpp's rule: layer number i of those on GPUs goes where i / count falls among the summed proportions."""
-    parts: list[list[int]] = [[] for _ in devices]
+    parts: list[list[int]] = [[] for _device in devices]
     total = sum(split)
     if not layers or not total:
         return [tuple(part) for part in parts]
@@ -197,7 +197,7 @@ def _balanced(
     low, high = 0.0, 1.0
     while filled(high) is None:
         low, high = high, high * 2
-    for _ in range(20):
+    for _step in range(20):
         middle = (low + high) / 2
         low, high = (low, middle) if filled(middle) is not None else (middle, high)
     return filled(high) or [0] * len(devices)

@@ -62,7 +62,8 @@ def _zstd_stream(path: str) -> Iterator[IO[bytes]]:
         with subprocess.Popen(  # the archive is an open file, not an argument: no name can be taken for an option
             [program, "-dc"], stdin=open(path, "rb"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as process:
-            assert process.stdout is not None
+            if process.stdout is None:
+                raise AssertionError("zstd was started with a pipe")
             try:
                 yield process.stdout
             finally:
@@ -168,7 +169,8 @@ def _unpack_tar(path: str, target: _Target) -> None:
                     os.makedirs(place, 0o755, exist_ok=True)
             elif member.isreg():
                 source = archive.extractfile(member)
-                assert source is not None
+                if source is None:
+                    raise AssertionError("only regular files come here")
                 target.fill(place, source, member.mode)
             elif member.issym():
                 _check_link(_inside(member.name), member.linkname, symbolic=True)

@@ -42,7 +42,7 @@ def fetch(url: str, dest: str, sha256: Optional[str], max_bytes: int, timeout_se
     digest = hashlib.sha256()
     request = urllib.request.Request(url, headers={"User-Agent": "gguf.fleet", "Accept-Encoding": "identity"})
     try:
-        with urllib.request.urlopen(request, timeout=timeout_seconds) as answer, open(dest, "xb") as sink:
+        with urllib.request.build_opener().open(request, timeout=timeout_seconds) as answer, open(dest, "xb") as sink:
             length = answer.headers.get("Content-Length")
             moved = 0
             while True:

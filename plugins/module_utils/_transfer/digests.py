@@ -72,7 +72,8 @@ class Digest:
         return sorted({block for part in self.wanted.parts if part.file >= 0 for block in self._plan.overlapped(part)})
 
     def feed(self, view: memoryview) -> None:
-        assert self.next is not None
+        if self.next is None:
+            raise AssertionError("fed beyond the digest's end")
         block, additions = self.next
         file = self._plan.file_of(block)
         if file not in self._checkpoints and len(self.wanted.parts) > 1:
@@ -87,7 +88,8 @@ class Digest:
 
     def finish_without_blocks(self) -> None:
         """The end of a digest in which no file's byte takes part."""
-        assert self.next is not None
+        if self.next is None:
+            raise AssertionError("fed beyond the digest's end")
         for addition in self.next[1]:
             self._hasher.update(bytes(addition) if isinstance(addition, bytes) else b"")
         self.next = None

@@ -172,7 +172,8 @@ class Transfer:
     def _repair(self, digest: Digest) -> None:
         """A digest is wrong: fetch what it vouches for again, from somebody else where there is somebody else."""
         part = digest.wanted.repair
-        assert part is not None
+        if part is None:
+            raise AssertionError("only a digest with a part to repair comes here")
         blocks = self._plan.overlapped(part)
         wrong = TransferError(
             f"{digest.wanted.name}: the sha256 is {digest.value}, the lock says {digest.wanted.expected}.",

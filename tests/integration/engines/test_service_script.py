@@ -113,7 +113,7 @@ def test_a_second_start_changes_nothing(service: Service) -> None:
 def test_many_starts_at_once_make_one_service(service: Service) -> None:
     service.unit(SERVE)
     command = [sys.executable, str(SCRIPT), "start", "demo"]
-    starts = [subprocess.Popen(command, env=service.environment) for _ in range(6)]
+    starts = [subprocess.Popen(command, env=service.environment) for _start in range(6)]
     assert [start.wait() for start in starts] == [0] * 6
     assert service.log().count("gguf-fleet: start ") == 1
 

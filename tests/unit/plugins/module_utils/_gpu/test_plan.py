@@ -192,7 +192,7 @@ def test_a_plan_takes_less_than_50_milliseconds_of_a_core():
     model, devices = r1("Q2_K_XL"), gpus(24564, 8)
     wish = cpp(num_ctx=8192, ram_bytes=256 * GIB)
     times = []
-    for _ in range(3):
+    for _run in range(3):
         start = time.process_time()
         make_plan(model, devices, wish).as_facts()
         times.append(time.process_time() - start)

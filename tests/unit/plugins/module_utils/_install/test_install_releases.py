@@ -116,7 +116,7 @@ def test_a_reader_finds_a_version_at_every_moment_of_a_switch(tmp_path: Path) ->
 
     reader = threading.Thread(target=read)
     reader.start()
-    for _ in range(200):
+    for _switch in range(200):
         releases.switch(str(tmp_path), "2.0", links)
         releases.switch(str(tmp_path), "1.0", links)
     done.set()

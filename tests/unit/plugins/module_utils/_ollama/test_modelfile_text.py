@@ -89,7 +89,7 @@ def test_random_texts_of_grammar_characters_survive_or_are_refused() -> None:
     chance = random.Random(5)
     survived = 0
     for _round in range(3000):
-        text = "".join(chance.choice('"""\n\n ab\t\r#') for _ in range(chance.randrange(1, 14)))
+        text = "".join(chance.choice('"""\n\n ab\t\r#') for _char in range(chance.randrange(1, 14)))
         modelfile = Modelfile(base="base", system=text, parameters={"stop": [text]})
         try:
             written = render(modelfile)
