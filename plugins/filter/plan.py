@@ -15,6 +15,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.known import (
     report_lines,
     trial_lines,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.rehearsal import rehearsal_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 
 
@@ -37,6 +38,10 @@ def min_gpus_report(hosts: Any) -> list[str]:
     return trial_lines(hosts)
 
 
+def rehearsal_report(hosts: Any) -> list[str]:
+    return rehearsal_lines(hosts)
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
@@ -44,4 +49,5 @@ class FilterModule:
             "plan_candidates": plan_candidates,
             "plan_facts": plan_facts,
             "plan_report": plan_report,
+            "rehearsal_report": rehearsal_report,
         }

@@ -21,7 +21,7 @@ from typing import Any, Iterator, Mapping, Optional
 
 DEFAULT_PATH = "/var/lib/gguf-fleet/ledger.json"
 PATH_VARIABLE = "GGUF_FLEET_LEDGER"
-KINDS = ("file", "link", "blob", "manifest", "release")
+KINDS = ("file", "link", "blob", "manifest", "release", "rehearsal")
 VERSION = 1
 
 
