@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from typing import Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.request import Request
 from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
 
 
 class ActionModule(BackgroundAction):
-    def status_path(self) -> Optional[str]:
+    def status_path(self, dest: str) -> Optional[str]:
         arguments = self._task.args
-        if arguments.get("state", "present") != "present":
-            return None
         try:
-            request = Request(
-                lock=arguments["lock"], dest=str(arguments["dest"]), layout=str(arguments.get("layout", "merged"))
-            )
+            request = Request(lock=arguments["lock"], dest=dest, layout=str(arguments.get("layout", "merged")))
             return request.places.status
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):
             # The module says what is wrong with the options.
             return None
+
+    def details(self, status: Status) -> str:
+        return f" ({status.connections} connections; {', '.join(sorted(status.sources)) or 'no source yet'})"

@@ -20,6 +20,8 @@ description:
     beside the destination; a second run attaches to the first one and shows its progress.
   - The transfer runs on in the background when the connection to the host is lost or the playbook is interrupted. Run
     the play again to watch it, or use O(state=stopped) to end it.
+  - The playbook's output shows bytes, rate, time left and phase (C(headers), C(download), C(verify)). Set the variable
+    C(models_progress) to V(false) for none of it.
 extends_documentation_fragment:
   - gguf.fleet.attributes.changes
 options:

@@ -20,6 +20,11 @@ description:
   - What was merged is recorded in the host's ledger (C(/var/lib/gguf-fleet/ledger.json)), so that a second run is done
     at once.
   - llama.cpp serves shards as they are. Only engines that want one file need this.
+  - The playbook's output shows how far it is, with the rate, the time left and the phase (C(merge) writes bytes,
+    C(verify) proves bytes that are there). A hidden file beside O(dest) (C(.<name>.merge-status)) tells the same as
+    JSON, with the process that works on it.
+  - The merge runs on in the background when the connection to the host is lost or the playbook is interrupted. Run the
+    play again to wait for it. To end it, kill the process that the status file names; the next run goes on from there.
 extends_documentation_fragment:
   - gguf.fleet.attributes.changes
 options:
@@ -73,6 +78,9 @@ options:
     type: str
     choices: [ledger, full]
     default: ledger
+notes:
+  - Set the variable C(models_progress) to V(false) for no progress in the output.
+  - With the task's own C(async), or with a O(dest) that is not absolute, nothing is shown.
 seealso:
   - module: gguf.fleet.gguf_download
     description: Downloads shards straight into one merged file.
@@ -191,17 +199,21 @@ seconds:
 """
 
 import os
+from dataclasses import asdict
 from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge import apply_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge import MergeResult, apply_merge
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import MergePlan, MergeRequest, plan_merge
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.removal import apply_removal, plan_removal
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.writing import wait_for_other_run
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import this_process
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Reporter, StatusFile
 
 
 def plain_sum(checksum: str, what: str) -> str:
@@ -238,9 +250,12 @@ def request(params: dict[str, Any]) -> MergeRequest:
 
 def present(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     ledger = Ledger()
-    plan = plan_merge(request(params), ledger)
+    wanted = request(params)
+    # its shards may go while it runs, so nothing can be planned before it ended
+    waited = not check_mode and wait_for_other_run(wanted.temporary)
+    plan = plan_merge(wanted, ledger)
     outcome: dict[str, Any] = {
-        "changed": plan.changed,
+        "changed": plan.changed or waited,
         "path": params["dest"],
         "actions": plan.actions,
         "disk_needed_bytes": plan.disk_needed_bytes,
@@ -249,7 +264,7 @@ def present(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         **plan.facts,
     }
     if not check_mode:
-        result = apply_merge(plan, ledger)
+        result = watched_merge(plan, ledger)
         outcome.update(
             size_bytes=result.size_bytes,
             sha256=result.sha256,
@@ -263,6 +278,14 @@ def present(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             seconds=round(result.seconds, 3),
         )
     return outcome
+
+
+def watched_merge(plan: MergePlan, ledger: Ledger) -> MergeResult:
+    reporter = Reporter(StatusFile(plan.request.status, asdict(this_process())))
+    try:
+        return apply_merge(plan, ledger, tell=reporter)
+    finally:
+        reporter.close()
 
 
 def absent(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:

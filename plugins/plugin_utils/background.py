@@ -20,7 +20,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status, status_of
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status, shown_seconds, status_of
 
 display = Display()
 
@@ -48,7 +48,8 @@ class LinePacer:
         self._phase = ""
 
     def is_due(self, status: Status, now: float) -> bool:
-        percent = 100 * status.bytes_done / status.bytes_total if status.bytes_total else 0.0
+        done, total = status.counted
+        percent = 100 * done / total if total else 0.0
         due = (
             self._shown_at is None
             or now - self._shown_at >= self._every_seconds
@@ -67,15 +68,19 @@ class BackgroundAction(ActionBase):
     _supports_async = True
     _supports_diff = True
 
-    def status_path(self) -> Optional[str]:
-        """Where the module writes its status on the host; None when there is nothing to watch."""
+    def status_path(self, dest: str) -> Optional[str]:
+        """Where the module that makes dest writes its status on the host; None when there is nothing to watch."""
         raise NotImplementedError
+
+    def details(self, status: Status) -> str:
+        """What -v adds to a line."""
+        return f" ({shown_seconds(status.seconds)} so far)"
 
     def run(self, tmp: Any = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         result: Dict[str, Any] = super().run(tmp, task_vars)
         del tmp
         variables = task_vars or {}
-        status_path = self.status_path()
+        status_path = self._status_path()
         own_async = self._task.async_val and not self._connection.has_native_async
         if own_async or self._task.check_mode or status_path is None:
             result.update(self._execute_module(task_vars=variables, wrap_async=own_async))
@@ -83,8 +88,17 @@ class BackgroundAction(ActionBase):
                 self._remove_tmp_path(self._connection._shell.tmpdir)
             return result
         shown = boolean(self._templar.template(variables.get("models_progress", True)), strict=False)
+        shown = shown and not self._task.no_log
         result.update(self._run_watched(variables, status_path, shown))
         return result
+
+    def _status_path(self) -> Optional[str]:
+        arguments = self._task.args
+        if arguments.get("state", "present") != "present" or "dest" not in arguments:
+            return None
+        dest = self._remote_expand_user(str(arguments["dest"]))
+        # Only the host knows where a relative path lies.
+        return self.status_path(dest) if dest.startswith("/") else None
 
     def _run_watched(self, variables: Dict[str, Any], status_path: str, shown: bool) -> Dict[str, Any]:
         try:
@@ -113,7 +127,7 @@ class BackgroundAction(ActionBase):
                 lost_since = lost_since or time.monotonic()
                 if time.monotonic() - lost_since > _UNREACHABLE_FOR_SECONDS:
                     raise
-                display.vv(f"{host}: the connection is lost, the transfer goes on there: {error}", host=host)
+                display.vv(f"{host}: the connection is lost, the work goes on there: {error}", host=host)
                 self._reconnect()
                 continue
             lost_since = 0.0
@@ -145,7 +159,7 @@ class BackgroundAction(ActionBase):
             return
         line = f"{host}: {self._task.args.get('dest')}: {status.line()}"
         if display.verbosity:
-            line += f" ({status.connections} connections; {', '.join(sorted(status.sources)) or 'no source yet'})"
+            line += self.details(status)
         display.display(line)
 
     def _is_running(self, job_file: str) -> bool:
@@ -168,7 +182,7 @@ class BackgroundAction(ActionBase):
             "failed": True,
             "reason": "vanished",
             "msg": "The process on the host ended without a result (killed, or the host went down). "
-            "Run again: what was fetched is kept and continued.",
+            "Run again: what was done is kept and continued.",
         }
 
 

@@ -7,13 +7,21 @@
 from __future__ import annotations
 
 import os
-from typing import Iterator, Optional, Union
+from typing import Callable, Iterator, Optional, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import MergeJob
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.moving import HASH_BYTES, Hasher, read_into
 
 
-def matching_bytes(file: int, job: MergeJob, header: bytes, size_bytes: int, hasher: Optional[Hasher]) -> int:
+def matching_bytes(
+    file: int,
+    job: MergeJob,
+    header: bytes,
+    size_bytes: int,
+    hasher: Optional[Hasher],
+    *,
+    told: Callable[[int], None],
+) -> int:
     """How many of the file's first size_bytes are those of the merge, in steps; hasher gets just these."""
     buffer = memoryview(bytearray(HASH_BYTES))
     position = 0
@@ -26,6 +34,7 @@ def matching_bytes(file: int, job: MergeJob, header: bytes, size_bytes: int, has
         if hasher is not None:
             hasher.update(part)
         position += length
+        told(position)
         if position == size_bytes:
             break
     return position

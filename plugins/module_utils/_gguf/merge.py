@@ -16,12 +16,13 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic
-from typing import Optional
+from typing import Callable, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.compare import matching_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.consume import why_kept
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import Journal, MergeJob
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import Segment
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import (
     COMPARE,
     HASH,
@@ -34,10 +35,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.moving import (
     HASH_BYTES,
+    WINDOW_BYTES,
     FollowingHash,
     Hasher,
     read_into,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.progress import MERGING, VERIFYING, Tell, tell_nobody
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.writing import Checkpoints, Writer, exclusive
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, sync_directory
 
@@ -60,13 +63,15 @@ class MergeResult:
     seconds: float
 
 
-def apply_merge(plan: MergePlan, ledger: Ledger, *, checkpoint_bytes: int = CHECKPOINT_BYTES) -> MergeResult:
+def apply_merge(
+    plan: MergePlan, ledger: Ledger, *, checkpoint_bytes: int = CHECKPOINT_BYTES, tell: Tell = tell_nobody
+) -> MergeResult:
     """Do what the plan says, and record the result in the ledger."""
     started = monotonic()
     if plan.outcome != UNCHANGED:
         # hours later would be a bad time to find that it cannot be written
         ledger.prepare()
-    run = _Run(plan, ledger, checkpoint_bytes)
+    run = _Run(plan, ledger, checkpoint_bytes, tell)
     if plan.outcome == MERGE:
         run.merge()
     elif plan.outcome == COMPARE:
@@ -79,17 +84,19 @@ def apply_merge(plan: MergePlan, ledger: Ledger, *, checkpoint_bytes: int = CHEC
         run.sha256 = plan.entry.sha256
     run.remove_rest()
     _remove(plan.request.journal)
+    _remove(plan.request.status)
     return run.result(monotonic() - started)
 
 
 class _Run:
     """One merge in progress, and what came of it."""
 
-    def __init__(self, plan: MergePlan, ledger: Ledger, checkpoint_bytes: int) -> None:
+    def __init__(self, plan: MergePlan, ledger: Ledger, checkpoint_bytes: int, tell: Tell) -> None:
         self.plan = plan
         self.request = plan.request
         self.ledger = ledger
         self.checkpoint_bytes = checkpoint_bytes
+        self.tell = tell
         self.journal = Journal(plan.request.journal)
         self.sha256: Optional[str] = None
         self.verified: dict[int, str] = {}
@@ -141,7 +148,7 @@ class _Run:
 
     def hash_again(self) -> None:
         entry = known(self.plan.entry)
-        self.sha256 = _sha256_of(self.request.dest, entry.size_bytes)
+        self.sha256 = self._sha256_of_dest(entry.size_bytes)
         if entry.sha256 is not None and self.sha256 != entry.sha256:
             raise GgufError(
                 f"{self.request.dest} is damaged: its sha256 is {self.sha256}, and was {entry.sha256} when recorded.",
@@ -155,7 +162,7 @@ class _Run:
         journal = known(self.plan.journal)
         self.sha256 = final_sum(journal)
         if self.sha256 is None and self.request.get_sha256:
-            self.sha256 = _sha256_of(self.request.dest, self.job.size_bytes)
+            self.sha256 = self._sha256_of_dest(self.job.size_bytes)
             self._check_sum()
         self.verified.update(journal.verified)
         self.record()
@@ -225,13 +232,15 @@ class _Run:
         """The last checkpoint whose sum the bytes on disk still have."""
         hasher: Hasher = hashlib.sha256()
         position = 0
-        for checkpoint in known(self.plan.journal).checkpoints:
+        checkpoints = known(self.plan.journal).checkpoints
+        told = self._verifying(max((point.offset for point in checkpoints), default=0))
+        for checkpoint in checkpoints:
             if not position < checkpoint.offset <= self.plan.trusted_limit:
                 continue
             following = hasher.copy()
             if os.fstat(temporary).st_size < checkpoint.offset:
                 break
-            _hash_range(temporary, position, checkpoint.offset, following)
+            _hash_range(temporary, position, checkpoint.offset, following, told)
             if following.hexdigest() != checkpoint.sha256:
                 break
             position, hasher = checkpoint.offset, following
@@ -254,7 +263,10 @@ class _Run:
             if whole is not None:
                 # closed first: the checkpoints may wait for it
                 stack.callback(whole.close)
-            writer = Writer(temporary, start, whole, checkpoints)
+            size_bytes = self.job.size_bytes
+            writer = Writer(
+                temporary, start, whole, checkpoints, lambda position: self.tell(MERGING, position, size_bytes)
+            )
             if start == 0:
                 writer.put(known(self.plan.header))
             for index in range(len(self.job.shards)):
@@ -287,6 +299,9 @@ class _Run:
             os.posix_fadvise(source, 0, 0, os.POSIX_FADV_SEQUENTIAL)
             follower = FollowingHash(source) if expected is not None else None
             try:
+                written = _written_of(segments, writer.position)
+                if follower is not None and written:
+                    self._catch_up(follower, written)
                 for part in segments:
                     writer.copy(part, source, follower)
                 if follower is not None:
@@ -299,6 +314,13 @@ class _Run:
                 raise GgufError(f"{shard.path} changed its size during the merge.", "Stop what writes to it.")
         finally:
             os.close(source)
+
+    def _catch_up(self, follower: FollowingHash, end: int) -> None:
+        """Hash the part of a shard that an earlier run copied."""
+        told = self._verifying(end)
+        for done in [*range(WINDOW_BYTES, end, WINDOW_BYTES), end]:
+            follower.advance(done)
+            told(done)
 
     def _check_shard(self, index: int, actual: str) -> None:
         expected = self.plan.expected[index]
@@ -342,25 +364,39 @@ class _Run:
         )
 
     def _matching(self, file: int, size_bytes: int, hasher: Optional[Hasher]) -> int:
-        return matching_bytes(file, self.job, known(self.plan.header), size_bytes, hasher)
+        header = known(self.plan.header)
+        return matching_bytes(file, self.job, header, size_bytes, hasher, told=self._verifying(size_bytes))
+
+    def _sha256_of_dest(self, size_bytes: int) -> str:
+        file = os.open(self.request.dest, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            hasher = hashlib.sha256()
+            _hash_range(file, 0, size_bytes, hasher, self._verifying(size_bytes))
+            return hasher.hexdigest()
+        finally:
+            os.close(file)
+
+    def _verifying(self, total: int) -> Callable[[int], None]:
+        return lambda done: self.tell(VERIFYING, done, total)
 
 
-def _sha256_of(path: str, size_bytes: int) -> str:
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        hasher = hashlib.sha256()
-        _hash_range(file, 0, size_bytes, hasher)
-        return hasher.hexdigest()
-    finally:
-        os.close(file)
+def _written_of(segments: Sequence[Segment], position: int) -> int:
+    """The offset in a shard up to which its tensors are in the merged file, when that is written up to position."""
+    written = 0
+    for part in segments:
+        done = min(position - part.dest_offset, part.length_bytes)
+        if done > 0:
+            written = part.source_offset + done
+    return written
 
 
-def _hash_range(file: int, start: int, end: int, hasher: Hasher) -> None:
+def _hash_range(file: int, start: int, end: int, hasher: Hasher, told: Callable[[int], None]) -> None:
     buffer = memoryview(bytearray(HASH_BYTES))
     for offset in range(start, end, HASH_BYTES):
         part = buffer[: min(HASH_BYTES, end - offset)]
         read_into(file, part, offset)
         hasher.update(part)
+        told(offset + len(part))
 
 
 def _remove(path: str) -> None:

@@ -59,6 +59,10 @@ class MergeRequest:
     def journal(self) -> str:
         return _beside(self.dest, ".merge-journal")
 
+    @property
+    def status(self) -> str:
+        return _beside(self.dest, ".merge-status")
+
 
 @dataclass(frozen=True)
 class MergePlan:

@@ -50,7 +50,7 @@ def plan_removal(request: MergeRequest, ledger: Ledger) -> RemovalPlan:
                 f"an unfinished merge into {dest} holds the only copy of {len(lost)} consumed shards, first {lost[0]}.",
                 f"Finish it with state: present. To lose them: rm {request.temporary} {request.journal}",
             )
-    paths = [path for path in (dest, request.temporary, request.journal) if os.path.lexists(path)]
+    paths = [path for path in (dest, request.temporary, request.journal, request.status) if os.path.lexists(path)]
     return RemovalPlan(
         request=request,
         files=tuple((path, os.lstat(path).st_size) for path in paths),

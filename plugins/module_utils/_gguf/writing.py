@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 from contextlib import contextmanager
-from typing import Iterator, Optional
+from typing import Callable, Iterator, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import Journal
@@ -72,11 +72,19 @@ class Checkpoints:
 class Writer:
     """The merged file, from the position where it goes on to its end."""
 
-    def __init__(self, file: int, start: int, whole: Optional[FollowingHash], checkpoints: Checkpoints) -> None:
+    def __init__(
+        self,
+        file: int,
+        start: int,
+        whole: Optional[FollowingHash],
+        checkpoints: Checkpoints,
+        told: Callable[[int], None],
+    ) -> None:
         self.file = file
         self.position = start
         self.whole = whole
         self._checkpoints = checkpoints
+        self._told = told
         self._copier = Copier()
 
     def put(self, data: bytes) -> None:
@@ -108,6 +116,7 @@ class Writer:
         if self.whole is not None:
             self.whole.advance(position)
         self._checkpoints.reached(position)
+        self._told(position)
 
 
 @contextmanager
@@ -126,5 +135,22 @@ def exclusive(path: str) -> Iterator[int]:
             # writing to it would change a file that has another name
             raise GgufError(f"{path} has other hard links.", f"Find out who made them, then remove it: rm {path}")
         yield file
+    finally:
+        os.close(file)
+
+
+def wait_for_other_run(path: str) -> bool:
+    """Return once no other run is writing the temporary file at path, and whether there was one."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        return True
+    else:
+        return False
     finally:
         os.close(file)

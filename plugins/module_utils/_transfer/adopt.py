@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import Callable, Dict, List, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.digests import Digest, Digests
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import HeadersInMemory, Storage
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import Plan
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Gauge, Status
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.window import Window
 
 _BUFFERS = 16
@@ -51,23 +50,15 @@ def _prove_open(plan: Plan, storage: Storage, tick: Callable[[Status], None]) ->
         on_wrong=wrong.append,
         on_error=failed.append,
     )
-    began = time.monotonic()
+    gauge = Gauge()
     digests.start()
     try:
         while not (digests.finished or wrong or failed):
             digests.wait(_TICK_SECONDS)
             done, total = digests.progress()
-            tick(
-                Status(
-                    "verify",
-                    plan.size_bytes,
-                    plan.size_bytes,
-                    bytes_verified=done,
-                    bytes_to_verify=total,
-                    seconds=time.monotonic() - began,
-                    message="a file that is there already",
-                )
-            )
+            status = gauge.status("verify", done, total)
+            status.message = "a file that is there already"
+            tick(status)
     finally:
         digests.stop()
     if failed:

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import os
 import threading
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any, Deque, Dict, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Optional, Tuple
 
 RATE_WINDOW_SECONDS = 8.0
+_WRITE_EVERY_SECONDS = 0.5
 
 
 def shown_bytes(count: float) -> str:
@@ -51,11 +53,16 @@ class Status:
     message: str = ""
     sources: Dict[str, int] = field(default_factory=dict)
 
+    @property
+    def counted(self) -> Tuple[int, int]:
+        """The bytes that this phase has done, and all that it has to do."""
+        if self.phase == "verify":
+            return self.bytes_verified, self.bytes_to_verify
+        return self.bytes_done, self.bytes_total
+
     def line(self) -> str:
         """What a person wants to know, in one line."""
-        done, total = self.bytes_done, self.bytes_total
-        if self.phase == "verify":
-            done, total = self.bytes_verified, self.bytes_to_verify
+        done, total = self.counted
         percent = 100 * done / total if total else 100.0
         parts = [f"{self.phase} {percent:.0f} %", f"{shown_bytes(done)} of {shown_bytes(total)}"]
         if self.rate_bytes_per_second:
@@ -70,15 +77,16 @@ class Status:
 class Meter:
     """Counts bytes as they pass, from any thread, and tells the rate over the last seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._samples: Deque[Tuple[float, int]] = collections.deque()
         self.total = 0
         self.by_source: Dict[str, int] = {}
-        self.last_progress = time.monotonic()
+        self.last_progress = clock()
 
     def add(self, count: int, source: str) -> None:
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             self.total += count
             self.by_source[source] = self.by_source.get(source, 0) + count
@@ -90,7 +98,7 @@ class Meter:
 
     def rate(self) -> float:
         """Bytes a second over the last seconds; falls to nothing while nothing comes."""
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             if not self._samples:
                 return 0.0
@@ -99,6 +107,34 @@ class Meter:
             if now - self.last_progress > RATE_WINDOW_SECONDS or elapsed <= 0:
                 return 0.0
             return (self.total - base) / elapsed
+
+
+class Gauge:
+    """The status of work that counts its bytes by itself, one phase after the other."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._phase = ""
+        self._meter = Meter(clock)
+
+    def status(self, phase: str, done: int, total: int) -> Status:
+        if phase != self._phase:
+            self._phase, self._meter = phase, Meter(self._clock)
+        self._meter.add(done - self._meter.total, phase)
+        rate = self._meter.rate()
+        status = Status(
+            phase,
+            done,
+            total,
+            rate_bytes_per_second=rate,
+            eta_seconds=(total - done) / rate if rate else None,
+            seconds=self._clock() - self._began,
+        )
+        if phase == "verify":
+            # The bytes are there, and are read.
+            status.bytes_done, status.bytes_verified, status.bytes_to_verify = total, done, total
+        return status
 
 
 class StatusFile:
@@ -111,10 +147,37 @@ class StatusFile:
     def write(self, status: Status) -> None:
         content = {"status_version": 1, **asdict(status), "holder": self._holder, "written": time.time()}
         temporary = f"{self.path}.new"
-        with open(temporary, "w", encoding="utf-8") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(temporary, flags, 0o644), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
             json.dump(content, file)
-        os.chmod(temporary, 0o644)
         os.replace(temporary, self.path)
+
+
+class Reporter:
+    """Keeps the status file of such work while it runs; called for every step, it writes now and then."""
+
+    def __init__(self, file: StatusFile, clock: Callable[[], float] = time.monotonic) -> None:
+        self._file = file
+        self._clock = clock
+        self._gauge = Gauge(clock)
+        self._phase = ""
+        self._due = 0.0
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        now = self._clock()
+        if now < self._due and phase == self._phase:
+            return
+        self._phase, self._due = phase, now + _WRITE_EVERY_SECONDS
+        # Work does not fail because it cannot be watched.
+        with contextlib.suppress(OSError):
+            self._file.write(self._gauge.status(phase, done, total))
+
+    def close(self) -> None:
+        """Remove the status file, if this work wrote it."""
+        if self._phase:
+            with contextlib.suppress(OSError):
+                os.unlink(self._file.path)
 
 
 def read_status(path: str) -> Optional[Dict[str, Any]]:

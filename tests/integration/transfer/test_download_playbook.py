@@ -5,20 +5,16 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict
 
 import pytest
 
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.faults.download.model import Model, make_model, served
-
-CHECKOUT = Path(__file__).resolve().parents[3]
+from ansible_collections.gguf.fleet.tests.integration.play import Play
 
 
 @pytest.fixture(name="model", scope="module")
@@ -26,56 +22,15 @@ def _model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return make_model(tmp_path_factory.mktemp("hub"))
 
 
-class Play:
-    """One task on localhost."""
-
-    def __init__(self, place: Path, lock: Dict[str, Any]) -> None:
-        self.dest = place / "models" / "tiny.gguf"
-        self._place = place
-        (place / "lock.json").write_text(json.dumps(lock), encoding="utf-8")
-        self._environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-            "GGUF_FLEET_LEDGER": str(place / "ledger.json"),
-        }
-
-    def start(self, *arguments: str, task: Optional[Dict[str, Any]] = None, **options: Any) -> subprocess.Popen[str]:
-        module = {"lock": "{{ lookup('file', lock_file) | from_json }}", "dest": str(self.dest), **options}
-        play = [
-            {
-                "hosts": "localhost",
-                "connection": "local",
-                "gather_facts": False,
-                "vars": {"ansible_python_interpreter": sys.executable, "lock_file": str(self._place / "lock.json")},
-                "tasks": [{"name": "Fetch", "gguf.fleet.gguf_download": module, **(task or {})}],
-            }
-        ]
-        playbook = self._place / "play.yml"
-        playbook.write_text(json.dumps(play), encoding="utf-8")
-        return subprocess.Popen(
-            [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=self._environment,
-            cwd=self._place,
-            text=True,
-        )
-
-    def run(self, *arguments: str, **options: Any) -> str:
-        text, _errors = self.start(*arguments, **options).communicate(timeout=120)
-        return str(text)
-
-
-def progress_lines(output: str, play: Play) -> List[str]:
-    return [line for line in output.splitlines() if line.startswith(f"localhost: {play.dest}: ")]
+def make_play(place: Path, lock: Dict[str, Any]) -> Play:
+    (place / "lock.json").write_text(json.dumps(lock), encoding="utf-8")
+    lookup = f"{{{{ lookup('file', '{place}/lock.json') | from_json }}}}"
+    return Play(place, "gguf.fleet.gguf_download", place / "models" / "tiny.gguf", lock=lookup)
 
 
 def test_a_task_tells_what_it_would_do_does_it_shows_it_and_does_it_once(model: Model, tmp_path: Path) -> None:
     with served(model, Fault("slow", bytes_per_second=2_000_000)) as hub:
-        play = Play(tmp_path, model.lock(hub))
+        play = make_play(tmp_path, model.lock(hub))
         foretold = play.run("--check", "--diff")
         assert f"fetch 18.0 MiB ({model.size_bytes:,} bytes)" in foretold
         assert "changed=1" in foretold
@@ -83,7 +38,7 @@ def test_a_task_tells_what_it_would_do_does_it_shows_it_and_does_it_once(model: 
 
         done = play.run()
         assert "changed=1" in done
-        assert any("download" in line for line in progress_lines(done, play))
+        assert any("download" in line for line in play.progress_lines(done))
         assert play.dest.read_bytes() == model.merged
 
         hub.reset_counters()
@@ -94,15 +49,15 @@ def test_a_task_tells_what_it_would_do_does_it_shows_it_and_does_it_once(model: 
 
 def test_it_is_quiet_when_asked_to_be(model: Model, tmp_path: Path) -> None:
     with served(model) as hub:
-        play = Play(tmp_path, model.lock(hub))
+        play = make_play(tmp_path, model.lock(hub))
         output = play.run("-e", "models_progress=false")
     assert "changed=1" in output
-    assert progress_lines(output, play) == []
+    assert play.progress_lines(output) == []
 
 
 def test_the_tasks_own_async_still_works(model: Model, tmp_path: Path) -> None:
     with served(model) as hub:
-        play = Play(tmp_path, model.lock(hub))
+        play = make_play(tmp_path, model.lock(hub))
         output = play.run(task={"async": 60, "poll": 1})
     assert "changed=1" in output
     assert play.dest.read_bytes() == model.merged
@@ -110,7 +65,7 @@ def test_the_tasks_own_async_still_works(model: Model, tmp_path: Path) -> None:
 
 def test_an_interrupted_playbook_does_not_interrupt_the_transfer(model: Model, tmp_path: Path) -> None:
     with served(model, Fault("slow", bytes_per_second=600_000)) as hub:
-        play = Play(tmp_path, model.lock(hub))
+        play = make_play(tmp_path, model.lock(hub))
         first = play.start(connections="4")
         end = time.monotonic() + 60
         while hub.bytes_sent() < 2_000_000:
@@ -131,7 +86,7 @@ def test_an_interrupted_playbook_does_not_interrupt_the_transfer(model: Model, t
 
 def test_a_failure_names_problem_and_remedy(model: Model, tmp_path: Path) -> None:
     with served(model, Fault("html")) as hub:
-        play = Play(tmp_path, model.lock(hub))
+        play = make_play(tmp_path, model.lock(hub))
         output = play.run()
     assert "failed=1" in output
     assert "HTML page instead of the file" in output
@@ -149,5 +104,5 @@ def test_a_failure_names_problem_and_remedy(model: Model, tmp_path: Path) -> Non
 def test_options_that_mean_nothing_are_refused(
     options: Dict[str, str], said: str, model: Model, tmp_path: Path
 ) -> None:
-    play = Play(tmp_path, model.lock())
+    play = make_play(tmp_path, model.lock())
     assert said in play.run("--check", **options)

@@ -8,12 +8,13 @@ import errno
 import hashlib
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf import moving, writing
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf import compare, merge, moving, writing
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge import MergeResult, apply_merge
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import (
@@ -21,6 +22,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import
     MergeRequest,
     plan_merge,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.progress import MERGING, VERIFYING
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.removal import apply_removal, plan_removal
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
@@ -701,6 +703,137 @@ def test_absent_does_not_remove_the_only_copy_of_consumed_shards(place: Place, s
     interrupted_merge(place, 35, consume=True, shard_sha256=place.sums)
     with pytest.raises(GgufError, match="holds the only copy of 3 consumed shards"):
         plan_removal(place.request(), place.ledger)
+
+
+class Told:
+    """What a merge tells of its progress."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, int, int]] = []
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        self.calls.append((phase, done, total))
+
+    def of(self, phase: str) -> list[int]:
+        done = [done for told, done, _total in self.calls if told == phase]
+        assert done == sorted(done)
+        return done
+
+    def totals(self, phase: str) -> set[int]:
+        return {total for told, _done, total in self.calls if told == phase}
+
+
+def told_merge(place: Place, **options: Any) -> Told:
+    told = Told()
+    apply_merge(place.plan(**options), place.ledger, checkpoint_bytes=CHECKPOINT, tell=told)
+    return told
+
+
+def test_a_merge_tells_every_window_that_it_wrote(place: Place, small_windows: None) -> None:
+    told = told_merge(place, shard_sha256=place.sums)
+    assert (told.of(VERIFYING), told.totals(MERGING)) == ([], {len(WHOLE)})
+    steps = told.of(MERGING)
+    assert steps[-1] == len(WHOLE)
+    assert max(after - before for before, after in zip(steps, steps[1:])) <= 1000
+
+
+def by_another_tool(place: Place) -> None:
+    place.dest.write_bytes(WHOLE)
+
+
+def merged_without_sum(place: Place) -> None:
+    place.merge(get_sha256=False)
+
+
+def merged(place: Place) -> None:
+    place.merge()
+
+
+def finished_without_sum_and_not_recorded(place: Place) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "record", lambda *_args, **_notes: None)
+        patch.setattr(merge, "_remove", lambda _path: None)
+        place.merge(get_sha256=False)
+
+
+READING: list[tuple[Callable[[Place], None], dict[str, Any]]] = [
+    (by_another_tool, {}),
+    (merged_without_sum, {}),
+    (merged, {"verify_full": True}),
+    (finished_without_sum_and_not_recorded, {}),
+]
+
+
+@pytest.mark.parametrize(("before", "options"), READING, ids=[before.__name__ for before, _options in READING])
+def test_a_file_that_is_read_tells_how_far_that_is(
+    place: Place, before: Callable[[Place], None], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before(place)
+    monkeypatch.setattr(merge, "HASH_BYTES", 4000)
+    monkeypatch.setattr(compare, "HASH_BYTES", 4000)
+    told = told_merge(place, **options)
+    assert told.of(MERGING) == []
+    assert told.totals(VERIFYING) == {len(WHOLE)}
+    assert (len(told.of(VERIFYING)) >= len(WHOLE) // 4000, told.of(VERIFYING)[-1]) == (True, len(WHOLE))
+
+
+@pytest.mark.parametrize("get_sha256", [True, False])
+def test_a_resumed_merge_tells_what_it_proves_and_then_only_what_it_writes(
+    place: Place, small_windows: None, get_sha256: bool
+) -> None:
+    interrupted_merge(place, 30, get_sha256=get_sha256)
+    told = told_merge(place, get_sha256=get_sha256)
+    proved, written = told.of(VERIFYING), told.of(MERGING)
+    assert told.calls == sorted(told.calls, key=lambda call: call[0] == MERGING)
+    assert 0 < proved[-1] < written[0]
+    assert written[-1] == len(WHOLE)
+
+
+def test_the_copied_part_of_a_shard_is_hashed_step_by_step(
+    place: Place, small_windows: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted_merge(place, 30, shard_sha256=place.sums)
+    monkeypatch.setattr(merge, "WINDOW_BYTES", 1000)
+    told = told_merge(place, shard_sha256=place.sums)
+    # after the proof of the file itself come the copied shards, each to its own end
+    again = [call for call in told.calls if call[0] == VERIFYING and call[2] <= place.shards[0].stat().st_size]
+    assert [done for _phase, done, _total in again][:3] == [1000, 2000, 3000]
+    assert place.dest.read_bytes() == WHOLE
+
+
+def test_nothing_is_told_of_a_result_that_is_known(place: Place) -> None:
+    place.merge()
+    assert told_merge(place).calls == []
+
+
+@pytest.mark.parametrize("end", ["merge", "removal"])
+def test_the_status_of_a_killed_run_goes_with_the_next(place: Place, end: str) -> None:
+    (place.directory / ".merged.gguf.merge-status").write_text("{}")
+    if end == "merge":
+        place.merge()
+    else:
+        apply_removal(plan_removal(place.request(), place.ledger), place.ledger)
+    assert place.left_over() <= {"merged.gguf"}
+
+
+def test_a_second_run_can_wait_for_the_first(place: Place) -> None:
+    assert not writing.wait_for_other_run(str(place.temporary))
+    ended = threading.Event()
+    waited: list[tuple[bool, bool]] = []
+
+    def wait() -> None:
+        there_was_one = writing.wait_for_other_run(str(place.temporary))
+        waited.append((there_was_one, ended.is_set()))
+
+    waiting = threading.Thread(target=wait)
+    with writing.exclusive(str(place.temporary)):
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        ended.set()
+    waiting.join(10)
+    assert waited == [(True, True)]
+    assert not writing.wait_for_other_run(str(place.temporary))
 
 
 def test_error_of_the_hash_reaches_the_caller(tmp_path: Path) -> None:

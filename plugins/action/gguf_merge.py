@@ -1,0 +1,14 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gguf_merge with its progress in the playbook's output."""
+
+from __future__ import annotations
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import MergeRequest
+from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
+
+
+class ActionModule(BackgroundAction):
+    def status_path(self, dest: str) -> str:
+        return MergeRequest(src=str(self._task.args.get("src")), dest=dest).status
