@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping, NoReturn, Optional
 
 ENGINES = ("ollama", "llama_cpp")
 LAYOUT_OF_ENGINE = {"ollama": "merged", "llama_cpp": "shards"}
@@ -160,6 +160,8 @@ def _source(entry: Mapping[str, Any], known: Mapping[str, Any], where: str) -> D
             "Give `catalog:` with a `quant:`, or `source:` with `repo:` (or `urls:`, or `path:`).",
         )
     quants = known.get("quants") or {}
+    if str(source["quant"]).lower() == "auto":
+        _refuse_auto(quants, where)
     if quants and not source["pattern"] and not source["urls"] and source["repo"] == known.get("repo"):
         quant = _known_quant(source["quant"], quants, where)
         source["quant"], source["pattern"] = quant, quants[quant].get("pattern")
@@ -175,9 +177,22 @@ def _known_quant(wanted: Optional[str], quants: Mapping[str, Mapping[str, Any]],
             *(alias.lower() for alias in facts.get("aliases", [])),
         ):
             return quant
-    listed = "; ".join(", ".join([quant, *facts.get("aliases", [])]) for quant, facts in quants.items())
     problem = f"{where}: no quant is named." if wanted is None else f"{where}: the catalog knows no quant {wanted!r}."
-    raise DeclarationProblem(problem, f"Set `quant:` to one of: {listed}.")
+    raise DeclarationProblem(problem, f"Set `quant:` to one of: {_listed(quants)}.")
+
+
+def _refuse_auto(quants: Mapping[str, Mapping[str, Any]], where: str) -> NoReturn:
+    """One name is one quant in a fleet, for good: what fits best today is found once and written down."""
+    choice = f"one of: {_listed(quants)}" if quants else "the name of one"
+    raise DeclarationProblem(
+        f"{where}: the quant `auto` is not chosen while serving.",
+        f"Set `quant:` to {choice}. Then `ansible-playbook gguf.fleet.plan -e plan_quant=auto` "
+        "(playbooks/plan.yml) says which one of the catalog is the best that every host holds: write that one.",
+    )
+
+
+def _listed(quants: Mapping[str, Mapping[str, Any]]) -> str:
+    return "; ".join(", ".join([quant, *facts.get("aliases", [])]) for quant, facts in quants.items())
 
 
 def _refuse_unknown(given: Mapping[str, Any], known: Iterable[str], where: str) -> None:

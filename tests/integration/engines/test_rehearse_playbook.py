@@ -1,6 +1,6 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""playbooks/rehearse.yml on bare hosts: SmolLM2's header over the real llama-server, and over the Ollama stand-in with simulated GPUs."""
+"""playbooks/rehearse.yml on bare hosts: SmolLM2's header over the real llama-server, and over the Ollama stand-in."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ class Host:
     def left(self) -> str:
         """What is there of the model or of the rehearsal, but for the log that a service leaves."""
         return self.sh(
-            "find / -xdev \\( -iname '*rehearsal*' -o -name '*SmolLM2*' \\) -not -path '/var/log/*' -not -path '/run/*';"
+            "find / -xdev -not -path '/var/log/*' -not -path '/run/*' "
+            "\\( -iname '*rehearsal*' -o -name '*SmolLM2*' \\); "
             "! grep -l rehearsal /var/lib/gguf-fleet/ledger.json"
         )
 

@@ -63,6 +63,11 @@ def test_a_mirror_s_endpoint_keeps_the_catalog_s_repository() -> None:
         ([{"catalog": "deepseek-r2"}], "Did you mean 'deepseek-r1'"),
         ([{"catalog": "deepseek-r1"}], "UD-IQ1_M, 1.73bit; UD-Q2_K_XL, 2.51bit"),
         ([{"catalog": "deepseek-r1", "quant": "Q9"}], "knows no quant 'Q9'"),
+        (
+            [{"catalog": "deepseek-r1", "quant": "auto"}],
+            "UD-Q2_K_XL, 2.51bit. Then `ansible-playbook gguf.fleet.plan -e plan_quant=auto`",
+        ),
+        ([{"name": "x", "source": {"repo": "a/b", "quant": "Auto"}}], "Set `quant:` to the name of one."),
         ([{"name": "x"}], "nothing says where the files come from"),
         ([{"quant": "Q4_1"}], "has no name"),
         ([{"catalog": "tiny", "engine": "vllm"}], "there is no engine 'vllm'"),
