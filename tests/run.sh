@@ -40,7 +40,8 @@ package() { tests/package.sh; }
 molecule_scenarios() { tests/molecule.sh; }
 lab() { tests/lab/test.sh; }
 quick() { pytest tests/unit -q -m 'not docker and not long'; }
-python_tests() { recorded pytest tests -m 'not long'; }
+# tests/unit has run under ansible-test by then.
+python_tests() { recorded pytest tests --ignore tests/unit -m 'not long'; }
 long_tests() { recorded pytest tests -m long; }
 
 # pytest's own summary, skips and their reasons included, is shown again under the table of stages.
