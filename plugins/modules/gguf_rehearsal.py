@@ -47,6 +47,8 @@ options:
     type: str
     choices: [present, absent]
     default: present
+notes:
+  - The engine reads every hole as zeros. That is as quick as memory on a local file system; over NFS the zeros travel.
 seealso:
   - module: gguf.fleet.gguf_plan
   - module: gguf.fleet.gguf_download
