@@ -129,6 +129,9 @@ def plan_present(
         actions.append(Action("link", version, "the commands in the PATH do not lead to it"))
     rollback = installed.current if installed.current != version else installed.previous
     needed = {version, rollback, installed.current, *running}
+    if not wanted.activate:
+        # The switch comes later and may be undone: then previous is the version to go back to again.
+        needed.add(installed.previous)
     kept = len({release.version for release in installed.releases} & needed | {version})
     for old in newest_first:
         if old in needed:

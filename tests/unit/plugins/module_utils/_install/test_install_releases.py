@@ -68,6 +68,11 @@ def test_old_versions_go_but_never_the_one_to_go_back_to() -> None:
     assert ("remove", "2.0") not in plan(now, wanted("3.0", keep=1))
 
 
+def test_the_one_to_go_back_to_stays_while_the_switch_may_be_undone() -> None:
+    now = installed("2.0", "1.1", "1.0", current="2.0", previous="1.1")
+    assert plan(now, wanted("3.0", activate=False)) == [("fetch", "3.0"), ("remove", "1.0")]
+
+
 def test_a_version_that_something_still_runs_from_stays() -> None:
     now = installed("2.0", "1.1", "1.0", current="2.0", previous="1.1")
     assert plan(now, wanted("2.0"), running=("1.0",)) == []
