@@ -114,11 +114,12 @@ def make_ready(module: AnsibleModule, given: dict[str, t.Any]) -> tuple[dict[str
     p = module.params
     wanted = (given["sha256"] or "").lower()
     given = {**given, "sha256": wanted or None}
-    if not p["repack"]:
+    if given["src"] is not None and not os.path.isfile(given["src"]):
+        raise InstallProblem(f"{given['src']} is not a file of the controller.", "Check the path of the archive.")
+    # A file that somebody repacked already is copied as it is.
+    if not p["repack"] or (given["src"] is not None and archive.compression(given["src"]) != "zstd"):
         if given["src"] is None:
             return {}, given, False
-        if not os.path.isfile(given["src"]):
-            raise InstallProblem(f"{given['src']} is not a file of the controller.", "Check the path of the archive.")
         fetch.check_sum(fetch.sha256_of(given["src"]), wanted or None, given["src"])
         dest = os.path.join(p["dest"], os.path.basename(given["src"]))
         return {"src": given["src"], "dest": dest}, {"src": dest, "sha256": wanted}, False

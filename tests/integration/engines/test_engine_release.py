@@ -203,3 +203,16 @@ def test_a_zstd_archive_is_repacked_once_for_hosts_that_cannot_read_it(
     assert lab("0.33.2", *ready["archives"])["rc"] == 0
     # The official archive and the repacked one are the same release.
     assert lab("0.33.2", {"url": f"{lab.url}/{path.name}", "sha256": sum_})["changed"] is False
+
+
+def test_an_archive_that_was_repacked_by_hand_is_taken_as_it_is(
+    lab: Lab,
+    tmp_path: Path,
+    run_module: Run,  # noqa: F811
+) -> None:
+    path = tgz(tmp_path / "by-hand.tar.gz", ollama_tree("0.33.2"))
+    archives = [{"src": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}]
+    given = {"archives": archives, "repack": True, "cache": str(tmp_path / "cache"), "dest": str(tmp_path)}
+    ready = run_module("engine_archive", given)
+    assert (ready["changed"], ready["archives"][0]["src"]) == (False, str(path))
+    assert lab("0.33.2", *archives)["rc"] == 0
