@@ -5,6 +5,8 @@
 # Runs the stages of a test tier, prints how long each took, and goes on after a failed stage: tests/run.sh all|fast|long [STAGE...]
 set -uo pipefail
 cd "$(dirname "$0")/.."
+export GGUF_FLEET_CACHE=${GGUF_FLEET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gguf-fleet}
+export PATH=$GGUF_FLEET_CACHE/venv/bin:$PATH
 
 tier=$1
 shift
