@@ -44,6 +44,7 @@ lab() { tests/lab/test.sh; }
 quick() { pytest tests/unit -q -m 'not docker and not long'; }
 # tests/unit has run under ansible-test by then.
 python_tests() { recorded pytest tests --ignore tests/unit -m 'not long'; }
+fuzz() { tests/fuzz/gguf.sh; }
 long_tests() { recorded pytest tests -m long; }
 
 # pytest's own summary, skips and their reasons included, is shown again under the table of stages.
@@ -52,7 +53,7 @@ recorded() { "$@" 2>&1 | tee "$GGUF_FLEET_CACHE/pytest.log"; }
 case $tier in
 fast) stages=(lint quick) ;;
 all) stages=(lint images units sanity package molecule_scenarios lab python_tests) ;;
-long) stages=(images long_tests) ;;
+long) stages=(images fuzz long_tests) ;;
 *)
     echo "tests/run.sh: there is no tier '$tier': use all, fast or long." >&2
     exit 2
