@@ -66,6 +66,10 @@ def test_the_model_is_listed_and_a_real_answer_comes_back(host):
     assert "Paris" in answer["choices"][0]["message"]["content"]
 
 
-def test_the_parameters_of_the_model_are_those_of_the_inventory(host):
+def test_the_parameters_of_the_model_are_those_that_it_was_given(host, variables):
     shown = post(host, "/api/show", {"model": "smollm2"})["parameters"]
-    assert sorted(line.split() for line in shown.splitlines()) == [["num_ctx", "2048"], ["temperature", "0.6"]]
+    assert sorted(line.split() for line in shown.splitlines()) == [
+        ["num_ctx", "2048"],
+        *variables.get("expected_stops", []),
+        ["temperature", "0.6"],
+    ]

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An installation by install.sh that was adopted, upgraded, saved from a bad release, rolled back, upgraded again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+INSTALL_SH_UNIT = Path(__file__).parent.parent / "ollama.service"
+
+
+def test_the_version_from_before_is_kept_for_a_rollback_and_the_broken_one_is_not(host):
+    assert host.file("/opt/ollama/current").linked_to == "/opt/ollama/0.33.2"
+    assert host.file("/opt/ollama/previous").linked_to == "/opt/ollama/0.5.7"
+    assert sorted(host.file("/opt/ollama").listdir()) == ["0.33.2", "0.5.7", "current", "previous"]
+
+
+def test_the_command_is_the_version_that_serves(host):
+    assert "0.33.2" in host.check_output("ollama --version")
+
+
+def test_the_path_of_the_shell_that_ran_install_sh_is_no_setting(host):
+    assert "/root/bin" not in host.check_output("systemctl show --property Environment ollama")
+
+
+def test_the_run_that_drained_left_no_restart_due(host):
+    assert not host.file("/var/lib/gguf-fleet/pending/ollama.json").exists
+
+
+def test_install_sh_may_write_its_unit_again_and_no_setting_is_lost(host):
+    host.check_output("printf %%s %s > /etc/systemd/system/ollama.service", INSTALL_SH_UNIT.read_text())
+    host.check_output("systemctl daemon-reload")
+    properties = host.service("ollama").systemd_properties
+    assert properties["EnvironmentFiles"] == "/etc/gguf-fleet/ollama.env (ignore_errors=no)"
+    assert properties["ProtectSystem"] == "strict"
