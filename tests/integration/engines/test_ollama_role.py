@@ -1,6 +1,6 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The life of an Ollama host, with systemd or without, the stand-in as Ollama: what Molecule leaves out."""
+"""The life of an Ollama host, the stand-in as Ollama: without systemd, and with it what Molecule leaves out."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.arc
 pytestmark = pytest.mark.docker
 ROOT = Path(__file__).resolve().parents[3]
 OLD, NEW = "0.5.7", "0.33.2"
+# Molecule's scenario ollama_life does the same under systemd.
+without_systemd = pytest.mark.parametrize("host", ["script"], indirect=True, scope="module")
+both_ways = pytest.mark.parametrize("host", ["systemd", "script"], indirect=True, scope="module")
 
 
 def sha256(path: Path) -> str:
@@ -121,7 +124,7 @@ def archive(ollama_archives: dict[str, Path], tmp_path_factory: pytest.TempPathF
     return variables
 
 
-@pytest.fixture(scope="module", params=["systemd", "script"])
+@pytest.fixture(scope="module")
 def host(
     request: pytest.FixtureRequest, smollm2: SmolLM2, tmp_path_factory: pytest.TempPathFactory, archive: dict[str, Any]
 ) -> Iterator[Host]:
@@ -141,10 +144,12 @@ def broken(tmp_path: Path, version: str = "0.6.0") -> dict[str, str]:
     return {"ollama_version": version, "ollama_archive": str(path), "ollama_archive_sha256": sha256(path)}
 
 
+@without_systemd
 def test_a_second_run_changes_nothing(host: Host, archive: dict[str, Any]) -> None:
     assert host.converge(**archive[OLD]) == 0
 
 
+@without_systemd
 def test_an_upgrade_keeps_the_model_and_goes_back_without_fetching(host: Host, archive: dict[str, Any]) -> None:
     models = [{"name": "smollm2"}]
     done = host.play("playbooks/upgrade.yml", **archive[NEW], models_serve=models)
@@ -158,6 +163,7 @@ def test_an_upgrade_keeps_the_model_and_goes_back_without_fetching(host: Host, a
     assert "Paris" in host.answer()
 
 
+@without_systemd
 def test_a_version_that_does_not_serve_is_put_back_by_itself(
     host: Host, archive: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -169,6 +175,7 @@ def test_a_version_that_does_not_serve_is_put_back_by_itself(
     assert host.converge(**archive[OLD]) <= 1  # the broken version may be removed
 
 
+@both_ways
 def test_settings_that_do_not_serve_are_put_back_too(host: Host, archive: dict[str, Any]) -> None:
     before = host.sh("cat /etc/gguf-fleet/ollama.env")
     # TEST-NET-1: no host has this address, so nothing can listen there.
@@ -207,6 +214,7 @@ def bad_inputs(tmp_path: Path, archive: dict[str, Any]) -> dict[str, tuple[dict[
     }
 
 
+@without_systemd
 def test_bad_input_is_said_and_nothing_that_serves_is_touched(
     host: Host, archive: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -220,6 +228,7 @@ def test_bad_input_is_said_and_nothing_that_serves_is_touched(
     assert host.converge(**archive[OLD]) == 0
 
 
+@both_ways
 def test_a_port_that_something_else_holds_is_named_with_its_holder(host: Host, archive: dict[str, Any]) -> None:
     host.sh("python3 -m http.server 11555 >/dev/null 2>&1 & echo $! > /tmp/holder; sleep 1")
     try:
@@ -231,6 +240,7 @@ def test_a_port_that_something_else_holds_is_named_with_its_holder(host: Host, a
     assert host.version() == OLD
 
 
+@without_systemd
 def test_never_leaves_the_process_and_the_next_run_makes_up_for_it(host: Host, archive: dict[str, Any]) -> None:
     running = host.sh("pgrep -o -u ollama")
     done = host.play(**archive[OLD], ollama_keep_alive="30m", ollama_restart="never")
@@ -242,43 +252,7 @@ def test_never_leaves_the_process_and_the_next_run_makes_up_for_it(host: Host, a
     assert host.converge(**archive[OLD]) == 1
 
 
-def test_an_installation_by_install_sh_is_adopted_with_models_and_settings(
-    smollm2: SmolLM2, tmp_path: Path, archive: dict[str, Any], ollama_archives: dict[str, Path]
-) -> None:
-    for host in container("systemd", smollm2, tmp_path):
-        subprocess.run(["docker", "cp", str(ollama_archives[OLD]), f"{host.name}:/root/o.tgz"], check=True)
-        unit = (
-            "[Unit]\\nDescription=Ollama Service\\n[Service]\\nExecStart=/usr/local/bin/ollama serve\\nUser=ollama\\n"
-            'Group=ollama\\nRestart=always\\nEnvironment="PATH=/root/bin:/usr/bin:/bin"\\n'
-            'Environment="OLLAMA_HOST=0.0.0.0:11434"\\n[Install]\\nWantedBy=default.target\\n'
-        )
-        host.sh(
-            "tar -C /usr/local -xzf /root/o.tgz && useradd -r -s /bin/false -U -m -d /usr/share/ollama ollama && "
-            f"printf '{unit}' > /etc/systemd/system/ollama.service && mkdir /etc/systemd/system/ollama.service.d && "
-            "printf '[Service]\\nEnvironment=OLLAMA_KEEP_ALIVE=33m\\n' "
-            "> /etc/systemd/system/ollama.service.d/o.conf && "
-            "systemctl daemon-reload && systemctl enable --now ollama && sleep 2 && "
-            "printf 'FROM /srv/smollm2.gguf\\n' > /root/m && ollama create smollm2 -f /root/m"
-        )
-        host.converge(**archive[NEW])
-        assert host.version() == NEW
-        assert "Paris" in host.answer()
-        environment = host.sh("cat /etc/gguf-fleet/ollama.env")
-        assert 'OLLAMA_HOST="0.0.0.0:11434"' in environment
-        assert 'OLLAMA_KEEP_ALIVE="33m"' in environment
-        assert "/usr/share/ollama/.ollama/models" in environment
-        assert "/root/bin" not in host.sh("systemctl show ollama -p Environment")
-        assert host.converge(**archive[NEW]) == 0
-        # install.sh once more: it writes its unit over ours, and no setting is lost.
-        host.sh(f"printf '{unit}' > /etc/systemd/system/ollama.service && systemctl daemon-reload")
-        shown = host.sh("systemctl show ollama -p EnvironmentFiles -p ProtectSystem")
-        assert "/etc/gguf-fleet/ollama.env" in shown
-        assert "strict" in shown
-        back = host.play("playbooks/rollback.yml")
-        assert back.returncode == 0, back.stdout + back.stderr
-        assert host.version() == OLD
-
-
+@without_systemd
 def test_uninstalling_leaves_the_models_unless_they_are_to_go(host: Host, archive: dict[str, Any]) -> None:
     store = "/var/lib/ollama/models"
     done = host.play("playbooks/uninstall.yml")
