@@ -17,7 +17,12 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 class Play:
     def __init__(self, place: Path, module: str, dest: Path, **options: Any) -> None:
         self.dest = dest
-        self.variables: Dict[str, Any] = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        # Ansible's own place for async jobs is missed where HOME is not the user's home of record.
+        self.variables: Dict[str, Any] = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "ansible_async_dir": str(place / "async"),
+        }
         self.environment = {
             **os.environ,
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),

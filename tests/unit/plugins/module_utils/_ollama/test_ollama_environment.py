@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleFilterError
 
-from ansible_collections.gguf.fleet.plugins.filter.ollama_environment import FilterModule
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.environment import (
     EnvironmentProblem,
     check_environment,
@@ -169,12 +167,3 @@ def test_a_quantized_cache_needs_flash_attention_before_llama_server() -> None:
 def test_what_no_environment_can_hold_is_refused(name: str, value: Any) -> None:
     with pytest.raises(EnvironmentProblem):
         check_environment({name: value}, NEW)
-
-
-def test_the_filter_hands_the_problem_on_as_ansibles_own_error() -> None:
-    check = FilterModule().filters()["ollama_environment"]
-    assert check({"OLLAMA_SCHED_SPREAD": True}, NEW) == {"OLLAMA_SCHED_SPREAD": "1"}
-    with pytest.raises(AnsibleFilterError, match="OLLAMA_SCHED_SPREAD=sometimes"):
-        check({"OLLAMA_SCHED_SPREAD": "sometimes"}, NEW)
-    with pytest.raises(AnsibleFilterError, match="takes a dict"):
-        check("OLLAMA_SCHED_SPREAD=1", NEW)

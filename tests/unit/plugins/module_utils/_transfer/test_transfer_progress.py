@@ -19,7 +19,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress impo
     read_status,
     status_of,
 )
-from ansible_collections.gguf.fleet.plugins.plugin_utils.background import LinePacer
 
 MIB = 1 << 20
 
@@ -136,13 +135,3 @@ def test_a_link_in_the_place_of_the_file_is_not_followed(watched: Watched, tmp_p
     (tmp_path / "status.new").symlink_to(other)
     watched.reporter("merge", 1, 10)
     assert other.read_text() == "mine"
-
-
-def test_the_lines_of_a_verification_come_by_what_is_verified() -> None:
-    pacer = LinePacer(60.0, 10.0)
-    shown = [
-        done
-        for done in range(0, 100, 4)
-        if pacer.is_due(Status("verify", 100, 100, bytes_verified=done, bytes_to_verify=100), done / 10)
-    ]
-    assert shown == [0, 12, 24, 36, 48, 60, 72, 84, 96]

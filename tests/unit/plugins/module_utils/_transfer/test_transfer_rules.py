@@ -14,7 +14,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import MISSING, SYNCED, WRITTEN
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import LockedFile, plan_shards
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.scheduler import Scheduler
-from ansible_collections.gguf.fleet.plugins.plugin_utils.background import LinePacer
 
 MIB = 1 << 20
 
@@ -188,21 +187,3 @@ def test_a_mirror_gets_no_token() -> None:
 def test_a_line_says_phase_share_rate_and_time_left() -> None:
     status = progress.Status("download", 50 << 30, 200 << 30, rate_bytes_per_second=100 * MIB, eta_seconds=1536.0)
     assert status.line() == "download 25 %, 50.0 GiB of 200.0 GiB, 100.0 MiB/s, 25 min 36 s left"
-
-
-def test_lines_come_after_some_time_or_some_progress_and_at_a_new_phase() -> None:
-    pacer = LinePacer(60.0, 10.0)
-    shown = [
-        (second, phase)
-        for second, percent, phase in [
-            (0, 0, "headers"),
-            (2, 1, "download"),
-            (10, 5, "download"),
-            (20, 12, "download"),
-            (79, 13, "download"),
-            (80, 13, "download"),
-            (81, 14, "verify"),
-        ]
-        if pacer.is_due(progress.Status(phase, percent, 100), float(second))
-    ]
-    assert shown == [(0, "headers"), (2, "download"), (20, "download"), (80, "download"), (81, "verify")]
