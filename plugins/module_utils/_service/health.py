@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
-from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State
+from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State, last_words
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 
 # Ollama that somebody built by hand calls itself so.
@@ -135,9 +135,7 @@ def _told_version(wanted: Wanted, data: bytes) -> str:
 
 
 def _unhealthy(what: str, log_tail: Callable[[int], List[str]]) -> ServiceProblem:
-    tail = log_tail(8)
-    said = (" Its last words: " + " | ".join(line.strip()[:200] for line in tail if line.strip())) if tail else ""
-    return ServiceProblem(f"the service is not healthy: {what}.{said}", "")
+    return ServiceProblem(f"the service is not healthy: {what}.{last_words(log_tail)}", "")
 
 
 def generate(wanted: Wanted, before: Dict[str, float]) -> Health:

@@ -20,7 +20,15 @@ UNITS = {"systemd": "/etc/systemd/system", "script": "/etc/gguf-fleet/services"}
 # Longer than systemd's own limit for stopping a service, 90 s.
 COMMAND_SECONDS = 200.0
 
+LAST_WORDS_LINES = 8
+
 Run = Callable[[Sequence[str]], Tuple[int, str]]
+
+
+def last_words(log_tail: Callable[[int], List[str]]) -> str:
+    """A sentence with the end of a service's log, or nothing when there is none."""
+    said = [line.strip()[:200] for line in log_tail(LAST_WORDS_LINES) if line.strip()]
+    return f" Its last words: {' | '.join(said)}" if said else ""
 
 
 def run_command(argv: Sequence[str]) -> Tuple[int, str]:
@@ -109,7 +117,7 @@ class Systemd:
         code, answer = self._run(argv)
         if code:
             raise ServiceProblem(
-                f"{' '.join(argv)} fails: {answer.strip()}.", f"Look at: journalctl -u {self.unit} -n 50"
+                f"{' '.join(argv)} fails: {answer.strip()}.{last_words(self.log_tail)}", f"Look at: {self.log_command}"
             )
 
     def log_tail(self, lines: int) -> List[str]:
@@ -159,7 +167,8 @@ class Script:
         code, answer = self._run([sys.executable, self.script, verb, self.service])
         if code:
             raise ServiceProblem(
-                f"{self.script} {verb} {self.service} fails: {answer.strip()}.", f"Look at: {self.log_command}"
+                f"{self.script} {verb} {self.service} fails: {answer.strip()}.{last_words(self.log_tail)}",
+                f"Look at: {self.log_command}",
             )
 
     def log_tail(self, lines: int) -> List[str]:
