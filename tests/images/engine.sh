@@ -43,6 +43,9 @@ install_missing() {
 start_by_hand() {
     local driver pid
     mkdir -p "$cache"
+    # The pid files of a killed engine name processes that are zombies or others by now, and keep dockerd from starting.
+    ls -l /proc/[0-9]*/exe 2>/dev/null | grep -qE '/(dockerd|containerd)$' ||
+        rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
     for driver in overlay2 vfs; do
         setsid dockerd --storage-driver="$driver" >"$cache/dockerd.log" 2>&1 </dev/null &
         pid=$!
