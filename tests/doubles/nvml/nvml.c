@@ -6,6 +6,7 @@
  * those of NVIDIA's public nvml.h, so that programs written for the real library load this one.
  */
 #include <ctype.h>
+#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ enum {
 #define MAX_PROCESSES 16
 #define UNSET (-1)
 #define MIB 1048576ULL
+#define HOLDS " nvml:"
 #define API __attribute__((visibility("default")))
 
 typedef int nvmlReturn_t;
@@ -65,7 +67,7 @@ struct gpu {
 static struct {
     int initialised;
     nvmlReturn_t init_result;
-    char driver[80], nvml[80], usage_file[256];
+    char driver[80], nvml[80];
     int cuda;
     struct gpu gpus[MAX_GPUS];
     unsigned int count;
@@ -114,7 +116,6 @@ static void set_global(const char *key, const char *value) {
     int major = 0, minor = 0;
     if (strcmp(key, "driver_version") == 0) copy(state.driver, sizeof state.driver, value);
     else if (strcmp(key, "nvml_version") == 0) copy(state.nvml, sizeof state.nvml, value);
-    else if (strcmp(key, "usage_file") == 0) copy(state.usage_file, sizeof state.usage_file, value);
     else if (strcmp(key, "cuda_version") == 0 && sscanf(value, "%d.%d", &major, &minor) == 2) state.cuda = major * 1000 + minor * 10;
     else if (strcmp(key, "init") == 0 && strcmp(value, "driver_not_loaded") == 0) state.init_result = NVML_ERROR_DRIVER_NOT_LOADED;
     else if (strcmp(key, "init") == 0 && strcmp(value, "version_mismatch") == 0) state.init_result = NVML_ERROR_LIB_RM_VERSION_MISMATCH;
@@ -183,24 +184,40 @@ static void read_config(void) {
     fclose(file);
 }
 
-/* What programs hold right now: lines "<uuid> <pid> <MiB> <name>" in usage_file, read at every call. */
-static unsigned int processes_of(const struct gpu *gpu, struct process *out) {
-    char line[512];
-    unsigned int count = gpu->process_count;
-    FILE *file;
-    memcpy(out, gpu->processes, sizeof gpu->processes);
-    if (!*state.usage_file || !(file = fopen(state.usage_file, "r"))) return count;
-    while (count < MAX_PROCESSES && fgets(line, sizeof line, file)) {
-        char uuid[96], name[128];
-        unsigned int pid;
-        long memory_mib;
-        if (sscanf(line, "%95s %u %ld %127[^\n]", uuid, &pid, &memory_mib, name) != 4 || strcmp(uuid, gpu->uuid) != 0) continue;
-        out[count].pid = pid;
-        out[count].memory_mib = memory_mib;
-        copy(out[count].name, sizeof out[count].name, trim(name));
-        count++;
+/* "<program> nvml:<uuid>=<MiB>,<uuid>=<MiB>", the name by which a program was started: what it holds of one GPU, or -1. */
+static long held_by(const char *started_as, const char *uuid) {
+    const char *found = strstr(started_as, HOLDS);
+    size_t length = strlen(uuid);
+    if (!found) return -1;
+    for (found += strlen(HOLDS); found; found = strchr(found, ',')) {
+        if (*found == ',') found++;
+        if (strncmp(found, uuid, length) == 0 && found[length] == '=') return atol(found + length + 1);
     }
-    fclose(file);
+    return -1;
+}
+
+/* Programs that hold memory right now, as any user may see them in /proc; who ends, holds nothing more. */
+static unsigned int processes_of(const struct gpu *gpu, struct process *out) {
+    unsigned int count = gpu->process_count;
+    struct dirent *entry;
+    DIR *proc = opendir("/proc");
+    memcpy(out, gpu->processes, sizeof gpu->processes);
+    while (proc && count < MAX_PROCESSES && (entry = readdir(proc))) {
+        char path[300], started_as[2048] = "";
+        FILE *file;
+        long memory_mib;
+        if (!isdigit((unsigned char)*entry->d_name)) continue;
+        snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
+        if (!(file = fopen(path, "r"))) continue;
+        started_as[fread(started_as, 1, sizeof started_as - 1, file)] = '\0';
+        fclose(file);
+        if ((memory_mib = held_by(started_as, gpu->uuid)) < 0) continue;
+        *strstr(started_as, HOLDS) = '\0';
+        out[count].pid = (unsigned int)atol(entry->d_name);
+        out[count].memory_mib = memory_mib;
+        copy(out[count++].name, sizeof out->name, started_as);
+    }
+    if (proc) closedir(proc);
     return count;
 }
 

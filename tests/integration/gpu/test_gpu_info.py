@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pynvml
@@ -62,17 +63,21 @@ def test_a_host_without_the_driver_says_so(run_module):
     assert "libnvidia-ml.so.1 is not installed" in result["problems"][0]["problem"]
 
 
-def test_memory_that_an_engine_takes_appears_at_the_next_look(run_module, nvml_environment, tmp_path):
-    usage = tmp_path / "usage"
-    config = tmp_path / "gpus.conf"
-    config.write_text(
-        f"driver_version = 550.1\nusage_file = {usage}\n[gpu 0]\nname = A\nuuid_prefix = GPU-\nmemory_mib = 1000\n"
-    )
-    before = run_module("gpu_info", {}, nvml_environment(str(config)))["gpus"][0]
-    usage.write_text("GPU-000000000000 77 400 ollama_llama_server\n")
-    after = run_module("gpu_info", {}, nvml_environment(str(config)))["gpus"][0]
-    assert before["memory_free_bytes"] - after["memory_free_bytes"] == 400 * MIB
-    assert after["processes"] == [{"pid": 77, "name": "ollama_llama_server", "memory_bytes": 400 * MIB}]
+def test_memory_that_an_engine_takes_is_there_as_long_as_it_runs(run_module, nvml_environment):
+    def look():
+        return run_module("gpu_info", {}, nvml_environment("rtx4090x2"))["gpus"]
+
+    uuids = [gpu["uuid"] for gpu in look()]
+    name = "/usr/lib/ollama/llama-server"
+    holding = f"{name} nvml:{uuids[1]}=400,GPU-other=1,{uuids[0]}=300"
+    with subprocess.Popen([holding, "60"], executable="/bin/sleep") as engine:
+        during = look()
+        engine.kill()
+    after = look()
+    for number, mib in ((0, 300), (1, 400)):
+        assert after[number]["memory_free_bytes"] - during[number]["memory_free_bytes"] == mib * MIB
+        assert during[number]["processes"] == [{"pid": engine.pid, "name": name, "memory_bytes": mib * MIB}]
+        assert after[number]["processes"] == []
 
 
 def test_pynvml_is_found_in_the_directory_that_the_host_role_fills(run_module, nvml_environment, tmp_path):

@@ -80,7 +80,8 @@ def place(header: Gguf, num_ctx: int, num_gpu: int, free: Sequence[int], overhea
             placed += 1
         if placed < wanted and num_gpu >= 0:
             raise DoesNotFit("cudaMalloc failed: out of memory")
+    per_gpu = [amount + graph if amount else 0 for amount in used]
     if placed == len(layers):
         # Fully offloaded: all of it counts as GPU memory, the embeddings too, so that size and size_vram are equal.
-        return Placement(total, total, placed, len(layers), used)
-    return Placement(total, sum(used) + (graph if placed else 0), placed, len(layers), used)
+        return Placement(total, total, placed, len(layers), per_gpu)
+    return Placement(total, sum(used) + (graph if placed else 0), placed, len(layers), per_gpu)

@@ -33,6 +33,12 @@ def library_directory() -> str:
     return os.path.join(os.path.dirname(os.path.dirname(program)), "lib", "ollama")
 
 
+def held_memory(server: str, holding: Mapping[str, int]) -> str:
+    """The name to start the server by: the simulated NVML reads from it what the server holds of each GPU."""
+    held = ",".join("%s=%d" % (uuid, -(-amount // 1048576)) for uuid, amount in holding.items())
+    return "%s nvml:%s" % (server, held) if held else server
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -42,17 +48,24 @@ def _free_port() -> int:
 class Runner:
     """One loaded model."""
 
-    def __init__(self, path: str, num_ctx: int, environ: Mapping[str, str], log: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        num_ctx: int,
+        environ: Mapping[str, str],
+        holding: Mapping[str, int],
+        log: Callable[[str, str], None],
+    ) -> None:
         library = library_directory()
         server = os.path.join(library, "llama-server")
         if not os.path.exists(server):
             raise RunnerProblem("llama runner not found: %s is missing" % server)
         self.port = _free_port()
         loader = os.path.join(library, _LOADER)
-        prefix = [loader, "--library-path", library] if os.path.exists(loader) else []
+        program = [loader, "--library-path", library, server] if os.path.exists(loader) else [server]
         arguments = [
-            *prefix,
-            server,
+            held_memory(server, holding),
+            *program[1:],
             *("--model", path, "--host", "127.0.0.1", "--port", str(self.port)),
             *(
                 "--ctx-size",
@@ -68,6 +81,7 @@ class Runner:
         # The backends (libggml-cpu-*.so) are looked for in the directory that the child starts in.
         self.process = subprocess.Popen(
             arguments,
+            executable=program[0],
             cwd=library,
             env=dict(environ),
             stdin=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 from . import placement
 from .environment import Environment
 from .gofmt import FOREVER, NANOSECONDS, human_bytes_binary
-from .gpus import Gpu
+from .gpus import OVERHEAD_BYTES, Gpu
 from .model import Model
 from .runner import Runner, RunnerProblem
 
@@ -121,7 +121,8 @@ class Scheduler:
             self.loaded[model.path] = entry
         stall = self.env.load_timeout
         try:
-            entry.runner = Runner(model.path, context, environ, self.log)
+            holding = {gpu.uuid: amount + OVERHEAD_BYTES for gpu, amount in zip(self.gpus, placed.per_gpu) if amount}
+            entry.runner = Runner(model.path, context, environ, holding, self.log)
             entry.runner.wait_ready(float("inf") if stall == FOREVER else stall / NANOSECONDS, gone)
         except RunnerProblem:
             with self.lock:
