@@ -21,6 +21,7 @@ author:
 extends_documentation_fragment:
   - gguf.fleet.attributes
   - gguf.fleet.attributes.changes
+  - gguf.fleet.model_settings
   - ansible.builtin.files
 options:
   dest:
@@ -34,40 +35,6 @@ options:
   adapter:
     description: Absolute path of a LoRA adapter as a GGUF file.
     type: path
-  template:
-    description:
-      - The prompt template in Ollama's Go syntax, or the name of a built-in one.
-      - V(deepseek-r1) is the template of DeepSeek-R1 for several turns.
-      - V(deepseek-r1-short) is the one-line template for a single question.
-    type: str
-  system:
-    description: The system prompt.
-    type: str
-  parameters:
-    description:
-      - The model's parameters, by Ollama's own names, such as C(num_ctx) or C(temperature); C(stop) takes a list.
-    type: dict
-    default: {}
-  messages:
-    description: The beginning of each conversation.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      role:
-        description: Who says it.
-        type: str
-        required: true
-        choices: [system, user, assistant]
-      content:
-        description: What is said.
-        type: str
-        required: true
-  license:
-    description: The texts of the model's licences.
-    type: list
-    elements: str
-    default: []
   order:
     description: Sections to write first, in this order; the others follow in the order of the choices.
     type: list
@@ -120,6 +87,7 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.arguments import MODEL_SETTINGS
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.modelfile import SECTIONS, Modelfile, render
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
@@ -163,19 +131,7 @@ def main() -> None:
             "dest": {"type": "path", "required": True},
             "from": {"type": "str", "required": True},
             "adapter": {"type": "path"},
-            "template": {"type": "str"},
-            "system": {"type": "str"},
-            "parameters": {"type": "dict", "default": {}},
-            "messages": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "role": {"type": "str", "required": True, "choices": ["system", "user", "assistant"]},
-                    "content": {"type": "str", "required": True},
-                },
-            },
-            "license": {"type": "list", "elements": "str", "default": []},
+            **MODEL_SETTINGS,
             "order": {"type": "list", "elements": "str", "choices": list(SECTIONS), "default": []},
             "ollama_version": {"type": "str", "default": "0.33.2"},
         },

@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Puts a GGUF file into Ollama's store as a hard link and writes the model's manifest the way the server's own version
     does. This takes milliseconds and no disk space, where C(ollama create) copies the file and, from 0.30, rewrites it.
+  - Settings may hold every character, also those that a Modelfile cannot carry.
   - Compares content. A changed parameter rewrites only the small files, a removed one really goes.
   - Never makes the server pull anything from a registry.
   - What was made is noted in the ledger C(/var/lib/gguf-fleet/ledger.json); O(state=pruned) goes by it.
@@ -21,6 +22,7 @@ author:
 extends_documentation_fragment:
   - gguf.fleet.attributes
   - gguf.fleet.attributes.changes
+  - gguf.fleet.model_settings
 options:
   state:
     description:
@@ -48,40 +50,6 @@ options:
   from:
     description: A model in the store to derive this one from; what is not given here is taken from it.
     type: str
-  template:
-    description:
-      - The prompt template in Ollama's Go syntax, or the name of a built-in one.
-      - V(deepseek-r1) is the template of DeepSeek-R1 for several turns.
-      - V(deepseek-r1-short) is the one-line template for a single question.
-      - Before 0.30 a model without one gets the bare prompt; later the template in the GGUF file is used.
-    type: str
-  system:
-    description: The system prompt. It may hold characters that a Modelfile cannot carry.
-    type: str
-  parameters:
-    description: The model's parameters by Ollama's own names; checked against the server's version.
-    type: dict
-    default: {}
-  messages:
-    description: The beginning of each conversation.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      role:
-        description: Who says it.
-        type: str
-        required: true
-        choices: [system, user, assistant]
-      content:
-        description: What is said.
-        type: str
-        required: true
-  license:
-    description: The texts of the model's licences.
-    type: list
-    elements: str
-    default: []
   import:
     description:
       - V(store) writes the store itself. When O(file) is on another file system, the blob is a symbolic link, or a copy
@@ -226,6 +194,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import run
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.arguments import MODEL_SETTINGS
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 
 STATES = {"present": run.present, "absent": run.absent, "pruned": run.pruned}
@@ -265,19 +234,7 @@ def main() -> None:
             "keep": {"type": "list", "elements": "str", "default": []},
             "file": {"type": "path"},
             "from": {"type": "str"},
-            "template": {"type": "str"},
-            "system": {"type": "str"},
-            "parameters": {"type": "dict", "default": {}},
-            "messages": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "role": {"type": "str", "required": True, "choices": ["system", "user", "assistant"]},
-                    "content": {"type": "str", "required": True},
-                },
-            },
-            "license": {"type": "list", "elements": "str", "default": []},
+            **MODEL_SETTINGS,
             "import": {"type": "str", "choices": ["auto", "store", "api"], "default": "auto"},
             "host": {"type": "str", "default": "http://127.0.0.1:11434"},
             "models_dir": {"type": "path", "default": "/var/lib/ollama/models"},

@@ -17,6 +17,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.client import Client, ServerProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.config import config_of_source
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.loading import whole_file_seconds
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import Settings
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name, parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Version
@@ -72,10 +73,12 @@ def plan_from_base(client: Client, name: Name, base: Name, settings: Settings) -
 
 
 def apply(client: Client, plan: ApiPlan, path: Optional[str]) -> None:
+    """Ask the server for it. Whatever it does with the whole file it does in silence, so that sets the limit."""
+    size_bytes = os.path.getsize(path) if path is not None else 0
     if plan.upload is not None and path is not None:
-        client.upload_blob(plan.upload, path)
+        client.upload_blob(plan.upload, path, stall_seconds=whole_file_seconds(size_bytes))
     if plan.create is not None:
-        client.create(plan.create)
+        client.create(plan.create, stall_seconds=whole_file_seconds(size_bytes))
 
 
 def listed(client: Client, name: Name) -> Optional[Dict[str, Any]]:

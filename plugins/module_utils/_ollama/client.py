@@ -39,6 +39,10 @@ class Unreachable(ServerProblem):
     """Nothing answers at the address."""
 
 
+class Stalled(ServerProblem):
+    """Nothing came for as long as was allowed."""
+
+
 class Client:
     """One server. A connection is opened for each request: loads and creations are long and far between."""
 
@@ -95,7 +99,7 @@ class Client:
         request = {"model": name, "keep_alive": keep_alive, "stream": False}
         try:
             self._json("POST", "/api/generate", request, stall_seconds=limit_seconds)
-        except socket.timeout:
+        except Stalled:
             raise ServerProblem(
                 f"Ollama at {self.url} did not load {name} within {limit_seconds:.0f} seconds.",
                 "Look at the server's log; give a larger load_timeout when the disk is just slow.",
@@ -107,18 +111,21 @@ class Client:
                 raise self._refused("HEAD", f"/api/blobs/{digest}", answer.status, "")
             return answer.status == 200
 
-    def upload_blob(self, digest: str, path: str) -> None:
+    def upload_blob(self, digest: str, path: str, *, stall_seconds: Optional[float] = None) -> None:
         """Send a file; the server copies it into its store and checks the sum."""
         with open(path, "rb") as file:
             headers = {"Content-Length": str(os.fstat(file.fileno()).st_size)}
-            with self._answer("POST", f"/api/blobs/{digest}", file, headers) as answer:
+            with self._answer("POST", f"/api/blobs/{digest}", file, headers, stall_seconds=stall_seconds) as answer:
                 self._decoded("POST", f"/api/blobs/{digest}", answer)
 
-    def create(self, request: Mapping[str, Any]) -> None:
-        """Have the server make a model. The caller makes sure that it has `from`: it would try to pull that."""
+    def create(self, request: Mapping[str, Any], *, stall_seconds: Optional[float] = None) -> None:
+        """Have the server make a model. The caller makes sure that it has `from`: it would try to pull that.
+
+        From 0.30 it copies and hashes a file anew without a word meanwhile, which `stall_seconds` has to allow for.
+        """
         last = ""
         body = json.dumps({**request, "stream": True})
-        with self._answer("POST", "/api/create", body) as answer:
+        with self._answer("POST", "/api/create", body, stall_seconds=stall_seconds) as answer:
             if answer.status != 200:
                 self._decoded("POST", "/api/create", answer)
             for line in self._lines(answer):
@@ -151,7 +158,8 @@ class Client:
         stall_seconds: Optional[float] = None,
     ) -> Iterator[http.client.HTTPResponse]:
         make = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = make(*self._address, timeout=stall_seconds or self._stall_seconds, blocksize=_UPLOAD_BYTES)
+        connection = make(*self._address, timeout=self._stall_seconds, blocksize=_UPLOAD_BYTES)
+        limit = stall_seconds or self._stall_seconds
         if isinstance(body, str):
             body = body.encode()
             headers = {"Content-Type": "application/json"}
@@ -163,14 +171,13 @@ class Client:
                     f"No Ollama server answers at {self.url} ({error.strerror or error}).",
                     "Start it first, or give the address that its OLLAMA_HOST names.",
                 ) from None
+            connection.sock.settimeout(limit)
             try:
                 connection.request(method, path, body, headers or {})
                 yield connection.getresponse()
             except socket.timeout:
-                if stall_seconds is not None:
-                    raise
-                raise ServerProblem(
-                    f"Ollama at {self.url} sent nothing for {self._stall_seconds:.0f} seconds ({method} {path}).",
+                raise Stalled(
+                    f"Ollama at {self.url} sent nothing for {limit:.0f} seconds ({method} {path}).",
                     "Look at the server's log, then run again.",
                 ) from None
             except (OSError, http.client.HTTPException) as error:

@@ -65,8 +65,8 @@ def keeps_for_ever(keep_alive: Union[int, str]) -> bool:
     return (parse_duration(str(keep_alive)) or 0) < 0
 
 
-def load_limit_seconds(size_bytes: int) -> int:
-    """How long a model of that size may take."""
+def whole_file_seconds(size_bytes: int) -> int:
+    """How long a server that reads the whole file, to load it or to copy it, may be silent."""
     return _START_SECONDS + size_bytes // _BYTES_PER_SECOND
 
 

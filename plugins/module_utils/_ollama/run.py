@@ -253,7 +253,7 @@ def _loaded(
     action = {"action": "load", "path": str(name), "reason": reason, "size_bytes": made.size_bytes}
     if request.check:
         return [action], current.as_dict() if current else None, []
-    limit = request.load_timeout or loading.load_limit_seconds(made.size_bytes)
+    limit = request.load_timeout or loading.whole_file_seconds(made.size_bytes)
     client.load(str(name), keep_alive, limit_seconds=limit)
     current = loading.find_loaded(client, name)
     if current is None:
@@ -293,6 +293,6 @@ def _unload(client: Client, names: Sequence[Name]) -> None:
     try:
         for name in names:
             if loading.find_loaded(client, name) is not None:
-                client.load(str(name), 0, limit_seconds=loading.load_limit_seconds(0))
+                client.load(str(name), 0, limit_seconds=loading.whole_file_seconds(0))
     except Unreachable:
         return

@@ -7,10 +7,12 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.api_import import ApiPlan, apply
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.client import Client, ServerProblem, Unreachable
 
 Handler = Callable[[http.server.BaseHTTPRequestHandler], None]
@@ -116,6 +118,37 @@ def test_a_time_out_is_a_stall_and_not_a_total(scripted: Scripted) -> None:
     scripted.script["/api/create"] = silent
     with pytest.raises(ServerProblem, match="sent nothing"):
         client.create({"model": "m"})
+
+
+def test_a_create_that_rewrites_a_whole_file_may_be_silent_for_longer(scripted: Scripted) -> None:
+    def rewrite(request: http.server.BaseHTTPRequestHandler) -> None:
+        time.sleep(0.5)
+        says(200, {"status": "verifying conversion"}, SUCCESS)(request)
+
+    client = Client(scripted.url, stall_seconds=0.2)
+    scripted.script["/api/create"] = rewrite
+    client.create({"model": "m"}, stall_seconds=5)
+    with pytest.raises(ServerProblem, match="sent nothing for 0 seconds"):
+        client.create({"model": "m"})
+
+
+def test_what_the_api_does_with_a_whole_file_may_take_as_long_as_the_file_is_large(tmp_path: Path) -> None:
+    class Noting:
+        def __init__(self) -> None:
+            self.limits: list[float] = []
+
+        def upload_blob(self, _digest: str, _path: str, *, stall_seconds: float) -> None:
+            self.limits.append(stall_seconds)
+
+        def create(self, _request: Any, *, stall_seconds: float) -> None:
+            self.limits.append(stall_seconds)
+
+    file = tmp_path / "model.gguf"
+    with file.open("wb") as stream:
+        stream.truncate(226 * 10**9)
+    client: Any = Noting()
+    apply(client, ApiPlan({"model": "m"}, "sha256:0", "not there yet", {}, {}), str(file))
+    assert client.limits == [2560, 2560]
 
 
 def test_a_load_has_a_limit_of_its_own(scripted: Scripted) -> None:

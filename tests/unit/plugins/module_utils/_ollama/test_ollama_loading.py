@@ -16,8 +16,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.loading import 
     Loaded,
     keeps_for_ever,
     landing_warning,
-    load_limit_seconds,
     parse_keep_alive,
+    whole_file_seconds,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
@@ -47,8 +47,8 @@ def test_keep_alive_goes_to_the_api_as_a_number_or_as_a_duration() -> None:
 
 
 def test_a_load_may_take_longer_the_larger_the_model_is() -> None:
-    assert load_limit_seconds(100 * 10**6) == 301
-    assert load_limit_seconds(226 * 10**9) == 2560
+    assert whole_file_seconds(100 * 10**6) == 301
+    assert whole_file_seconds(226 * 10**9) == 2560
 
 
 @pytest.mark.parametrize(
