@@ -20,12 +20,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates impor
 FIXTURES = Path(__file__).parent / "fixtures"
 
 H20 = Modelfile(
-    base="/srv/gguf-fleet/models/DeepSeek-R1-UD-Q2_K_XL.gguf",
+    base="~/dir/DeepSeek-R1-UD-Q2_K_XL/DeepSeek-R1-2.51bit.gguf",
     template=BUILT_IN["deepseek-r1"],
     parameters={"stop": ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"]},
 )
 RTX4090 = Modelfile(
-    base="/root/nfs_public/models/quantization/DeepSeek-R1-UD-IQ1_M.gguf",
+    base="/root/nfs_public/models/quantization/DeepSeek-R1-UD-IQ1_S.gguf",
     template=BUILT_IN["deepseek-r1-short"],
     parameters={"num_gpu": 14, "num_ctx": 2048, "temperature": 0.6},
     order=("from", "parameters"),
@@ -36,9 +36,9 @@ RTX4090 = Modelfile(
     ("modelfile", "fixture"),
     [(H20, "article-8xh20.Modelfile"), (RTX4090, "article-2xrtx4090.Modelfile")],
 )
-def test_the_modelfile_of_each_article_is_written_as_its_author_meant_it(modelfile: Modelfile, fixture: str) -> None:
-    # The first author's unquoted here-document would have let the shell eat $i, $_ and $last; the second author's file
-    # is a merge of IQ1_M that he called IQ1_S, and his lines begin with a blank.
+def test_the_modelfile_of_each_article_is_written_word_for_word(modelfile: Modelfile, fixture: str) -> None:
+    # As the author meant it: the first one's unquoted here-document would have let the shell eat $i, $_ and $last. Of
+    # the second one's lines only the blank that each begins with is missing.
     assert render(modelfile) == (FIXTURES / fixture).read_text(encoding="utf-8")
 
 
