@@ -9,6 +9,12 @@ from typing import Any, Callable, Dict, List
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.gguf.fleet.plugins.module_utils._models.choice import (
+    candidates_of,
+    groups_to_plan,
+    pinned_quants,
+    to_resolve,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import DeclarationProblem, declare, sources
 from ansible_collections.gguf.fleet.plugins.module_utils._models.files import destination
 from ansible_collections.gguf.fleet.plugins.module_utils._models.servers import llama_cpp_servers
@@ -21,11 +27,27 @@ def models_declared(entries: Any, catalog: Any, engine: str = "ollama") -> List[
         raise AnsibleFilterError(str(problem)) from problem
 
 
-def models_sources(entries: Any, catalog: Any) -> List[Dict[str, Any]]:
+def models_sources(entries: Any, catalog: Any, choices: Any = None) -> List[Dict[str, Any]]:
     try:
-        return sources(entries, catalog)
+        return sources(entries, catalog, choices)
     except DeclarationProblem as problem:
         raise AnsibleFilterError(str(problem)) from problem
+
+
+def models_pinned(fleet_sources: Any, locks: Any) -> Dict[str, str]:
+    return pinned_quants(fleet_sources, locks)
+
+
+def models_candidates(fleet_sources: Any, pinned: Any, update: bool = False) -> List[Dict[str, Any]]:
+    return to_resolve(fleet_sources, pinned, update)
+
+
+def models_resolved(results: Any) -> Dict[str, List[Dict[str, Any]]]:
+    return candidates_of(results)
+
+
+def models_groups(hosts: Any, candidates: Any) -> List[Dict[str, Any]]:
+    return groups_to_plan(hosts, candidates)
 
 
 def model_destination(lock: Any, layout: str, models_dir: str) -> str:
@@ -39,7 +61,11 @@ def models_llama_cpp_servers(declared: Any, downloads: Any, host: str, placement
 class FilterModule:
     def filters(self) -> Dict[str, Callable[..., Any]]:
         return {
+            "models_candidates": models_candidates,
             "models_declared": models_declared,
+            "models_groups": models_groups,
+            "models_pinned": models_pinned,
+            "models_resolved": models_resolved,
             "models_sources": models_sources,
             "model_destination": model_destination,
             "models_llama_cpp_servers": models_llama_cpp_servers,

@@ -9,14 +9,11 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.known import (
-    candidates,
-    known_facts,
-    report_lines,
-    trial_lines,
-)
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.known import candidates, known_facts, requests
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.rehearsal import rehearsal_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.trial import trial_lines
 
 
 def plan_facts(model: Any, catalog: Any, locks: Any) -> dict[str, Any]:
@@ -26,12 +23,19 @@ def plan_facts(model: Any, catalog: Any, locks: Any) -> dict[str, Any]:
         raise AnsibleFilterError(str(error)) from error
 
 
-def plan_candidates(model: Any, catalog: Any, locks: Any) -> list[dict[str, Any]]:
-    return candidates(model, catalog, locks)
+def plan_candidates(hosts: Any, catalog: Any, locks: Any) -> dict[str, list[dict[str, Any]]]:
+    try:
+        return candidates([model for host in hosts for model in host["models"]], catalog, locks)
+    except GpuError as error:
+        raise AnsibleFilterError(str(error)) from error
 
 
-def plan_report(plans: Any) -> list[str]:
-    return report_lines(plans)
+def plan_requests(models: Any, catalog: Any, locks: Any) -> list[dict[str, Any]]:
+    return requests(models, catalog, locks)
+
+
+def plan_report(results: Any) -> list[str]:
+    return report_lines(results)
 
 
 def min_gpus_report(hosts: Any) -> list[str]:
@@ -49,5 +53,6 @@ class FilterModule:
             "plan_candidates": plan_candidates,
             "plan_facts": plan_facts,
             "plan_report": plan_report,
+            "plan_requests": plan_requests,
             "rehearsal_report": rehearsal_report,
         }

@@ -12,7 +12,8 @@ short_description: The findings of a preflight as lines of text
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
-  - Writes what M(gguf.fleet.host_preflight) found on a fleet, a line a host and below it what is not in order.
+  - Writes what M(gguf.fleet.host_preflight) found on a fleet: a table with a row a host, and below it what is
+    not in order.
 options:
   _input:
     description: Findings by host.
@@ -33,7 +34,7 @@ _value:
   elements: str
 """
 
-from ansible_collections.gguf.fleet.plugins.module_utils._preflight.checks import report_lines
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight.report import report_lines
 
 
 def preflight_report(hosts: Any) -> list[str]:

@@ -52,7 +52,8 @@ options:
     type: list
     elements: dict
   hosts:
-    description: Several hosts that shall serve the same quant. Instead of O(gpus) and O(ram_bytes).
+    description: Several hosts that shall serve the same quant, instead of O(gpus). What an entry tells goes over the
+      option of the same name.
     type: list
     elements: dict
     suboptions:
@@ -60,14 +61,34 @@ options:
         description: Name of the host in RV(plans).
         type: str
         required: true
+      address:
+        description: The address by which other hosts reach it, for O(across_hosts). Defaults to its name.
+        type: str
       gpus:
         description: As O(gpus).
         type: list
         elements: dict
         required: true
+      only:
+        description: As O(only).
+        type: list
+        elements: str
       ram_bytes:
         description: As O(ram_bytes).
         type: int
+      engine:
+        description: As O(engine).
+        type: str
+        choices: [ollama, llama_cpp]
+      engine_version:
+        description: As O(engine_version).
+        type: str
+      parameters:
+        description: As O(parameters).
+        type: dict
+      environment:
+        description: As O(environment).
+        type: dict
   only:
     description: Use only the GPUs with these indexes or UUIDs. An empty list means all.
     type: list
@@ -85,19 +106,28 @@ options:
       - Its version, for example V(0.5.7) or V(b4610). Versions count layers, deal them to GPUs and keep KV caches
         differently. Without it the newest known rules count.
     type: str
+  parameters:
+    description:
+      - The parameters that the engine will get, in its own words, for example C(num_ctx) and C(num_gpu) for Ollama, or
+        C(ctx-size), C(parallel), C(n-gpu-layers), C(tensor-split) and C(cache-type-k) for llama.cpp. What they say
+        about memory is planned with; the rest is left alone. The options below go over them.
+    type: dict
+    default: {}
+  environment:
+    description: Ollama's environment, of which E(OLLAMA_NUM_PARALLEL), E(OLLAMA_CONTEXT_LENGTH),
+      E(OLLAMA_KV_CACHE_TYPE) and E(OLLAMA_FLASH_ATTENTION) are planned with.
+    type: dict
+    default: {}
   num_ctx:
-    description: Context of one slot in tokens.
+    description: Context of one slot in tokens. Without any setting 4096.
     type: int
-    default: 4096
   num_parallel:
-    description: Slots. Each has a context of its own.
+    description: Slots. Each has a context of its own. Without any setting one.
     type: int
-    default: 1
   kv_type:
-    description: Type of the cached keys and values.
+    description: Type of the cached keys and values. Without any setting V(f16).
     type: str
     choices: [f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, iq4_nl]
-    default: f16
   kv_type_values:
     description: Type of the cached values where it differs from O(kv_type). For llama.cpp only.
     type: str
@@ -106,9 +136,8 @@ options:
     description: Switch flash attention on or off. Without it the engine's own default counts.
     type: bool
   batch:
-    description: Tokens of a prompt that are computed at a time (C(num_batch), C(-ub)).
+    description: Tokens of a prompt that are computed at a time (C(num_batch), C(-ub)). Without any setting 512.
     type: int
-    default: 512
   num_gpu:
     description: Layers on the GPUs (C(num_gpu), C(-ngl)), instead of as many as fit.
     type: int
@@ -124,6 +153,13 @@ options:
     type: str
     choices: [any, full]
     default: any
+  across_hosts:
+    description:
+      - Where none of several O(hosts) holds the whole model on its GPUs, plan it also over the GPUs of several of them
+        by llama.cpp's RPC, as RV(across). The first host is the head, which has the files and runs C(llama-server);
+        as few of the others as are enough lend their GPUs through C(ggml-rpc-server).
+    type: bool
+    default: false
 seealso:
   - module: gguf.fleet.gpu_info
   - module: gguf.fleet.gguf_info
@@ -215,6 +251,9 @@ plan:
       type: list
       elements: dict
       contains:
+        host:
+          description: Its host, where several are planned as one; else empty.
+          type: str
         index:
           description: Index of the GPU.
           type: int
@@ -286,20 +325,28 @@ plans:
   description: The plans by host name. A single host without a name is V(host).
   type: dict
   returned: always
+across:
+  description:
+    - The plan over the GPUs of several hosts, in the form of RV(plan), the hosts of the GPUs among them.
+    - C(llama_cpp) holds the C(head) and the C(workers), each with C(host), C(program), C(arguments) and C(environment).
+  type: dict
+  returned: when O(across_hosts) and no host holds the model wholly
 quant:
   description: The chosen one of O(candidates).
   type: str
   returned: when O(candidates) is given
 """
 
-from typing import Any, Optional
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.across import Member, plan_across
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device, devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import KV_TYPES, Model, model_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, choose
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, Plan, Wish, choose
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
 
 
 def candidates(params: dict[str, Any]) -> list[tuple[str, Model]]:
@@ -317,27 +364,40 @@ def candidates(params: dict[str, Any]) -> list[tuple[str, Model]]:
     return [("", model_from_facts(facts))]
 
 
-def hosts(params: dict[str, Any]) -> dict[str, tuple[list[Device], Optional[int]]]:
-    given = params["hosts"] or [{"name": "host", "gpus": params["gpus"], "ram_bytes": params["ram_bytes"]}]
-    return {host["name"]: (devices_from_facts(host["gpus"], params["only"]), host.get("ram_bytes")) for host in given}
+def hosts(params: dict[str, Any]) -> dict[str, tuple[list[Device], Wish]]:
+    """The GPUs and the wish of each host; what an entry of hosts tells goes over what holds for all."""
+    found = {}
+    for entry in params["hosts"] or [{"name": "host", "gpus": params["gpus"]}]:
+        own = {**params, **{name: value for name, value in entry.items() if value is not None}}
+        found[entry["name"]] = (devices_from_facts(own["gpus"], own["only"]), wish(own))
+    return found
 
 
 def wish(params: dict[str, Any]) -> Wish:
-    split = params["tensor_split"]
-    return Wish(
-        engine=params["engine"],
-        engine_version=params["engine_version"],
-        num_ctx=params["num_ctx"],
-        num_parallel=params["num_parallel"],
+    given = ("num_ctx", "num_parallel", "flash_attention", "batch", "num_gpu", "ram_bytes")
+    options = {name: params[name] for name in given}
+    options.update(
         key_type=params["kv_type"],
         value_type=params["kv_type_values"] or params["kv_type"],
-        flash_attention=params["flash_attention"],
-        batch=params["batch"],
-        num_gpu=params["num_gpu"],
         host_experts=params["n_cpu_moe"],
-        split=tuple(split) if split else None,
+        split=tuple(params["tensor_split"]) if params["tensor_split"] else None,
         full_only=params["offload"] == "full",
     )
+    return wish_of(params["engine"], params["engine_version"], params["parameters"], params["environment"], options)
+
+
+def across(
+    params: dict[str, Any],
+    asked: list[tuple[str, Model]],
+    among: dict[str, tuple[list[Device], Wish]],
+    plans: dict[str, Plan],
+) -> dict[str, Any]:
+    if not params["across_hosts"] or len(among) < 2 or any(plan.mode == FULL for plan in plans.values()):
+        return {}
+    addresses = {entry["name"]: entry["address"] or entry["name"] for entry in params["hosts"]}
+    members = [Member(name, addresses[name], devices) for name, (devices, _wish) in among.items()]
+    head_wish = next(iter(among.values()))[1]
+    return {"across": plan_across(asked, members, head_wish)}
 
 
 def main() -> None:
@@ -358,23 +418,32 @@ def main() -> None:
                 "elements": "dict",
                 "options": {
                     "name": {"type": "str", "required": True},
+                    "address": {"type": "str"},
                     "gpus": {**gpu_list, "required": True},
+                    "only": {"type": "list", "elements": "str"},
                     "ram_bytes": {"type": "int"},
+                    "engine": {"type": "str", "choices": ["ollama", "llama_cpp"]},
+                    "engine_version": {"type": "str"},
+                    "parameters": {"type": "dict"},
+                    "environment": {"type": "dict"},
                 },
             },
             "only": {"type": "list", "elements": "str"},
             "ram_bytes": {"type": "int"},
             "engine": {"type": "str", "choices": ["ollama", "llama_cpp"], "default": "ollama"},
             "engine_version": {"type": "str"},
-            "num_ctx": {"type": "int", "default": 4096},
-            "num_parallel": {"type": "int", "default": 1},
-            "kv_type": {"type": "str", "choices": list(KV_TYPES), "default": "f16"},
+            "parameters": {"type": "dict", "default": {}},
+            "environment": {"type": "dict", "default": {}},
+            "num_ctx": {"type": "int"},
+            "num_parallel": {"type": "int"},
+            "kv_type": {"type": "str", "choices": list(KV_TYPES)},
             "kv_type_values": {"type": "str", "choices": list(KV_TYPES)},
             "flash_attention": {"type": "bool"},
-            "batch": {"type": "int", "default": 512},
+            "batch": {"type": "int"},
             "num_gpu": {"type": "int"},
             "n_cpu_moe": {"type": "int"},
             "tensor_split": {"type": "list", "elements": "int"},
+            "across_hosts": {"type": "bool", "default": False},
             "offload": {"type": "str", "choices": ["any", "full"], "default": "any"},
         },
         required_one_of=[("gguf", "lock", "candidates"), ("gpus", "hosts")],
@@ -382,12 +451,15 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        quant, plans = choose(candidates(module.params), hosts(module.params), wish(module.params))
+        asked, among = candidates(module.params), hosts(module.params)
+        quant, plans = choose(asked, among)
+        more = across(module.params, asked, among, plans)
     except GpuError as error:
         module.fail_json(msg=str(error))
     result = {name: plan.as_facts() for name, plan in plans.items()}
-    chosen = {"quant": quant} if quant else {}
-    module.exit_json(changed=False, plan=next(iter(result.values())), plans=result, **chosen)
+    if quant:
+        more["quant"] = quant
+    module.exit_json(changed=False, plan=next(iter(result.values())), plans=result, **more)
 
 
 if __name__ == "__main__":

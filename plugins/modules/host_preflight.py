@@ -11,8 +11,9 @@ short_description: Check in one run whether a host is fit to serve its models
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
-  - Looks at GPUs, driver, NVSwitch fabric, disk, RAM, ports, clock and network, and judges what it sees, warnings apart
-    from errors. It changes nothing and never fails because of what it finds.
+  - Looks at GPUs, driver, NVSwitch fabric, the kernel's Xid lines, disk, RAM, ports, clock, Python and network, and
+    judges what it sees, warnings apart from errors. It changes nothing and never fails because of what it finds.
+  - What it may not see, such as the kernel's log in a container, it says and does not judge.
 extends_documentation_fragment:
   - gguf.fleet.attributes.info
 options:
@@ -69,6 +70,40 @@ options:
     description: Read up to 256 MiB of a model that is there already, to estimate the load time.
     type: bool
     default: true
+  models:
+    description:
+      - The models that the host shall serve. Whether each fits on the GPUs and the RAM that are really there is
+        computed as by M(gguf.fleet.gguf_plan), so that what stays in RAM is judged, too.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Its name.
+        type: str
+        required: true
+      gguf:
+        description: Facts of its header, as a lock holds them.
+        type: dict
+        required: true
+      engine:
+        description: The engine that serves it.
+        type: str
+        choices: [ollama, llama_cpp]
+        default: ollama
+      parameters:
+        description: The parameters that the engine will get, in its own words.
+        type: dict
+        default: {}
+  environment:
+    description: Ollama's environment, as far as it says something about memory.
+    type: dict
+    default: {}
+  use_gpus:
+    description: The indexes or UUIDs of the GPUs that O(models) may use. Empty for all.
+    type: list
+    elements: str
+    default: []
   pynvml_path:
     description: As for M(gguf.fleet.gpu_info).
     type: path
@@ -105,7 +140,7 @@ findings:
   returned: always
   contains:
     subject:
-      description: GPUs, driver, fabric, disk, RAM, ports, time or network.
+      description: GPUs, driver, fabric, Xid, disk, RAM, models, ports, time, Python or network.
       type: str
     level:
       description: V(ok), V(warning) or V(error).
@@ -115,6 +150,9 @@ findings:
       type: str
     remedy:
       description: What to do about it; empty when all is well.
+      type: str
+    short:
+      description: What a good finding says in a word or two, for a table.
       type: str
 errors:
   description: The findings that stop a deployment.
@@ -139,16 +177,22 @@ ram_total_bytes:
 
 import os
 import resource
+import sys
 import time
 from dataclasses import asdict
-from typing import Any, Optional
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu import nvidia_smi, nvml
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import Report
-from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checks, look
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import model_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import make_plan
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError, Report
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checks, gpus, look, xid
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import ERROR, WARNING, Finding
 
 
 def ask_gpus(module: AnsibleModule) -> dict[str, Any]:
@@ -161,25 +205,31 @@ def ask_gpus(module: AnsibleModule) -> dict[str, Any]:
     return nvidia_smi.read_report(lambda arguments: module.run_command([program, *arguments])).as_facts()
 
 
-def reach(url: str) -> Optional[str]:
-    """The error of an address, None when a server answered at all: a refusal proves the way as well as a page does."""
+def place(params: dict[str, Any], model: dict[str, Any], seen: list[dict[str, Any]]) -> list[Finding]:
+    """Where a model would lie on this host as it is, not as the inventory describes it."""
+    engine = model["engine"]
+    version = params["engine_version"] if engine == params["engine"] else None
     try:
-        open_url(url, method="HEAD", timeout=15)
-    except Exception as error:
-        return None if getattr(error, "code", None) else str(error)
-    return None
+        wish = wish_of(
+            engine, version, model["parameters"], params["environment"], {"ram_bytes": look.ram_total_bytes()}
+        )
+        plan = make_plan(model_from_facts(model["gguf"]), devices_from_facts(seen, params["use_gpus"]), wish)
+    except GpuError as error:
+        return [Finding("models", ERROR, f"{model['name']}: {error.problem}", error.remedy)]
+    return checks.judge_placement(model["name"], plan.as_facts())
 
 
-def judge(module: AnsibleModule, report: dict[str, Any]) -> list[checks.Finding]:
+def judge(module: AnsibleModule, report: dict[str, Any]) -> list[Finding]:
     params = module.params
-    expected, gpus = params["expected_gpus"], report["gpus"]
+    expected, seen = params["expected_gpus"], report["gpus"]
     models = look.disk_of(params["models_dir"])
     store = look.disk_of(params["store_dir"]) if params["store_dir"] else None
-    floor = checks.driver_floor(params["engine"], params["engine_version"])
+    floor = gpus.driver_floor(params["engine"], params["engine_version"])
     skew = None if params["controller_time"] is None else time.time() - params["controller_time"]
-    found = checks.judge_gpus(report, expected)
-    found += checks.judge_driver(report["driver"]["version"], floor, bool(expected))
-    found += checks.judge_fabric(gpus, look.runs("nv-fabricmanager"), params["expect_fabric_manager"])
+    found = gpus.judge_gpus(report, expected)
+    found += gpus.judge_driver(report["driver"]["version"], floor, bool(expected))
+    found += gpus.judge_fabric(seen, look.runs("nv-fabricmanager"), params["expect_fabric_manager"])
+    found += xid.judge_xids(look.kernel_log(lambda command: run_if_there(module, command)), seen)
     found += checks.judge_disk(models, store, params["needed_bytes"])
     if params["read_probe"]:
         found += checks.judge_speed(look.read_speed(params["models_dir"]), params["needed_bytes"])
@@ -187,13 +237,25 @@ def judge(module: AnsibleModule, report: dict[str, Any]) -> list[checks.Finding]
         user = params["service_user"]
         found += checks.judge_traverse(user, look.first_refused(directory, user))
     found += checks.judge_ram(look.ram_total_bytes(), params["expected_ram_gib"])
+    for model in params["models"]:
+        found += place(params, model, seen)
     found += checks.judge_page_locking(
         resource.getrlimit(resource.RLIMIT_MEMLOCK)[1], os.path.isdir("/run/systemd/system")
     )
     found += checks.judge_ports(params["ports"], look.holders_of(params["ports"]))
-    found += checks.judge_time(skew)
-    found += checks.judge_reach({url: reach(url) for url in params["urls"]})
+    found += checks.judge_time(skew, look.clock_synchronised())
+    found += checks.judge_python(sys.version_info[:3], sys.executable)
+    found += checks.judge_reach({url: look.reach(url, ask) for url in params["urls"]})
     return found
+
+
+def run_if_there(module: AnsibleModule, command: list[str]) -> tuple[int, str, str]:
+    program = module.get_bin_path(command[0])
+    return module.run_command([program, *command[1:]]) if program else (127, "", "")
+
+
+def ask(url: str) -> None:
+    open_url(url, method="HEAD", timeout=15)
 
 
 def main() -> None:
@@ -212,6 +274,19 @@ def main() -> None:
             "urls": {"type": "list", "elements": "str", "default": []},
             "controller_time": {"type": "float"},
             "read_probe": {"type": "bool", "default": True},
+            "use_gpus": {"type": "list", "elements": "str", "default": []},
+            "models": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "gguf": {"type": "dict", "required": True},
+                    "engine": {"type": "str", "choices": ["ollama", "llama_cpp"], "default": "ollama"},
+                    "parameters": {"type": "dict", "default": {}},
+                },
+            },
+            "environment": {"type": "dict", "default": {}},
             "pynvml_path": {"type": "path", "default": "/usr/local/lib/gguf-fleet/python"},
         },
         supports_check_mode=True,
@@ -221,8 +296,8 @@ def main() -> None:
     module.exit_json(
         changed=False,
         findings=findings,
-        errors=[finding for finding in findings if finding["level"] == checks.ERROR],
-        warnings_found=[finding for finding in findings if finding["level"] == checks.WARNING],
+        errors=[finding for finding in findings if finding["level"] == ERROR],
+        warnings_found=[finding for finding in findings if finding["level"] == WARNING],
         gpus=report["gpus"],
         ram_total_bytes=look.ram_total_bytes(),
     )

@@ -24,6 +24,11 @@ class Device:
     name: str
     usable_bytes: int
     foreign_bytes: int = 0  # held by programs that are not an engine
+    host: str = ""  # where several hosts are planned as one
+
+    @property
+    def label(self) -> str:
+        return f"{self.host} GPU {self.index}".strip()
 
 
 def devices_from_facts(gpus: Sequence[Mapping[str, Any]], only: Optional[Sequence[str]] = None) -> list[Device]:

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import MIB, GpuError
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 
 GIB = 1024**3
 
@@ -38,86 +38,46 @@ def known_facts(model: Mapping[str, Any], catalog: Mapping[str, Any], locks: Map
     )
 
 
-def candidates(model: Mapping[str, Any], catalog: Mapping[str, Any], locks: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The quants of a declared model's catalog entry whose size is known, the best first, for gguf_plan."""
-    found = []
-    for entry in catalog.values():
-        if entry.get("repo") != model["source"].get("repo"):
+def requests(
+    models: Sequence[Mapping[str, Any]], catalog: Mapping[str, Any], locks: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The declared models whose size is known, for host_preflight: the others wait until they are resolved."""
+    return [
+        {"name": model["name"], "engine": model["engine"], "parameters": model["parameters"], "gguf": facts}
+        for model, facts in _with_facts(models, catalog, locks)
+    ]
+
+
+def _with_facts(
+    models: Sequence[Mapping[str, Any]], catalog: Mapping[str, Any], locks: Mapping[str, Any]
+) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
+    for model in models:
+        try:
+            yield model, known_facts(model, catalog, locks)
+        except GpuError:
             continue
-        for quant in entry.get("quants") or {}:
-            source = {**model["source"], "quant": quant}
-            other = {"name": model["name"], "lock_name": f"{entry['repo']}:{quant}", "source": source}
-            try:
-                found.append({"quant": quant, "gguf": known_facts(other, catalog, locks)})
-            except GpuError:
-                continue
+
+
+def candidates(
+    models: Sequence[Mapping[str, Any]], catalog: Mapping[str, Any], locks: Mapping[str, Any]
+) -> dict[str, list[dict[str, Any]]]:
+    """The quants of declared models for gguf_plan, by lock name.
+
+    That is the one that is declared or was chosen before; else the catalog's whose size is known, the best first.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for model in models:
+        lock_name, source = model["lock_name"], model["source"]
+        if lock_name in locks or not model["candidates"]:
+            quant = (locks.get(lock_name) or {}).get("quant") or source["quant"] or model["name"]
+            found[lock_name] = [{"quant": quant, "gguf": known_facts(model, catalog, locks)}]
+            continue
+        each = [
+            {**model, "lock_name": f"{source['repo']}:{quant}", "source": {**source, "quant": quant}}
+            for quant in model["candidates"]
+        ]
+        known = list(_with_facts(each, catalog, locks))
+        found[lock_name] = [{"quant": one["source"]["quant"], "gguf": facts} for one, facts in known]
+        if not known:
+            known_facts(model, catalog, locks)  # says what is missing
     return found
-
-
-def report_lines(plans: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
-    """The plans of a fleet (host, then model) as text: hosts with the same plan are told once."""
-    same: dict[str, list[str]] = {}
-    texts: dict[str, list[str]] = {}
-    for host, models in plans.items():
-        for model, plan in models.items():
-            lines = _lines(model, plan)
-            key = "\n".join(lines)
-            same.setdefault(key, []).append(host)
-            texts[key] = lines
-    report: list[str] = []
-    for key, hosts in same.items():
-        report += [f"{', '.join(hosts)}:", *texts[key], ""]
-    return report[:-1]
-
-
-def _lines(name: str, plan: Mapping[str, Any]) -> list[str]:
-    verdict = "fits" if plan["fits"] else "DOES NOT FIT"
-    lines = [f"  {name}, num_ctx {plan['num_ctx']} × {plan['num_parallel']}: {verdict}. {plan['reason']}"]
-    if plan["nearest"]:
-        lines.append(f"  {plan['nearest']}")
-    lines += [f"  {line}" for line in plan["table"]]
-    if plan["fits"]:
-        numbers = plan[plan["engine"]]
-        settings = [f"{key}={value}" for key, value in (numbers.get("parameters") or {}).items()]
-        settings += [f"{key}={value}" for key, value in (numbers.get("environment") or {}).items()]
-        lines.append(f"  {plan['engine']}: {' '.join(settings)}")
-        fewest = plan["fewest_gpus"]
-        lines.append(
-            f"  Fewest GPUs for the whole model: {'more than there are' if fewest is None else fewest}. "
-            f"Largest context with this layout: {plan['largest_num_ctx']:,} tokens a slot."
-        )
-    lines += [f"  Note: {warning}" for warning in plan["warnings"]]
-    return lines
-
-
-def trial_lines(hosts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """What min_gpus.yml saw, plan beside reality: a line a number of GPUs."""
-    lines = []
-    for host, rows in hosts.items():
-        lines.append(f"{host}:")
-        for row in rows:
-            speed = row["tokens_per_second"]
-            seen = (
-                f"answered, {speed:.1f} tokens/s"
-                if row["answered"] and speed
-                else "answered"
-                if row["answered"]
-                else "FAILED"
-            )
-            used = [used_bytes / MIB for used_bytes in row["used_bytes"]]
-            memory = f"{_range(used)} MiB a card, planned {_range(row['planned_mib'])}"
-            lines.append(
-                f"  {row['gpus']:>2} GPUs: {seen}; {memory} ({'fits' if row['plan_fits'] else 'does not fit'})"
-            )
-            if row["error"]:
-                lines.append(f"      {row['error']}")
-        good = [row["gpus"] for row in rows if row["answered"]]
-        lines.append(f"  Fewest GPUs that answered: {min(good) if good else 'none'}.")
-    return lines
-
-
-def _range(numbers: Sequence[float]) -> str:
-    if not numbers:
-        return "?"
-    low, high = f"{min(numbers):,.0f}", f"{max(numbers):,.0f}"
-    return low if low == high else f"{low} to {high}"

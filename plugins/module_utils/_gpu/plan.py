@@ -103,28 +103,24 @@ def make_plan(model: Model, devices: Sequence[Device], wish: Wish) -> Plan:
 
 
 def choose(
-    candidates: Sequence[tuple[str, Model]],
-    hosts: Mapping[str, tuple[Sequence[Device], Optional[int]]],
-    wish: Wish,
+    candidates: Sequence[tuple[str, Model]], hosts: Mapping[str, tuple[Sequence[Device], Wish]]
 ) -> tuple[str, dict[str, Plan]]:
     """The first quant that every host holds wholly on GPUs; when there is none, the smallest with what is possible.
 
-    A host is its GPUs and its RAM in bytes. One name is one quant: hosts of a group never get different ones.
+    A host is its GPUs and what is wanted of it. One name is one quant: hosts of a group never get different ones.
     """
-
-    def plans(model: Model, wanted: Wish) -> dict[str, Plan]:
-        return {
-            host: make_plan(model, devices, replace(wanted, ram_bytes=ram_bytes))
-            for host, (devices, ram_bytes) in hosts.items()
-        }
-
     if len(candidates) > 1:
         for quant, model in candidates:
-            found = plans(model, replace(wish, full_only=True))
+            found = {
+                host: make_plan(
+                    model, devices, replace(wish, full_only=True, num_gpu=None, host_experts=None, split=None)
+                )
+                for host, (devices, wish) in hosts.items()
+            }
             if all(plan.fits for plan in found.values()):
                 return quant, found
     quant, model = min(candidates, key=lambda candidate: candidate[1].size_bytes)
-    return quant, plans(model, wish)
+    return quant, {host: make_plan(model, devices, wish) for host, (devices, wish) in hosts.items()}
 
 
 def load_of(wish: Wish, rules: Rules) -> Load:
@@ -201,7 +197,7 @@ def _reason(model: Model, layout: Layout, mode: str, wish: Wish) -> str:
         worst = min(over, key=lambda share: share.spare_bytes)
         term, size = max(_terms(worst).items(), key=lambda item: item[1])
         return (
-            f"GPU {worst.device.index if worst.device else '?'} lacks {_mib(-worst.spare_bytes):,} MiB; "
+            f"{worst.device.label if worst.device else '?'} lacks {_mib(-worst.spare_bytes):,} MiB; "
             f"its largest term is {term} with {_mib(size):,} MiB."
         )
     if wish.ram_bytes is not None and host.total_bytes > wish.ram_bytes:
@@ -284,7 +280,7 @@ def _warnings(model: Model, devices: Sequence[Device], wish: Wish, rules: Rules,
     if model.context_length and wish.num_ctx > model.context_length:
         found.append(f"num_ctx {wish.num_ctx} is more than the {model.context_length} that the model was trained for.")
     found.extend(
-        f"GPU {device.index} is partly taken by other programs ({_mib(device.foreign_bytes):,} MiB)."
+        f"{device.label} is partly taken by other programs ({_mib(device.foreign_bytes):,} MiB)."
         for device in devices
         if device.foreign_bytes
     )
@@ -296,6 +292,7 @@ def _warnings(model: Model, devices: Sequence[Device], wish: Wish, rules: Rules,
 def _device_facts(share: Share, device: Device, model: Model) -> dict[str, Any]:
     last = len(model.blocks)
     return {
+        "host": device.host,
         "index": device.index,
         "uuid": device.uuid,
         "name": device.name,
@@ -326,9 +323,10 @@ def _host_facts(share: Share, wish: Wish) -> dict[str, Any]:
     }
 
 
-def _visible(plan: Plan) -> dict[str, str]:
+def visible(plan: Plan, host: str = "") -> dict[str, str]:
     """The GPUs by UUID, since indexes change with the order of CUDA; a description without UUIDs gets the bus order."""
-    used = [share.device for share in plan.layout.shares if share.layers and share.device]
+    shares = [share for share in plan.layout.shares if share.layers]
+    used = [share.device for share in shares if share.device and share.device.host == host]
     if not used:
         return {"CUDA_VISIBLE_DEVICES": "-1"}
     if all(device.uuid for device in used):
@@ -341,7 +339,7 @@ def _visible(plan: Plan) -> dict[str, str]:
 
 def _ollama_facts(plan: Plan) -> dict[str, Any]:
     wish = plan.wish
-    environment = {**_visible(plan), "OLLAMA_NUM_PARALLEL": str(wish.num_parallel)}
+    environment = {**visible(plan), "OLLAMA_NUM_PARALLEL": str(wish.num_parallel)}
     if wish.flash_attention is not None:
         environment["OLLAMA_FLASH_ATTENTION"] = "1" if wish.flash_attention else "0"
     if wish.key_type != "f16":
@@ -372,7 +370,7 @@ def _llama_cpp_facts(plan: Plan) -> dict[str, Any]:
     if wish.flash_attention is not None:
         parameters["flash-attn"] = "on" if wish.flash_attention else "off"
     arguments = [text for name, value in parameters.items() for text in (f"--{name}", str(value))]
-    return {"parameters": parameters, "arguments": arguments, "environment": _visible(plan)}
+    return {"parameters": parameters, "arguments": arguments, "environment": visible(plan)}
 
 
 COLUMNS = (
@@ -392,7 +390,7 @@ COLUMNS = (
 def table(facts: Mapping[str, Any]) -> list[str]:
     """The plan's devices as lines of text, sizes in MiB."""
     rows = [["", *(title for _key, title in COLUMNS)]]
-    rows += [[f"GPU {gpu['index']} {gpu['name']}", *_cells(gpu)] for gpu in facts["per_device"]]
+    rows += [[f"{gpu['host']} GPU {gpu['index']} {gpu['name']}".strip(), *_cells(gpu)] for gpu in facts["per_device"]]
     host = {**facts["host"], "usable_mib": facts["host"]["ram_mib"]}
     rows.append(["RAM", *_cells(host)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

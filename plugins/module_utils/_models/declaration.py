@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Dict, Iterable, List, Mapping, NoReturn, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 ENGINES = ("ollama", "llama_cpp")
+AUTO = "auto"
 LAYOUT_OF_ENGINE = {"ollama": "merged", "llama_cpp": "shards"}
 
 _ENTRY_KEYS = (
@@ -51,7 +52,8 @@ def declare(
     :param entries: the declared models, in the order in which they are served.
     :param catalog: known models by catalog name: C(hub), C(repo), C(quants), C(template), C(parameters) by engine.
     :param engine: the engine of entries that name none.
-    :returns: plain dicts with every key of an entry, C(source) complete, and C(lock_name), the key of its lock.
+    :returns: plain dicts with every key of an entry, C(source) complete, C(lock_name), the key of its lock, and
+        C(candidates), patterns by quant, where the quant is left to the fleet (C(auto)).
     :raises DeclarationProblem: for an entry that is incomplete, contradictory or misspelt.
     """
     declared: List[Dict[str, Any]] = []
@@ -69,12 +71,17 @@ def declare(
     return declared
 
 
-def sources(entries: Iterable[Mapping[str, Any]], catalog: Mapping[str, Mapping[str, Any]]) -> List[Dict[str, Any]]:
+def sources(
+    entries: Iterable[Mapping[str, Any]],
+    catalog: Mapping[str, Mapping[str, Any]],
+    choices: Optional[Mapping[str, str]] = None,
+) -> List[Dict[str, Any]]:
     """Sources of a whole fleet, each once, in the order in which they are first declared.
 
     :param entries: the entries of C(models_serve) of every host, one after the other.
     :param catalog: as for :func:`declare`.
-    :returns: dicts with C(lock_name) and C(source).
+    :param choices: the quants that were chosen for C(auto), by lock name.
+    :returns: dicts with C(lock_name), C(source) and C(candidates).
     :raises DeclarationProblem: also where two hosts mean different files by one name, or fetch one quant differently.
     """
     by_lock: Dict[str, Dict[str, Any]] = {}
@@ -87,8 +94,12 @@ def sources(entries: Iterable[Mapping[str, Any]], catalog: Mapping[str, Mapping[
                 f"models_serve: {name} is {lock_of_name[name.lower()]} on one host and {lock_name} on another.",
                 "One name means one quant in a fleet: give the second one a name of its own.",
             )
-        known = by_lock.setdefault(lock_name, {"lock_name": lock_name, "source": model["source"]})
-        if known["source"] != model["source"]:
+        source, candidates = model["source"], model["candidates"]
+        if candidates and lock_name in (choices or {}):
+            quant = (choices or {})[lock_name]
+            source = {**source, "quant": quant, "pattern": candidates[quant]}
+        known = by_lock.setdefault(lock_name, {"lock_name": lock_name, "source": source, "candidates": candidates})
+        if known["source"] != source:
             raise DeclarationProblem(
                 f"models_serve: {lock_name} is declared with two different sources.",
                 "Give every entry of this quant the same hub, revision, endpoint and pattern.",
@@ -111,12 +122,15 @@ def _declare_one(
         raise DeclarationProblem(f"{where}: there is no engine {chosen!r}.", f"Use one of {', '.join(ENGINES)}.")
     known = _known_model(entry, catalog, where)
     source = _source(entry, known, where)
+    automatic = source["quant"] == AUTO
+    files = source["quant"] or source["pattern"] or name
     return {
         "name": str(name),
         "engine": chosen,
         "layout": entry.get("layout") or LAYOUT_OF_ENGINE[chosen],
         "source": source,
-        "lock_name": "{}:{}".format(source["repo"] or "files", source["quant"] or source["pattern"] or name),
+        "lock_name": f"{name}:{AUTO}" if automatic else "{}:{}".format(source["repo"] or "files", files),
+        "candidates": {quant: facts.get("pattern") for quant, facts in known["quants"].items()} if automatic else {},
         "template": entry.get("template", known.get("template")),
         "system": entry.get("system"),
         "parameters": {**(known.get("parameters") or {}).get(chosen, {}), **(entry.get("parameters") or {})},
@@ -160,12 +174,22 @@ def _source(entry: Mapping[str, Any], known: Mapping[str, Any], where: str) -> D
             "Give `catalog:` with a `quant:`, or `source:` with `repo:` (or `urls:`, or `path:`).",
         )
     quants = known.get("quants") or {}
-    if str(source["quant"]).lower() == "auto":
-        _refuse_auto(quants, where)
+    if str(source["quant"]).lower() == AUTO:
+        return _left_to_the_fleet(source, known, where)
     if quants and not source["pattern"] and not source["urls"] and source["repo"] == known.get("repo"):
         quant = _known_quant(source["quant"], quants, where)
         source["quant"], source["pattern"] = quant, quants[quant].get("pattern")
     return source
+
+
+def _left_to_the_fleet(source: Dict[str, Any], known: Mapping[str, Any], where: str) -> Dict[str, Any]:
+    """One of the catalog's quants, chosen once for all hosts that serve the name."""
+    if not known.get("quants") or source["pattern"] or source["urls"] or source["repo"] != known.get("repo"):
+        raise DeclarationProblem(
+            f"{where}: the quant `auto` is chosen among those of the catalog, and this model has none there.",
+            "Set `quant:` to the name of one, or make an entry with its quants, the best first, in models_catalog.",
+        )
+    return {**source, "quant": AUTO}
 
 
 def _known_quant(wanted: Optional[str], quants: Mapping[str, Mapping[str, Any]], where: str) -> str:
@@ -179,16 +203,6 @@ def _known_quant(wanted: Optional[str], quants: Mapping[str, Mapping[str, Any]],
             return quant
     problem = f"{where}: no quant is named." if wanted is None else f"{where}: the catalog knows no quant {wanted!r}."
     raise DeclarationProblem(problem, f"Set `quant:` to one of: {_listed(quants)}.")
-
-
-def _refuse_auto(quants: Mapping[str, Mapping[str, Any]], where: str) -> NoReturn:
-    """One name is one quant in a fleet, for good: what fits best today is found once and written down."""
-    choice = f"one of: {_listed(quants)}" if quants else "the name of one"
-    raise DeclarationProblem(
-        f"{where}: the quant `auto` is not chosen while serving.",
-        f"Set `quant:` to {choice}. Then `ansible-playbook gguf.fleet.plan -e plan_quant=auto` "
-        "(playbooks/plan.yml) says which one of the catalog is the best that every host holds: write that one.",
-    )
 
 
 def _listed(quants: Mapping[str, Mapping[str, Any]]) -> str:

@@ -5,18 +5,28 @@
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import os
 import pwd
 import stat
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Iterable
-from typing import Optional
+from typing import Callable, Optional
 
-from ansible_collections.gguf.fleet.plugins.module_utils._preflight.checks import MIB, Disk
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight.checks import Disk, Way
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import MIB
 
 PROBE_BYTES = 256 * MIB
 SMALLEST_PROBE_BYTES = 16 * MIB
 LISTENING = "0A"
+FICLONE = 0x40049409  # linux/fs.h
+TIME_ERROR = 5  # sys/timex.h: the kernel's clock is not synchronised
+
+# (exit code, standard output, standard error) of a program with its arguments.
+Run = Callable[[list[str]], tuple[int, str, str]]
 
 
 def disk_of(path: str) -> Disk:
@@ -26,10 +36,12 @@ def disk_of(path: str) -> Disk:
         place = os.path.dirname(place)
     free = os.statvfs(place)
     present = sum(os.stat(name).st_blocks * 512 for name in files_below(path))
-    return Disk(path, free.f_bavail * free.f_frsize, _file_system(place), os.stat(place).st_dev, present)
+    mount, kind = _mount_of(place)
+    return Disk(path, free.f_bavail * free.f_frsize, kind, mount, _shares_bytes(place), present)
 
 
-def _file_system(place: str) -> str:
+def _mount_of(place: str) -> tuple[str, str]:
+    """Where it is mounted, and as what. One device mounted twice is two mounts, between which no hard link leads."""
     best, kind = "", "unknown"
     with open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:
         for line in mounts:
@@ -38,7 +50,23 @@ def _file_system(place: str) -> str:
             inside = place == where or place.startswith(where.rstrip("/") + "/")
             if inside and len(where) >= len(best):
                 best, kind = where, words[2]
-    return kind
+    return best, kind
+
+
+def _shares_bytes(place: str) -> Optional[bool]:
+    """Tries a reflink between two files without a name, of which nothing stays."""
+    try:
+        one, other = (os.open(place, os.O_TMPFILE | os.O_RDWR, 0o600) for _file in range(2))
+    except OSError:
+        return None  # read-only, not ours, or a file system without such files
+    try:
+        fcntl.ioctl(one, FICLONE, other)
+    except OSError:
+        return False
+    finally:
+        os.close(one)
+        os.close(other)
+    return True
 
 
 def files_below(path: str) -> list[str]:
@@ -150,3 +178,35 @@ def program_of(pid: str) -> str:
 def runs(program: str) -> bool:
     """Whether a process of this name runs; the kernel keeps 15 characters of it."""
     return any(program_of(pid) == program[:15] for pid in filter(str.isdigit, os.listdir("/proc")))
+
+
+def kernel_log(run: Run) -> Optional[list[str]]:
+    """The kernel's lines since the start: all of them from the journal, else the ring buffer's. None: neither tells."""
+    for command in (["journalctl", "--dmesg", "--boot", "--quiet", "--no-pager", "-o", "short-iso"], ["dmesg", "-T"]):
+        code, out, _err = run(command)
+        if code == 0 and out.strip():
+            return out.splitlines()
+    return None
+
+
+def clock_synchronised() -> Optional[bool]:
+    """What the kernel thinks of its clock, whichever program keeps it."""
+    timex = ctypes.create_string_buffer(256)  # more than struct timex; all zeros ask and set nothing
+    state = ctypes.CDLL(None).adjtimex(timex)
+    return None if state < 0 else state != TIME_ERROR
+
+
+def reach(url: str, ask: Callable[[str], None]) -> Way:
+    """Whether an address answers, even with a refusal: that proves the way as well as a page does."""
+    parts = urllib.parse.urlsplit(url)
+    bypassed = urllib.request.proxy_bypass(parts.hostname or "")
+    proxy = None if bypassed else urllib.request.getproxies().get(parts.scheme)
+    try:
+        ask(url)
+    except Exception as error:
+        return Way(None if getattr(error, "code", None) else str(error), _without_password(proxy))
+    return Way(None, _without_password(proxy))
+
+
+def _without_password(address: Optional[str]) -> Optional[str]:
+    return None if address is None else address.rpartition("@")[2] if "@" in address else address

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import http.server
 import os
+import re
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -95,12 +97,56 @@ def test_a_directory_that_the_service_may_not_walk_is_named(run_module, tmp_path
     assert "The service user nobody may not walk through /" in texts(result["errors"])
 
 
+def test_xid_lines_of_the_kernels_log_are_told_of_the_gpus_that_had_them(run_module, nvml_environment, tmp_path):
+    journal = tmp_path / "journalctl"
+    journal.write_text("#!/bin/sh\necho '2026-11-21T10:00:00+00:00 h kernel: NVRM: Xid (PCI:0000:11:00): 74, NVLink'\n")
+    journal.chmod(0o755)
+    environment = {**nvml_environment("h20x8"), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    result = run_module("host_preflight", {"models_dir": str(tmp_path)}, environment)
+    assert "GPU 1 had Xid 74: an NVLink error" in texts(result["errors"])
+
+
+def test_a_kernel_log_that_may_not_be_read_is_a_fact(run_module, nvml_environment, tmp_path):
+    for name in ("journalctl", "dmesg"):
+        (tmp_path / name).write_text("#!/bin/sh\necho 'Operation not permitted' >&2\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {**nvml_environment("h20x8"), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    result = run_module("host_preflight", {"models_dir": str(tmp_path)}, environment)
+    assert result["rc"] == 0
+    assert [finding["level"] for finding in result["findings"] if finding["subject"] == "Xid"] == ["ok"]
+    assert "may not be read here" in texts(result["findings"])
+
+
+def test_the_way_through_a_proxy_is_told_without_its_password(run_module, tmp_path):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        proxy = f"127.0.0.1:{server.server_port}"
+        environment = {"LD_LIBRARY_PATH": "", "http_proxy": f"http://me:secret@{proxy}", "no_proxy": ""}
+        result = run_module(
+            "host_preflight", {"models_dir": str(tmp_path), "urls": ["http://hub.invalid/"]}, environment
+        )
+        server.shutdown()
+    assert f"http://hub.invalid/ answers through the proxy {proxy}" in texts(result["findings"])
+    assert "secret" not in str(result["findings"])
+
+
+def test_what_is_there_to_read_a_file_by_is_told(run_module, tmp_path):
+    result = run_module("host_preflight", {"models_dir": str(tmp_path), "store_dir": str(tmp_path)})
+    told = texts(result["findings"])
+    assert re.search(r"free on \w+ \((no )?reflinks( not tried)?\)", told), told
+    assert "can share the files of" in told
+    assert not list(tmp_path.iterdir()), "trying leaves nothing"
+    assert f"{sys.version_info.major}.{sys.version_info.minor}." in told
+
+
 def test_the_playbook_prints_the_table_and_stops_at_a_host_that_is_not_ready(nvml_environment, tmp_path):
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(
         "all:\n  hosts:\n    here:\n      ansible_connection: local\n      ansible_become: false\n"
         "      ansible_python_interpreter: '{{ ansible_playbook_python }}'\n      preflight_urls: []\n"
         f"      host_models_dir: {tmp_path}\n      fleet_gpus: [{{name: NVIDIA H20, count: 8}}]\n"
+        # No lock: planned by the catalog's facts, on the GPUs that answer. All layers shall be on them.
+        "      models_serve: [{name: r1, catalog: deepseek-r1, quant: 2.51bit, parameters: {num_gpu: 62}}]\n"
     )
 
     def run(config):
@@ -115,7 +161,11 @@ def test_the_playbook_prints_the_table_and_stops_at_a_host_that_is_not_ready(nvm
 
     good, bad = run("h20x8"), run("rtx4090x2")
     assert good.returncode == 0, good.stdout + good.stderr
-    assert "here: ready, 0 errors" in good.stdout
+    assert re.search(r"host +verdict +GPUs +driver +fabric +Xid +disk +RAM +models ", good.stdout), good.stdout
+    assert re.search(r"here +ready +8 × NVIDIA H20 +550\.127\.08 +completed", good.stdout), good.stdout
+    assert re.search(r"r1 in [\d.,]+ of [\d.,]+ GiB RAM", good.stdout), good.stdout
     assert bad.returncode != 0
-    assert "here: NOT READY" in bad.stdout
+    assert re.search(r"here +NOT READY +1 error", bad.stdout), bad.stdout
+    assert "Errors:" in bad.stdout
+    assert "here: models: r1 does not fit." in bad.stdout
     assert "0 of 8 NVIDIA H20 answer" in bad.stdout

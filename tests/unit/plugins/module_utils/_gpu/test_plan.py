@@ -9,11 +9,12 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import rules_for
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.known import report_lines, trial_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.placement import lay_out, layers_on_gpu
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, choose, make_plan
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.trial import trial_lines
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu import models
 
 GIB = 1024**3
@@ -170,16 +171,24 @@ def test_gpus_are_chosen_by_index_or_uuid():
 
 def test_one_name_is_one_quant_the_best_that_every_host_holds():
     candidates = [(quant, r1(quant)) for quant in ("Q2_K_XL", "IQ2_XXS", "IQ1_M", "IQ1_S")]
-    big, small = gpus(97871, 8), gpus(97871, 2)
-    assert choose(candidates, {"a": (big, None)}, cpp(num_ctx=8192))[0] == "Q2_K_XL"
-    quant, plans = choose(candidates, {"a": (big, None), "b": (small, None)}, cpp(num_ctx=8192))
+    wish = cpp(num_ctx=8192)
+    big, small = (gpus(97871, 8), wish), (gpus(97871, 2), wish)
+    assert choose(candidates, {"a": big})[0] == "Q2_K_XL"
+    quant, plans = choose(candidates, {"a": big, "b": small})
     assert quant == "IQ2_XXS"
     assert [plan.mode for plan in plans.values()] == ["full", "full"]
 
 
+def test_each_host_of_a_group_is_planned_with_its_own_settings():
+    candidates = [(quant, r1(quant, mla=False)) for quant in ("Q2_K_XL", "IQ1_S")]
+    hosts = {"a": (gpus(97871, 3), cpp(num_ctx=2048)), "b": (gpus(97871, 3), cpp(num_ctx=16384))}
+    assert choose(candidates, {"a": hosts["a"]})[0] == "Q2_K_XL"
+    assert choose(candidates, hosts)[0] == "IQ1_S"
+
+
 def test_where_no_quant_fits_wholly_the_smallest_one_uses_ram():
     candidates = [(quant, r1(quant)) for quant in ("Q2_K_XL", "IQ1_S")]
-    quant, plans = choose(candidates, {"a": (gpus(24564, 2), 256 * GIB)}, cpp(num_ctx=4096))
+    quant, plans = choose(candidates, {"a": (gpus(24564, 2), cpp(num_ctx=4096, ram_bytes=256 * GIB))})
     assert (quant, plans["a"].mode) == ("IQ1_S", "experts_on_host")
 
 
@@ -231,7 +240,16 @@ def test_a_trial_is_told_a_line_a_number_of_gpus_with_the_plan_beside_it():
 
 def test_the_plans_of_a_fleet_are_told_once_for_hosts_that_are_alike():
     plan = make_plan(llama(), gpus(24564, 2), cpp(num_ctx=2048)).as_facts()
-    lines = report_lines({"a": {"llama": plan}, "b": {"llama": plan}})
+    group = {"item": {"name": "llama", "candidates": [{}]}, "quant": "Q4_K_M", "plans": {"a": plan, "b": plan}}
+    lines = report_lines([group])
     assert lines[0] == "a, b:"
-    assert "llama, num_ctx 2048 × 1: fits." in lines[1]
+    assert "llama Q4_K_M, num_ctx 2048 × 1: fits." in lines[1]
     assert sum("tensor-split=" in line for line in lines) == 1
+
+
+def test_a_quant_that_was_chosen_for_a_fleet_is_named_first():
+    plan = make_plan(llama(), gpus(24564, 2), cpp(num_ctx=2048)).as_facts()
+    group = {"item": {"name": "llama", "candidates": [{}, {}]}, "quant": "Q4_K_M", "plans": {"a": plan}}
+    assert report_lines([group])[0] == "llama: Best quant for every host: Q4_K_M"
+    short = {**group, "plans": {"a": {**plan, "mode": "some_layers"}}}
+    assert report_lines([short])[0] == "llama: No quant is held wholly by every host; the smallest: Q4_K_M"

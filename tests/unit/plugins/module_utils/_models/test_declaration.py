@@ -63,11 +63,11 @@ def test_a_mirror_s_endpoint_keeps_the_catalog_s_repository() -> None:
         ([{"catalog": "deepseek-r2"}], "Did you mean 'deepseek-r1'"),
         ([{"catalog": "deepseek-r1"}], "UD-IQ1_M, 1.73bit; UD-Q2_K_XL, 2.51bit"),
         ([{"catalog": "deepseek-r1", "quant": "Q9"}], "knows no quant 'Q9'"),
+        ([{"name": "x", "source": {"repo": "a/b", "quant": "Auto"}}], "Set `quant:` to the name of one,"),
         (
-            [{"catalog": "deepseek-r1", "quant": "auto"}],
-            "UD-Q2_K_XL, 2.51bit. Then `ansible-playbook gguf.fleet.plan -e plan_quant=auto`",
+            [{"catalog": "deepseek-r1", "quant": "auto", "source": {"repo": "a/b"}}],
+            "chosen among those of the catalog",
         ),
-        ([{"name": "x", "source": {"repo": "a/b", "quant": "Auto"}}], "Set `quant:` to the name of one."),
         ([{"name": "x"}], "nothing says where the files come from"),
         ([{"quant": "Q4_1"}], "has no name"),
         ([{"catalog": "tiny", "engine": "vllm"}], "there is no engine 'vllm'"),
@@ -92,6 +92,17 @@ def test_a_fleet_s_sources_are_listed_once() -> None:
         "lab/tiny:Q4_1",
         "unsloth/DeepSeek-R1-GGUF:UD-Q2_K_XL",
     ]
+
+
+def test_a_quant_that_is_left_to_the_fleet_has_a_lock_of_its_name_and_candidates_in_their_order() -> None:
+    entry = {"name": "r1", "catalog": "deepseek-r1", "quant": "Auto"}
+    (model,) = declare([entry], CATALOG)
+    assert (model["lock_name"], model["source"]["quant"], model["source"]["pattern"]) == ("r1:auto", "auto", None)
+    assert list(model["candidates"]) == ["UD-IQ1_M", "UD-Q2_K_XL"]
+    (undecided,) = sources([entry, entry | {"parameters": {"num_ctx": 1}}], CATALOG)
+    assert undecided["source"]["quant"] == "auto"
+    (decided,) = sources([entry], CATALOG, {"r1:auto": "UD-Q2_K_XL"})
+    assert (decided["lock_name"], decided["source"]["pattern"]) == ("r1:auto", "DeepSeek-R1-UD-Q2_K_XL/*.gguf")
 
 
 @pytest.mark.parametrize(

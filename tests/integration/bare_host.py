@@ -1,0 +1,81 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bare host without systemd and without network, in a container, and playbooks run on it."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class BareHost:
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+
+    def sh(self, script: str) -> str:
+        done = subprocess.run(
+            ["docker", "exec", self.name, "sh", "-c", script], text=True, capture_output=True, check=False
+        )
+        assert done.returncode == 0, script + done.stdout + done.stderr
+        return done.stdout
+
+    def play(self, playbook: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+        host = {"ansible_connection": "community.docker.docker", "ansible_python_interpreter": "/usr/bin/python3"}
+        inventory = {"all": {"hosts": {self.name: host}, "vars": {"ansible_become": False, **variables}}}
+        (self.folder / "inventory.yml").write_text(yaml.safe_dump(inventory))
+        program = f"{Path(sys.executable).parent}/ansible-playbook"
+        command = [program, "-i", str(self.folder / "inventory.yml"), str(ROOT / "playbooks" / playbook)]
+        return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+
+
+Start = Callable[..., BareHost]
+
+
+@pytest.fixture
+def bare_host(smollm2: SmolLM2, tmp_path: Path) -> Iterator[Start]:
+    """Starts hosts; the shards are to be read at the same place as on the controller."""
+    started = []
+    shards = smollm2.shards[0].parent
+
+    def start(image: str, *more: str) -> BareHost:
+        name = f"gguf-fleet-bare-{uuid.uuid4().hex[:8]}"
+        options = ["--init", "--network=none", f"--volume={shards}:{shards}:ro", *more]
+        command = ["docker", "run", "--detach", "--name", name, *options, f"gguf-fleet-{image}", "sleep", "infinity"]
+        started.append(name)
+        subprocess.run(command, check=True, capture_output=True)
+        return BareHost(name, tmp_path)
+
+    yield start
+    for name in started:
+        subprocess.run(["docker", "rm", "--force", "--volumes", name], check=False, capture_output=True)
+
+
+def simulated_gpus(nvml_library: Path, config: Path) -> list[str]:
+    """What a host needs to have the GPUs of a configuration; run ldconfig there."""
+    return [
+        f"--volume={nvml_library}:/usr/local/lib/libnvidia-ml.so.1:ro",
+        f"--volume={config}:/etc/nvml-double.conf:ro",
+    ]
+
+
+def release(archives: dict[str, Path], version: str) -> dict[str, str]:
+    """The variables by which the role installs this archive of the Ollama stand-in."""
+    archive = archives[version]
+    return {
+        "ollama_version": version,
+        "ollama_archive": str(archive),
+        "ollama_archive_sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
+    }
