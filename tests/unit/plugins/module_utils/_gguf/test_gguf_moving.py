@@ -1,0 +1,135 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How ranges get from one file to the other, by where they lie in them."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import random
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf import moving
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
+
+CONTENT = random.Random(7).randbytes(300_000)
+
+
+class Files:
+    def __init__(self, folder: Path) -> None:
+        self.source_path = folder / "source"
+        self.source_path.write_bytes(CONTENT)
+        self.source = os.open(self.source_path, os.O_RDONLY)
+        self.dest_path = folder / "dest"
+        self.dest = os.open(self.dest_path, os.O_RDWR | os.O_CREAT)
+
+    def copy(self, source_offset: int, dest_offset: int, length_bytes: int) -> bytes:
+        moving.Copier().copy(self.source, self.dest, source_offset, dest_offset, length_bytes)
+        return self.dest_path.read_bytes()[dest_offset:]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[Files]:
+    both = Files(tmp_path)
+    yield both
+    os.close(both.source)
+    os.close(both.dest)
+
+
+@pytest.fixture
+def ranges_copied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes of each copy_file_range."""
+    copied = []
+    real = os.copy_file_range
+
+    def counted(*args: Any) -> int:
+        moved = real(*args)
+        copied.append(moved)
+        return moved
+
+    monkeypatch.setattr(os, "copy_file_range", counted)
+    return copied
+
+
+def on_block_device(monkeypatch: pytest.MonkeyPatch, answer: bool) -> None:
+    monkeypatch.setattr(moving, "_on_block_device", lambda _file: answer)
+
+
+@pytest.mark.parametrize("source_offset,dest_offset", [(0, 0), (100, 100 + 2 * mmap.PAGESIZE)])
+def test_places_alike_in_their_blocks_are_left_to_the_file_system(
+    files: Files, ranges_copied: list[int], monkeypatch: pytest.MonkeyPatch, source_offset: int, dest_offset: int
+) -> None:
+    on_block_device(monkeypatch, True)
+    assert files.copy(source_offset, dest_offset, 200_000) == CONTENT[source_offset : source_offset + 200_000]
+    assert sum(ranges_copied) == 200_000
+
+
+@pytest.mark.parametrize("source_offset", [0, 96, mmap.PAGESIZE - 32, mmap.PAGESIZE + 64])
+def test_places_that_differ_are_written_from_the_mapped_source(
+    files: Files, ranges_copied: list[int], monkeypatch: pytest.MonkeyPatch, source_offset: int
+) -> None:
+    on_block_device(monkeypatch, True)
+    monkeypatch.setattr(moving, "WINDOW_BYTES", 70_000)
+    assert files.copy(source_offset, source_offset + 32, 250_000) == CONTENT[source_offset : source_offset + 250_000]
+    assert ranges_copied == []
+
+
+def test_a_network_file_system_may_copy_on_its_server_wherever_the_places_are(
+    files: Files, ranges_copied: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_block_device(monkeypatch, False)
+    assert files.copy(96, 0, 200_000) == CONTENT[96:200_096]
+    assert sum(ranges_copied) == 200_000
+
+
+@pytest.mark.parametrize("number", [errno.ENODEV, errno.EACCES, errno.ENOMEM])
+def test_a_source_that_cannot_be_mapped_goes_through_memory(
+    files: Files, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_args: Any, **_options: Any) -> mmap.mmap:
+        raise OSError(number, os.strerror(number))
+
+    on_block_device(monkeypatch, True)
+    monkeypatch.setattr(moving.mmap, "mmap", refuse)
+    assert files.copy(96, 0, 200_000) == CONTENT[96:200_096]
+
+
+@pytest.mark.parametrize("left_bytes", [0, 96, 50_000])
+@pytest.mark.parametrize("block_device", [True, False])
+def test_a_source_that_became_shorter_is_an_error_and_no_crash(
+    files: Files, monkeypatch: pytest.MonkeyPatch, left_bytes: int, block_device: bool
+) -> None:
+    on_block_device(monkeypatch, block_device)
+    os.truncate(files.source_path, left_bytes)
+    with pytest.raises(GgufError, match=r"a shard became shorter than 200,096 bytes"):
+        files.copy(96, 0, 200_000)
+
+
+def test_a_source_that_becomes_shorter_while_it_is_mapped_is_an_error_and_no_crash(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.pwrite
+
+    def shrinking(dest: int, data: Any, offset: int) -> int:
+        os.truncate(files.source_path, 50_000)
+        return real(dest, data, offset)
+
+    on_block_device(monkeypatch, True)
+    monkeypatch.setattr(os, "pwrite", shrinking)
+    with pytest.raises(GgufError, match="a shard became shorter"):
+        files.copy(96, 0, 200_000)
+
+
+def test_a_full_disk_is_told_as_such(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_args: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    on_block_device(monkeypatch, True)
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.copy(96, 0, 200_000)
