@@ -2,8 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make bench-merge`: gguf_merge beside llama-gguf-split, cat, cp and openssl, on shards with a header like R1's.
 
-Every contender's output is synced inside its time. Rounds interleave the contenders, once with warm and once with cold
-page cache (dropping it takes root). Needs three times the size on disk; all of it is removed at the end.
+Every contender's output is synced inside its time. Rounds take the contenders in an order drawn anew, once with warm
+and once with cold page cache (dropping it takes root). Needs three times the size on disk; all of it is removed at the
+end.
+
+OLLAMA_TEST_BINARY=/path/to/bin/ollama adds the articles' way with a real server, `ollama create`; without it only the
+floor of that way is measured: merge, hash, copy.
 """
 
 from __future__ import annotations
@@ -12,8 +16,11 @@ import argparse
 import gc
 import hashlib
 import json
+import mmap
 import os
 import random
+import re
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -30,6 +37,7 @@ import conftest  # makes the checkout importable as the collection
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header, read_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.tests.bench import merge_ollama
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
     Tensor,
     header,
@@ -41,6 +49,8 @@ from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builde
 PROCESS = Path(conftest.__file__).parent / "bench" / "merge_process.py"
 SHARDS = 6
 MIB = 1 << 20
+STORE_IMPORT = "gguf_merge + store import"
+CREATE = "gguf-split + ollama create"
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,33 @@ def r1_like_tensors(total_bytes: int) -> list[Tensor]:
     return tensors + [Tensor(f"blk.{number % 3}.dense_{number}.weight", (256, 64), "Q6_K") for number in range(left)]
 
 
+# What a program wants to know of an R1 before it takes a file for one.
+R1_SHAPE: dict[str, tuple[str, Any]] = {
+    "block_count": ("u32", 61),
+    "context_length": ("u32", 163_840),
+    "embedding_length": ("u32", 7168),
+    "feed_forward_length": ("u32", 18_432),
+    "attention.head_count": ("u32", 128),
+    "attention.head_count_kv": ("u32", 128),
+    "attention.q_lora_rank": ("u32", 1536),
+    "attention.kv_lora_rank": ("u32", 512),
+    "attention.key_length": ("u32", 192),
+    "attention.value_length": ("u32", 128),
+    "attention.layer_norm_rms_epsilon": ("f32", 1e-6),
+    "leading_dense_block_count": ("u32", 3),
+    "expert_count": ("u32", 256),
+    "expert_used_count": ("u32", 8),
+    "expert_shared_count": ("u32", 1),
+    "expert_feed_forward_length": ("u32", 2048),
+    "expert_weights_scale": ("f32", 2.5),
+    "expert_weights_norm": ("bool", True),
+    "expert_gating_func": ("u32", 2),
+    "vocab_size": ("u32", 129_280),
+    "rope.dimension_count": ("u32", 64),
+    "rope.freq_base": ("f32", 10_000.0),
+}
+
+
 def r1_like_kv() -> dict[str, tuple[str, Any]]:
     words = random.Random(1)
     token = [f"{words.randrange(1 << 32):x}" for _word in range(129_280)]
@@ -78,8 +115,7 @@ def r1_like_kv() -> dict[str, tuple[str, Any]]:
         "general.architecture": ("str", "deepseek2"),
         "general.name": ("str", "R1-like"),
         "general.file_type": ("u32", 24),
-        "deepseek2.block_count": ("u32", 61),
-        "deepseek2.context_length": ("u32", 163_840),
+        **{f"deepseek2.{name}": value for name, value in R1_SHAPE.items()},
         "tokenizer.ggml.model": ("str", "gpt2"),
         "tokenizer.ggml.tokens": ("[str]", token),
         "tokenizer.ggml.token_type": ("[i32]", [1] * len(token)),
@@ -166,6 +202,18 @@ def warm(paths: list[Path]) -> None:
                 pass
 
 
+def settle() -> None:
+    """Take and free all free memory: a virtual machine gives freed pages back to its host, and who takes them next
+    pays a fault for each, whichever contender that is."""
+    free = re.search(r"MemFree:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"))
+    if free is None:
+        return
+    with mmap.mmap(-1, max(MIB, int(free[1]) * 1024 - 512 * MIB), mmap.MAP_PRIVATE) as memory:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+        for offset in range(0, len(memory), MIB):
+            memory[offset] = 1
+
+
 def cold(paths: list[Path]) -> None:
     os.sync()
     try:
@@ -202,8 +250,10 @@ class Bench:
         self.folder = folder / "data"
         self.folder.mkdir()
         self.paths = write_input(self.folder, total_bytes)
+        self.model_bytes = sum(path.stat().st_size for path in self.paths)
         self.out = self.folder / "merged"
         self.store = self.folder / "store"
+        self.ollama = merge_ollama.real_ollama(self.folder, self.store)
 
     def ours(self, *store: str, **options: Any) -> list[str]:
         arguments = [str(self.paths[0]), str(self.out), str(self.folder / "ledger.json"), json.dumps(options), *store]
@@ -213,18 +263,24 @@ class Bench:
     def contenders(self) -> dict[str, list[str]]:
         shards = " ".join(str(path) for path in self.paths)
         upstream = f"{self.gguf_split} --merge {self.paths[0]} {self.out} && sync {self.out}"
-        return {
+        imported = self.ours(str(self.store))
+        contenders = {
             "gguf_merge": self.ours(get_sha256=False),
             "gguf_merge + sha256": self.ours(),
             "llama-gguf-split": shell(upstream),
             "cat": shell(f"cat {shards} >{self.out} && sync {self.out}"),
             "cp": shell(f"mkdir {self.out}.d && cp {shards} {self.out}.d && sync {self.out}.d/*"),
             "openssl dgst -sha256": shell(f"cat {shards} | openssl dgst -sha256"),
-            "gguf_merge + store import": self.ours(str(self.store)),
+            STORE_IMPORT: imported,
             "floor: merge + dgst + cp": shell(
                 f"{upstream}; openssl dgst -sha256 {self.out}; cp {self.out} {self.out}.blob; sync {self.out}.blob"
             ),
         }
+        if self.ollama is not None:
+            ready = self.ollama.when_up()
+            contenders[STORE_IMPORT] = shell(self.ollama.around(f"{ready}; {shlex.join(imported)}"))
+            contenders[CREATE] = shell(self.ollama.around(f"{ready}; {upstream}; {self.ollama.create(self.out)}"))
+        return contenders
 
     def clean(self) -> None:
         for path in self.folder.iterdir():
@@ -235,11 +291,12 @@ class Bench:
 
     def run(self, rounds: int, prepare: Callable[[list[Path]], None]) -> dict[str, list[Sample]]:
         samples: dict[str, list[Sample]] = {name: [] for name in self.contenders}
+        order = random.Random(3)
         for number in range(rounds):
-            names = list(samples)
-            for name in names[number % len(names) :] + names[: number % len(names)]:
+            for name in order.sample(list(samples), len(samples)):
                 self.store.mkdir()
                 prepare(self.paths)
+                settle()
                 sample = measure(self.contenders[name], self.folder)
                 samples[name].append(sample)
                 print(f"  {number + 1}/{rounds} {name:28} {sample.wall:7.2f} s {sample.cpu:6.2f} s CPU", flush=True)
@@ -286,7 +343,12 @@ def report(title: str, samples: dict[str, list[Sample]], model_mib: float) -> No
     compare("wall with sha256 / slower of cat and openssl", hashed.wall / slower, 1.2)
     compare("RSS in MiB", max(ours.rss_mib, hashed.rss_mib), 80)
     floor = middles["floor: merge + dgst + cp"]
-    compare("shards to listed model / its floor", middles["gguf_merge + store import"].wall / floor.wall, 0.5)
+    listed = middles[STORE_IMPORT].wall
+    compare("shards to listed model / its floor", listed / floor.wall, 0.5)
+    if CREATE in middles:
+        compare(f"shards to listed model / {CREATE}", listed / middles[CREATE].wall, 0.15)
+    else:
+        print(f"  skipped: {CREATE} ({merge_ollama.BINARY} names no real server)")
 
 
 def compare(name: str, value: float, most: float) -> None:
@@ -317,7 +379,7 @@ def main() -> None:
         os.makedirs(base, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="merge-", dir=base) as folder:
         bench = Bench(Path(folder), int(given.gigabytes * 1e9))
-        model_mib = sum(path.stat().st_size for path in bench.paths) / MIB
+        model_mib = bench.model_bytes / MIB
         largest_mib = max(path.stat().st_size for path in bench.paths) / MIB
         header_speed(bench.paths)
         for title, prepare in (("warm page cache", warm), ("cold page cache", cold)):
