@@ -108,7 +108,7 @@ def plan_present(store: Store, wanted: Wanted, rules: Rules, ledger: Ledger) -> 
         actions=tuple(actions),
         composition=composition,
         from_file=wanted.weights is not None,
-        warnings=_warnings(wanted, rules, unreadable),
+        warnings=(*_warnings(wanted, rules, unreadable), *_without_hard_link(actions)),
         before={} if current is None else described(store, current, {}),
         after=described(store, composition.manifest, composition.blobs),
     )
@@ -274,6 +274,16 @@ def _warnings(wanted: Wanted, rules: Rules, unreadable: Sequence[manifests.Manif
             "the model gets the bare prompt. Set template; deepseek-r1 is built in."
         )
     return tuple(warnings)
+
+
+def _without_hard_link(actions: Sequence[Action]) -> Tuple[str, ...]:
+    """The file's other ways into the store cost something: a link dangles without the file, a copy takes its size."""
+    become = {SYMBOLIC_LINK: "a symbolic link to", COPY: "a copy of"}
+    return tuple(
+        f"{action.path} becomes {become[action.action]} {action.source} ({action.size_bytes:,} bytes): {action.reason}."
+        for action in actions
+        if action.action in become
+    )
 
 
 def _of_unreadable(problems: Sequence[manifests.ManifestProblem]) -> Tuple[str, ...]:

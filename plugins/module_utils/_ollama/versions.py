@@ -88,8 +88,8 @@ class Rules:
     create_rewrites_files: bool
     # `create` sets the times of each layer it reuses, which only a file's owner may (manifest/layer.go since 0.21).
     create_touches_layers: bool
-    # Without TEMPLATE, `create` looks for a known one by the GGUF's chat_template (server/create.go before 0.30);
-    # from 0.30 the chat_template itself is used.
+    # Without TEMPLATE a model gets the bare prompt, unless `create` knew the GGUF's chat_template for one of about
+    # twenty (detectChatTemplate in server/model.go); from 0.30 the chat_template itself is used.
     needs_template: bool
     # The start's prune spares blobs younger than an hour (server/images.go since 0.21).
     prune_spares_young_blobs: bool

@@ -8,13 +8,10 @@ OLLAMA_TEST_VERSION=0.33.0 …   when the binary was built locally and says 0.0.
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_fixtures import (  # noqa: F401
-    REAL,
-    REAL_BINARY,
+    against_every_release,
     files,
     ledger,
     own_server,
@@ -23,10 +20,6 @@ from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_fixtures i
     small_model,
 )
 
-STAND_INS = ("0.5.7", "0.33.2")
-
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "release" in metafunc.fixturenames:
-        labels = [*STAND_INS, *([REAL] if os.environ.get(REAL_BINARY) else [])]
-        metafunc.parametrize("release", labels, indirect=True, scope="session")
+    against_every_release(metafunc)

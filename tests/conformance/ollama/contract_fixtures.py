@@ -25,6 +25,14 @@ from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import
 
 REAL = "real"
 REAL_BINARY = "OLLAMA_TEST_BINARY"
+STAND_INS = ("0.5.7", "0.33.2")
+
+
+def against_every_release(metafunc: pytest.Metafunc) -> None:
+    """The stand-ins in CI, and a real binary where one is named."""
+    if "release" in metafunc.fixturenames:
+        labels = [*STAND_INS, *([REAL] if os.environ.get(REAL_BINARY) else [])]
+        metafunc.parametrize("release", labels, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_fixtures import (  # noqa: F401
+    against_every_release,
     files,
     ledger,
     own_server,
@@ -15,5 +16,4 @@ from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_fixtures i
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "release" in metafunc.fixturenames:
-        metafunc.parametrize("release", ["0.5.7", "0.33.2"], indirect=True, scope="session")
+    against_every_release(metafunc)

@@ -234,6 +234,7 @@ def test_a_file_on_another_file_system_becomes_a_symbolic_link(
     made = run.present(request(elsewhere, "linked", file=str(small_model), **FIRST), ledger)
     assert kinds(made)[0] == "symbolic_link"
     assert "another file system" in made.actions[0]["reason"]
+    assert any("a symbolic link to" in warning and str(small_model) in warning for warning in made.warnings)
     assert run.present(request(elsewhere, "linked", file=str(small_model), **FIRST), ledger).actions == ()
     assert_consistent(elsewhere)
     gone = run.absent(request(elsewhere, "linked"), ledger)
@@ -249,6 +250,7 @@ def test_a_file_that_the_server_could_not_reach_is_copied_when_there_is_room_and
     planned = run.present(request(elsewhere, "copied", file=str(small_model), check=True), ledger)
     assert kinds(planned)[0] == "copy"
     assert str(small_model.parent) in planned.actions[0]["reason"]
+    assert any(f"a copy of {small_model}" in warning for warning in planned.warnings)
     run.present(request(elsewhere, "copied", file=str(small_model)), ledger)
     assert run.present(request(elsewhere, "copied", file=str(small_model)), ledger).actions == ()
     assert_consistent(elsewhere)
