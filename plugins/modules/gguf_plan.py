@@ -15,8 +15,9 @@ description:
     with the experts in RAM, or with some layers in RAM.
   - Needs the facts of the model's header only, which a lock holds, and descriptions of GPUs. It touches no host, no
     GPU and no network, and takes milliseconds.
-  - Weights and KV cache are exact; working memory is within 15 % of what C(llama-fit-params) computes; what CUDA
-    takes for itself is a margin for each card that stands in the result (RV(plan.per_device[].overhead_mib)).
+  - Weights and KV cache are exact; working memory is within 15 % of what C(llama-fit-params) computes
+    for each device, RAM among them; what CUDA takes for itself is a margin for each card that stands in the result
+    (RV(plan.per_device[].overhead_mib)).
   - When nothing fits, RV(plan.reason) names the term that is too big and RV(plan.nearest) the nearest plan that fits.
 extends_documentation_fragment:
   - gguf.fleet.attributes.info

@@ -278,6 +278,8 @@ class Part:
     output: bool = False
     blocks: int = 0
     host: bool = False
+    experts_only: bool = False  # the host computes the experts of some blocks and nothing else of them
+    experts_elsewhere: bool = False  # a GPU computes all of its blocks but their experts
     pipelined: bool = False  # several GPUs, all blocks and the output on them: llama.cpp keeps four copies of inputs
     whole: bool = False  # one GPU with all blocks
 
@@ -288,8 +290,11 @@ COPIES = 4
 def compute_bytes(model: Model, load: Load, part: Part) -> int:
     """Working memory of one device: the widest moment of its graph, a batch of tokens at a time."""
     e = model.embedding_length
-    mask = _mask(model, load)
-    inputs = mask * (COPIES if part.pipelined else 1)
+    inputs = _inputs(model, load) * (COPIES if part.pipelined else 1)
+    if part.experts_only:
+        work = model.expert_used_count * (e + 3 * model.expert_feed_forward_length) + 2 * e
+        # A single GPU has its inputs before the first experts are computed, so that their room is free again by then.
+        return _batch(load, max(work + min(2 * e, inputs), inputs + 10 * e) if part.whole else work + inputs)
     if part.host and part.blocks == 0:
         return _batch(load, inputs + (10 if part.pipelined else 4) * e)
     widest = _widest_block(model, load, part) + inputs if part.blocks else 0
@@ -312,12 +317,19 @@ def _batch(load: Load, values_per_token: Union[int, float]) -> int:
     return int(values_per_token * 4 * min(load.batch, load.num_ctx))
 
 
-def _mask(model: Model, load: Load) -> float:
-    """Attention masks: 16 bits a position with flash attention, 32 without; sliding blocks have a second one."""
-    cells = load.seen_cells
+def _inputs(model: Model, load: Load) -> float:
+    """What a token of a batch brings along: attention masks, and where its values go in the cache.
+
+    A mask has 16 bits a position with flash attention and 32 without. Without it the V cache is transposed as well, so
+    that each value has a 64-bit place of its own (src/llama-kv-cache.cpp). Sliding blocks have a second set of both.
+    """
+    caches = [load.seen_cells]
     if any(block.sliding for block in model.blocks):
-        cells += load.sliding_cells(model.window)
-    return cells * (0.5 if load.flash_attention else 1)
+        caches.append(load.sliding_cells(model.window))
+    if load.flash_attention:
+        return sum(caches) * 0.5
+    values = 0 if model.latent and not load.latent_values else max(block.value_values for block in model.blocks)
+    return sum(caches) + 2 * values * len(caches)
 
 
 # Residuals and copies beside the widest operation, in embeddings a token: (dense, experts, attention). Fitted.
@@ -335,16 +347,17 @@ def _widest_block(model: Model, load: Load, part: Part) -> float:
     widest = [3 * model.feed_forward_length + dense_e * e]
     if model.expert_used_count:
         used = model.expert_used_count
-        widest.append(2 * used * (e + model.expert_feed_forward_length) + experts_e * e)
+        if part.experts_elsewhere:
+            widest.append((used + 4) * e)  # what the experts gave
+        else:
+            widest.append(2 * used * (e + model.expert_feed_forward_length) + experts_e * e)
     heads = model.head_count
     scores = 0 if load.flash_attention else heads * load.seen_cells
     if model.latent:
         unfolded = heads * (2 * model.kv_lora_rank + model.rope_length + model.latent_key_length)
         widest.append(unfolded + scores + attention_e * e)
     else:
-        folds = 1
-        if model.legacy_deepseek:
-            folds = 7 if part.pipelined and not load.flash_attention else 3
+        folds = 3 if model.legacy_deepseek else 1
         widest.append(folds * heads * model.key_length + scores + attention_e * e)
     return max(widest)
 

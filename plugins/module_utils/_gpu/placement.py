@@ -105,6 +105,7 @@ def lay_out(
             first=not any(share.layers for share in shares),
             output=last in layers,
             blocks=sum(1 for number in layers if number < last),
+            experts_elsewhere=all(number < host_experts for number in layers if number < last),
             pipelined=pipelined,
             whole=len(devices) == 1 and ngl > last,
         )
@@ -120,8 +121,10 @@ def lay_out(
         )
     host_part = Part(
         output=last in on_host,
-        blocks=max(len([number for number in on_host if number < last]), host_experts),
+        blocks=len([number for number in on_host if number < last]),
         host=True,
+        whole=len(devices) == 1 and ngl > last,
+        experts_only=host_experts > 0 and not any(number < last for number in on_host),
         pipelined=pipelined,
     )
     host = _share(model, None, tuple(on_host), context, part=host_part, host_experts=host_experts)

@@ -81,6 +81,13 @@ CASES: tuple[Case, ...] = (
     *(Case(model, split=(1, 1), host_experts=20) for model in (*R1, "r1-IQ2_XXS-mla", "qwen3-30b")),
     *(Case(model, split=(1, 1), kv="q8_0", num_ctx=32768) for model in ("r1-IQ1_M-mla", *OTHERS)),
     *(Case(model, split=(1, 1), batch=256) for model in ("r1-IQ1_S-mla", *OTHERS)),
+    *(Case(model, split=(1, 1), host_experts=20, num_ctx=2048, flash=False) for model in ("r1-IQ1_S", "qwen3-30b")),
+    *(Case(model, split=(1,), host_experts=61, num_ctx=65536) for model in ("r1-IQ1_S-mla", "qwen3-30b")),
+    *(Case(model, split=(1,), host_experts=40, num_ctx=4096, flash=False) for model in ("r1-IQ1_S", "qwen3-30b")),
+    *(Case(model, split=(1, 1), host_experts=61, num_ctx=32768, slots=2) for model in ("r1-IQ1_S-mla", "qwen3-30b")),
+    *(Case(model, flash=False, num_ctx=4096) for model in (*R1, "r1-IQ1_S-mla", *OTHERS)),
+    *(Case(model, split=(1, 1), flash=False, num_ctx=16384, slots=2) for model in (*R1, *OTHERS)),
+    *(Case(model, split=(2, 1), ngl=40, flash=False, num_ctx=2048) for model in (*R1, "r1-IQ1_S-mla", *OTHERS)),
     Case("r1-IQ1_M", num_ctx=2048, split=(7, 7), ngl=14),
     Case("r1-IQ1_M", num_ctx=2048, split=(7, 7), ngl=14, flash=False),
     Case("llama3-70b", num_ctx=131072, split=(3, 2, 2, 1), kv="q8_0"),
@@ -98,31 +105,38 @@ class Numbers:
 
 
 def ask_llama_cpp(judge: Any, folder: Path, cases: Sequence[Case]) -> dict[Case, dict[str, Numbers]]:
-    """One container, all cases: llama-fit-params takes a tenth of a second each."""
     for name in sorted({case.model for case in cases}):
         MODELS[name]().write(folder / f"{name}.gguf")
-    servers = max(len(case.split) for case in cases)
+    servers = [("127.0.0.1", FIRST_PORT + number) for number in range(max(len(case.split) for case in cases))]
+    answers = fit_params(judge, folder, servers, [case.arguments for case in cases])
+    for case, answer in zip(cases, answers):
+        assert len(answer) == len(case.split) + 1, f"{case}: llama-fit-params said {answer}"
+    return dict(zip(cases, answers))
+
+
+def fit_params(
+    judge: Any, folder: Path, servers: Sequence[tuple[str, int]], questions: Sequence[Sequence[str]]
+) -> list[dict[str, Numbers]]:
+    """One container, all questions: llama-fit-params takes a tenth of a second each."""
     rpc = "/usr/libexec/*/llama/bin/ggml-rpc-server"
-    lines = [f"{rpc} -H 127.0.0.1 -p {FIRST_PORT + number} >/dev/null 2>&1 &" for number in range(servers)]
+    lines = [f"{rpc} -H {address} -p {port} >/dev/null 2>&1 &" for address, port in servers]
     # The servers answer within milliseconds; the first question would fail without.
     lines.append("sleep 1")
-    for case in cases:
-        lines.append(
-            "echo CASE; llama-fit-params --no-repack -fitp on " + shlex.join(case.arguments) + " 2>&1 | tail -n 8"
-        )
+    for question in questions:
+        lines.append("echo CASE; llama-fit-params --no-repack -fitp on " + shlex.join(question) + " 2>&1 | tail -n 8")
     done = judge(["sh", "-c", "\n".join(lines)], cwd=folder)
     answers = done.stdout.split("CASE\n")[1:]
-    assert len(answers) == len(cases), done.stdout + done.stderr
-    return {case: _numbers(case, answer) for case, answer in zip(cases, answers)}
+    assert len(answers) == len(questions), done.stdout + done.stderr
+    return [_numbers(answer) for answer in answers]
 
 
-def _numbers(case: Case, answer: str) -> dict[str, Numbers]:
+def _numbers(answer: str) -> dict[str, Numbers]:
     found = {}
     for line in answer.splitlines():
         words = line.split()
         if len(words) == 4 and all(word.isdigit() for word in words[1:]):
             found[words[0]] = Numbers(*map(float, words[1:]))
-    assert len(found) == len(case.split) + 1, f"{case}: llama-fit-params said {answer}"
+    assert found, f"llama-fit-params said {answer}"
     return found
 
 
