@@ -35,7 +35,8 @@ options:
   update:
     description:
       - Ask the hub although the lock is there, and write what changed.
-      - The seal stays when the hub lists the same sums as before.
+      - The seal, and sums that the hub does not tell, stay when the hub lists the same sums as before, or the same
+        files at the same commit.
     type: bool
     default: false
   hub:
@@ -189,6 +190,10 @@ lock:
           description: Length of the GGUF header in bytes.
           type: int
           returned: success
+        header_sha256:
+          description: Sum of the GGUF header, by which a host knows it for right before anything is laid out by it.
+          type: str
+          returned: success
     gguf:
       description: What the headers say, as M(gguf.fleet.gguf_info) returns it.
       type: dict
@@ -226,7 +231,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import differ
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request, is_address
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.resolve import resolve
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import apply_seal, keep_seal
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import apply_seal, keep_known
 
 
 def make_request(params: Mapping[str, Any]) -> Request:
@@ -249,7 +254,7 @@ def pinned(params: Mapping[str, Any], request: Request, locks: Mapping[str, Any]
     if name not in locks or params["update"]:
         lock, source = resolve(request, token=params["token"], ca_file=params["ca_file"]), "hub"
         if name in locks:
-            lock = keep_seal(locks[name], lock)
+            lock = keep_known(locks[name], lock)
     else:
         lock, source = lock_file.checked(locks, name, path), "lock_file"
         other = difference(lock, request)

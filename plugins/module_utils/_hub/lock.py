@@ -108,6 +108,8 @@ def _check_file(file: Any) -> None:
         _refuse(f"gives {path} the size {file.get('size_bytes')!a}")
     if file.get("sha256") is not None and not is_sha256(file["sha256"]):
         _refuse(f"gives {path} the sha256 {file['sha256']!a}")
+    if file.get("header_sha256") is not None and not is_sha256(file["header_sha256"]):
+        _refuse(f"gives the header of {path} the sha256 {file['header_sha256']!a}")
     url = file.get("url")
     if not is_address(url, ("http", "https", "file")):
         _refuse(f"gives {path} the address {url!a}")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
@@ -88,6 +89,7 @@ def make_lock(listing: Listing, quant: str, shards: Sequence[Shard]) -> Dict[str
                 "sha256": shard.file.sha256,
                 "url": without_credentials(shard.file.url),
                 "header_bytes": shard.header.header_bytes,
+                "header_sha256": hashlib.sha256(shard.header.raw).hexdigest(),
             }
             for shard in shards
         ],

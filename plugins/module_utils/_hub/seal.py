@@ -65,19 +65,29 @@ def make_seal(
     }
 
 
-def keep_seal(old: Any, new: Mapping[str, Any]) -> Dict[str, Any]:
-    """The new lock with the old one's seal where the hub vouches that the bytes are the same; without it otherwise."""
+def keep_known(old: Any, new: Mapping[str, Any]) -> Dict[str, Any]:
+    """The new lock with what the old one knew more of the very same bytes: sums that the hub does not tell, the seal.
 
-    def identity(lock: Mapping[str, Any]) -> List[Any]:
-        return [(file["path"], file["size_bytes"], file["sha256"]) for file in lock["files"]]
-
+    Bytes are the same when the hub lists the same sum, or, where it tells none, the same file at the same commit.
+    """
     try:
         check_lock(old)
     except HubProblem:
         return dict(new)
-    if "seal" not in old or identity(old) != identity(new):
-        return dict(new)
-    return {**new, "merged": old["merged"], "seal": old["seal"]}
+    same_commit = new["commit"] is not None and all(old[key] == new[key] for key in ("hub", "repo", "commit"))
+    known = {(file["path"], file["size_bytes"]): file["sha256"] for file in old["files"]}
+    files = []
+    for file in new["files"]:
+        earlier = known.get((file["path"], file["size_bytes"]))
+        files.append({**file, "sha256": file["sha256"] or (earlier if same_commit else None)})
+    kept = {**new, "files": files}
+    if "seal" not in old or _identity(old) != _identity(kept):
+        return kept
+    return {**kept, "merged": old["merged"], "seal": old["seal"]}
+
+
+def _identity(lock: Mapping[str, Any]) -> List[Any]:
+    return [(file["path"], file["size_bytes"], file["sha256"]) for file in lock["files"]]
 
 
 def apply_seal(lock: Mapping[str, Any], seal: Any) -> Dict[str, Any]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import Callable, Dict, List, Sequence, Tuple
 
@@ -97,22 +98,33 @@ def _pause(seconds: float, tick: Callable[[], None]) -> None:
 
 
 def _from_one(index: int, file: LockedFile, source: Source, session: Session, meter: Meter) -> Tuple[bytes, Header]:
-    raw = bytearray()
-    wanted = min(file.header_bytes or _FIRST_BYTES, file.size_bytes)
-    while True:
+    def read(start: int, end: int) -> memoryview:
         # A server without ranges begins at 0 each time; what is known already is read over.
-        stream = source.open(session, index, file, len(raw), wanted - len(raw))
+        stream = source.open(session, index, file, start, end - start)
         try:
-            skip = len(raw) - stream.start
-            buffer = memoryview(bytearray(skip + wanted - len(raw)))
+            buffer = memoryview(bytearray(end - stream.start))
             at = 0
             while at < len(buffer):
                 count = stream.readinto(buffer[at:])
                 meter.add(count, source.name)
                 at += count
+            return buffer[start - stream.start :]
         finally:
             stream.close()
-        raw += buffer[skip:]
+
+    raw = bytearray()
+    wanted = min(file.header_bytes or _FIRST_BYTES, file.size_bytes)
+    while True:
+        raw += read(len(raw), wanted)
+        if not _is_locked(file, bytes(raw)):
+            # Once may be the way; twice is the source.
+            raw = bytearray(read(0, wanted))
+            if not _is_locked(file, bytes(raw)):
+                raise SourceError(
+                    f"{source.shown(index)}: the header is not the one that was locked.",
+                    "Resolve again if the publisher replaced the file; otherwise this mirror is wrong.",
+                    reason="checksum",
+                )
         try:
             header = parse(file, bytes(raw))
         except NeedMore as more:
@@ -125,3 +137,10 @@ def _from_one(index: int, file: LockedFile, source: Source, session: Session, me
             wanted = min(max(more.total_bytes, 4 * len(raw)), file.size_bytes)
             continue
         return bytes(raw), header
+
+
+def _is_locked(file: LockedFile, raw: bytes) -> bool:
+    """Whether this is the header that the lock knows; where it knows none, the shard's own sum will tell."""
+    if not file.header_sha256 or not file.header_bytes:
+        return True
+    return hashlib.sha256(raw[: file.header_bytes]).hexdigest() == file.header_sha256

@@ -37,6 +37,7 @@ class LockedFile:
     sha256: Optional[str]
     url: str
     header_bytes: Optional[int] = None
+    header_sha256: Optional[str] = None
 
     @property
     def name(self) -> str:
@@ -146,6 +147,7 @@ def locked_files(lock: Mapping[str, Any]) -> Tuple[LockedFile, ...]:
             sha256=entry.get("sha256") or None,
             url=str(entry.get("url") or ""),
             header_bytes=entry.get("header_bytes"),
+            header_sha256=entry.get("header_sha256"),
         )
         for entry in lock["files"]
     )

@@ -46,16 +46,25 @@ class Model:
     def size_bytes(self) -> int:
         return sum(map(len, self.shards))
 
-    def lock(self, hub: Optional[HubDouble] = None, *, sealed_pieces: int = 0, sums: bool = True) -> Dict[str, Any]:
+    def lock(
+        self,
+        hub: Optional[HubDouble] = None,
+        *,
+        sealed_pieces: int = 0,
+        sums: bool = True,
+        header_sums: bool = True,
+    ) -> Dict[str, Any]:
         files = []
         for path, content in zip(self.paths, self.shards):
+            header = parse_header(content)
             files.append(
                 {
                     "path": path,
                     "size_bytes": len(content),
                     "sha256": sha256(content) if sums else None,
                     "url": hub.file_url(REPO, path) if hub else (self.root / REPO / path).as_uri(),
-                    "header_bytes": parse_header(content).header_bytes,
+                    "header_bytes": header.header_bytes,
+                    "header_sha256": sha256(header.raw) if header_sums else None,
                 }
             )
         lock: Dict[str, Any] = {
@@ -154,8 +163,7 @@ def leftovers(dest: Path) -> List[str]:
 
 
 _CHILD = """
-import json, sys
-from pathlib import Path
+import json, os, sys
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
@@ -165,19 +173,20 @@ request = download.Request(
     lock=wanted["lock"], dest=wanted["dest"], layout=wanted["layout"],
     settings=Settings(connections=wanted["connections"]),
 )
+answer = {"pid": os.getpid(), "seen": ""}
+def see(status):
+    answer["seen"] = answer["seen"] or status.message
 try:
-    result = download.present(request, Ledger(wanted["ledger"]))
-    print(json.dumps({"changed": result.changed, "bytes_moved": result.bytes_moved, "actions": result.actions}))
+    result = download.present(request, Ledger(wanted["ledger"]), tick=see)
+    answer.update(changed=result.changed, bytes_moved=result.bytes_moved, actions=result.actions)
 except TransferError as error:
-    print(json.dumps({"reason": error.reason, "problem": error.problem}))
+    answer.update(reason=error.reason, problem=error.problem)
+print(json.dumps(answer))
 """
 
 
-def spawn(wanted: download.Request, ledger: Ledger, home: Optional[Path] = None) -> subprocess.Popen[str]:
-    """The download in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
-    if home is not None:
-        environment["HOME"] = str(home)
+def child_command(wanted: download.Request, ledger: Ledger) -> List[str]:
+    """The download as a program of its own; it needs COLLECTIONS as PYTHONPATH."""
     arguments = {
         "lock": wanted.lock,
         "dest": wanted.dest,
@@ -185,9 +194,12 @@ def spawn(wanted: download.Request, ledger: Ledger, home: Optional[Path] = None)
         "connections": wanted.settings.connections,
         "ledger": ledger.path,
     }
-    return subprocess.Popen(
-        [sys.executable, "-c", _CHILD, json.dumps(arguments)],
-        stdout=subprocess.PIPE,
-        env=environment,
-        text=True,
-    )
+    return [sys.executable, "-c", _CHILD, json.dumps(arguments)]
+
+
+def spawn(wanted: download.Request, ledger: Ledger, home: Optional[Path] = None) -> subprocess.Popen[str]:
+    """The download in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
+    if home is not None:
+        environment["HOME"] = str(home)
+    return subprocess.Popen(child_command(wanted, ledger), stdout=subprocess.PIPE, env=environment, text=True)

@@ -20,25 +20,9 @@ from ansible_collections.gguf.fleet.tests.faults.download.model import (
     MIB,
     Model,
     leftovers,
-    make_model,
     request,
     served,
 )
-
-
-@pytest.fixture(name="model", scope="module")
-def _model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return make_model(tmp_path_factory.mktemp("hub"))
-
-
-@pytest.fixture(name="ledger")
-def _ledger(tmp_path: Path) -> Ledger:
-    return Ledger(str(tmp_path / "ledger.json"))
-
-
-@pytest.fixture(name="dest")
-def _dest(tmp_path: Path) -> Path:
-    return tmp_path / "models" / "tiny.gguf"
 
 
 @contextlib.contextmanager

@@ -24,22 +24,6 @@ from ansible_collections.gguf.fleet.tests.faults.download.model import (
     served,
 )
 
-
-@pytest.fixture(name="model", scope="module")
-def _model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return make_model(tmp_path_factory.mktemp("hub"))
-
-
-@pytest.fixture(name="ledger")
-def _ledger(tmp_path: Path) -> Ledger:
-    return Ledger(str(tmp_path / "ledger.json"))
-
-
-@pytest.fixture(name="dest")
-def _dest(tmp_path: Path) -> Path:
-    return tmp_path / "models" / "tiny.gguf"
-
-
 SURVIVED: Dict[str, Any] = {
     "a reset every 2 MB": [Fault("reset", after_bytes=2_000_000)],
     "a stall for ever": [Fault("stall", after_bytes=3 * MIB, times=2)],
@@ -107,6 +91,41 @@ def test_a_wrong_shard_costs_only_that_shard(model: Model, dest: Path, ledger: L
     assert sent[model.paths[2]] == sizes[model.paths[2]]
     assert sent[model.paths[1]] <= 2 * sizes[model.paths[1]]
     assert dest.read_bytes() == model.merged
+
+
+def test_a_wrong_header_costs_that_header_only(model: Model, dest: Path, ledger: Ledger) -> None:
+    with served(model, Fault("flip", "*00002*", offset=120, times=1)) as hub:
+        lock = model.lock(hub)
+        download.present(request(lock, dest), ledger)
+        assert hub.bytes_sent() == model.size_bytes + lock["files"][1]["header_bytes"]
+    assert dest.read_bytes() == model.merged
+
+
+def test_a_header_that_stays_wrong_is_refused_before_a_tensor_moves(model: Model, dest: Path, ledger: Ledger) -> None:
+    with served(model, Fault("flip", "*00002*", offset=120)) as hub:
+        with pytest.raises(TransferError) as caught:
+            download.present(request(model.lock(hub), dest), ledger)
+        assert caught.value.reason == "checksum"
+        assert "the header is not the one that was locked" in caught.value.problem
+        assert hub.bytes_sent() < 64 * 1024
+    assert not dest.exists()
+
+
+def test_a_wrong_header_in_one_mirror_is_left_for_the_hubs(model: Model, dest: Path, ledger: Ledger) -> None:
+    with served(model) as hub, served(model, Fault("flip", "*00002*", offset=120)) as wrong:
+        mirror = f"{wrong.url}/models/{REPO}/resolve/master"
+        download.present(request(model.lock(hub), dest, mirrors=[mirror]), ledger)
+        assert hub.bytes_sent() + wrong.bytes_sent() < model.size_bytes + 64 * 1024
+    assert dest.read_bytes() == model.merged
+
+
+def test_without_the_headers_sum_a_wrong_header_is_found_by_its_shards(
+    model: Model, dest: Path, ledger: Ledger
+) -> None:
+    with served(model, Fault("flip", "*00001*", offset=120, times=1)) as hub:
+        download.present(request(model.lock(hub, header_sums=False), dest), ledger)
+    assert dest.read_bytes() == model.merged
+    assert leftovers(dest) == []
 
 
 def test_with_a_seal_a_wrong_byte_costs_only_its_piece(model: Model, dest: Path, ledger: Ledger) -> None:

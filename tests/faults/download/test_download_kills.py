@@ -37,7 +37,7 @@ PACE = Fault("slow", bytes_per_second=12_000_000)
 
 
 @pytest.fixture(name="model", scope="module")
-def _model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+def a_larger_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return make_model(tmp_path_factory.mktemp("hub"), shards=3, shard_bytes=14 * MIB)
 
 
@@ -126,9 +126,9 @@ def lose_what_was_not_synced(path: Path, partial: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.2, 0.55, 0.9])
-def test_after_a_power_cut_only_synced_bytes_are_believed(model: Model, tmp_path: Path, share: float) -> None:
-    dest = tmp_path / "models" / "tiny.gguf"
-    ledger = Ledger(str(tmp_path / "ledger.json"))
+def test_after_a_power_cut_only_synced_bytes_are_believed(
+    model: Model, dest: Path, ledger: Ledger, share: float
+) -> None:
     with served(model, PACE) as hub:
         wanted = request(model.lock(hub), dest)
         assert kill_after(hub, int(model.size_bytes * share), wanted, ledger)
@@ -140,9 +140,7 @@ def test_after_a_power_cut_only_synced_bytes_are_believed(model: Model, tmp_path
     assert dest.read_bytes() == model.merged
 
 
-def test_a_damaged_journal_costs_the_download_and_nothing_else(model: Model, tmp_path: Path) -> None:
-    dest = tmp_path / "models" / "tiny.gguf"
-    ledger = Ledger(str(tmp_path / "ledger.json"))
+def test_a_damaged_journal_costs_the_download_and_nothing_else(model: Model, dest: Path, ledger: Ledger) -> None:
     with served(model, PACE) as hub:
         wanted = request(model.lock(hub), dest)
         assert kill_after(hub, model.size_bytes // 2, wanted, ledger)
@@ -154,9 +152,9 @@ def test_a_damaged_journal_costs_the_download_and_nothing_else(model: Model, tmp
     assert leftovers(dest) == []
 
 
-def test_bytes_that_changed_on_the_disk_while_nobody_watched_are_found(model: Model, tmp_path: Path) -> None:
-    dest = tmp_path / "models" / "tiny.gguf"
-    ledger = Ledger(str(tmp_path / "ledger.json"))
+def test_bytes_that_changed_on_the_disk_while_nobody_watched_are_found(
+    model: Model, dest: Path, ledger: Ledger
+) -> None:
     with served(model, PACE) as hub:
         wanted = request(model.lock(hub), dest)
         assert kill_after(hub, model.size_bytes // 2, wanted, ledger)
@@ -168,10 +166,10 @@ def test_bytes_that_changed_on_the_disk_while_nobody_watched_are_found(model: Mo
     assert dest.read_bytes() == model.merged
 
 
-def test_a_lock_for_other_bytes_does_not_continue_the_old_partial_file(model: Model, tmp_path: Path) -> None:
+def test_a_lock_for_other_bytes_does_not_continue_the_old_partial_file(
+    model: Model, dest: Path, ledger: Ledger, tmp_path: Path
+) -> None:
     other = make_model(tmp_path / "other", shards=2, shard_bytes=5 * MIB)
-    dest = tmp_path / "models" / "tiny.gguf"
-    ledger = Ledger(str(tmp_path / "ledger.json"))
     with served(model, PACE) as hub, served(other) as other_hub:
         assert kill_after(hub, model.size_bytes // 2, request(model.lock(hub), dest), ledger)
         download.present(request(other.lock(other_hub), dest), ledger)

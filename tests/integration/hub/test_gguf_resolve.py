@@ -180,6 +180,25 @@ def test_a_seal_is_added_with_a_diff_and_survives_an_update(
     assert resolve(**given, update=True)["lock"]["seal"] == sealed["lock"]["seal"]
 
 
+def test_an_update_from_a_hub_that_tells_no_sums_any_more_drops_none(
+    tmp_path: Path, hub: HubDouble, quants: Quants, resolve: Run
+) -> None:
+    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.yml")}
+    seal = a_seal(resolve(**given)["lock"], list(quants["UD-IQ1_S"].values()))
+    sealed = resolve(**given, seal=seal)["lock"]
+    hub.inject(Fault("no_sums"))
+    updated = resolve(**given, update=True)
+    assert updated["source"] == "hub"
+    assert updated["changed"] is False
+    assert updated["lock"] == sealed
+
+    first = hub.catalog.root / REPO / next(iter(quants["UD-IQ1_S"]))
+    first.write_bytes(first.read_bytes()[:-1] + b"!")
+    fresh = resolve(**given, update=True)["lock"]
+    assert "seal" not in fresh, "another commit may hold other bytes"
+    assert [file["sha256"] for file in fresh["files"]] == [None] * 3
+
+
 def test_a_seal_of_other_bytes_is_refused(tmp_path: Path, hub: HubDouble, quants: Quants, resolve: Run) -> None:
     given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.yml")}
     seal = a_seal(resolve(**given)["lock"], list(quants["UD-IQ1_S"].values()))

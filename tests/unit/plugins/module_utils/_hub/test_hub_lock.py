@@ -47,6 +47,7 @@ def test_a_good_lock_is_returned_as_it_is() -> None:
         ({"merged": {"size_bytes": -1, "tail_padding_bytes": 0}}, "without a size"),
         ({"merged": {"size_bytes": 1, "tail_padding_bytes": 0, "sha256": "x"}}, "merged file with the sha256"),
         ({"seal": []}, "seal without pieces"),
+        ({"files": [{**a_lock()["files"][0], "header_sha256": "5"}]}, "gives the header of .* the sha256 '5'"),
     ],
 )
 def test_a_lock_with_a_bad_field_is_refused_by_name(change: Dict[str, Any], message: str) -> None:

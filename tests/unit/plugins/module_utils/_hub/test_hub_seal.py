@@ -15,7 +15,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import Hub
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import (
     FileSums,
     apply_seal,
-    keep_seal,
+    keep_known,
     make_seal,
     sum_blocks,
 )
@@ -133,15 +133,35 @@ def test_something_that_is_no_seal_is_refused(seal: Any) -> None:
         apply_seal(a_lock(), seal)
 
 
+def a_sealed_lock() -> Dict[str, Any]:
+    return apply_seal(a_lock(), make_seal(a_lock(), sums_of(a_lock()), MERGED))
+
+
 def test_a_fresh_lock_of_the_same_bytes_keeps_the_seal_and_one_of_others_loses_it() -> None:
-    old = apply_seal(a_lock(), make_seal(a_lock(), sums_of(a_lock()), MERGED))
+    old = a_sealed_lock()
     moved = a_lock(commit="b" * 40)
-    assert keep_seal(old, moved)["seal"] == old["seal"]
-    assert keep_seal(old, moved)["merged"]["sha256"] == MERGED
-    assert keep_seal(old, moved)["commit"] == "b" * 40
+    assert keep_known(old, moved) == {**old, "commit": "b" * 40}
     changed = a_lock()
     changed["files"][2]["sha256"] = "0" * 64
-    assert "seal" not in keep_seal(old, changed)
-    assert "seal" not in keep_seal(old, a_lock(count=4))
-    assert "seal" not in keep_seal(old, untold(a_lock())), "a hub that tells no sums vouches for nothing"
-    assert keep_seal(a_lock(), moved) == moved
+    assert keep_known(old, changed) == changed
+    assert "seal" not in keep_known(old, a_lock(count=4))
+    assert keep_known(a_lock(), moved) == moved
+
+
+def test_a_hub_that_tells_no_sums_vouches_for_the_files_of_the_same_commit_only() -> None:
+    old = a_sealed_lock()
+    assert keep_known(old, untold(a_lock(revision="main"))) == {**old, "revision": "main"}
+    other_size = untold(a_lock())
+    other_size["files"][1]["size_bytes"] -= 1
+    kept = keep_known(old, other_size)
+    assert [bool(file["sha256"]) for file in kept["files"]] == [True, False, True]
+    assert "seal" not in kept
+    for change in ({"commit": "b" * 40}, {"commit": None}, {"repo": "other/R1-GGUF"}, {"hub": "huggingface"}):
+        fresh = untold(a_lock(**change))
+        assert keep_known(old, fresh) == fresh
+
+
+def test_without_a_commit_on_both_sides_nothing_is_the_same() -> None:
+    old = {**a_sealed_lock(), "commit": None}
+    fresh = untold(a_lock(commit=None))
+    assert keep_known(old, fresh) == fresh
