@@ -16,7 +16,9 @@ description:
   - Later hosts then verify pieces side by side, fetch only a bad piece again, and need not hash the merged file.
   - Refuses a copy whose sums contradict the lock.
   - With O(layout=merged) a few MiB, the shards' headers, are read from the addresses in the lock.
-  - Reads every byte once or twice.
+  - Reads every byte once or twice. The playbook's output shows how far it is (phase C(seal)); a hidden file beside
+    O(dest) (C(.<name>.seal-status)) tells the same as JSON to other programs. Set the variable C(models_progress) to
+    V(false) for none of it in the output.
 extends_documentation_fragment:
   - gguf.fleet.attributes.info
 options:
@@ -96,12 +98,16 @@ remedy:
   returned: failure
 """
 
+from dataclasses import asdict
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.measure import measure
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.measure import measure, status_path
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import this_process
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import HttpClient
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Reporter, StatusFile
 
 
 def main() -> None:
@@ -117,11 +123,13 @@ def main() -> None:
     )
     params = module.params
     client = HttpClient(token=params["token"], ca_file=params["ca_file"])
+    reporter = Reporter(StatusFile(status_path(params["dest"]), asdict(this_process())))
     try:
-        seal = measure(check_lock(params["lock"]), params["dest"], params["layout"], client)
+        seal = measure(check_lock(params["lock"]), params["dest"], params["layout"], client, tell=reporter)
     except HubProblem as error:
         module.fail_json(msg=str(error), problem=error.problem, remedy=error.remedy)
     finally:
+        reporter.close()
         client.close()
     module.exit_json(changed=False, seal=seal)
 

@@ -62,7 +62,7 @@ class LinePacer:
 
 
 class BackgroundAction(ActionBase):
-    """What gguf_download and gguf_merge share."""
+    """What gguf_download, gguf_merge and gguf_seal share."""
 
     _supports_check_mode = True
     _supports_async = True

@@ -6,12 +6,48 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+@contextmanager
+def held_still(status: Path) -> Iterator[None]:
+    """The module's process stands still from its first word in its status file until the end of the block."""
+    wait_until(status.exists)
+    process = json.loads(status.read_text(encoding="utf-8"))["holder"]["pid"]
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+def next_line(running: subprocess.Popen[str], wanted: Callable[[str], bool]) -> str:
+    assert running.stdout is not None
+    for line in running.stdout:
+        if wanted(line):
+            return line
+    raise AssertionError("the playbook ended without the line")
+
+
+def rest_of(running: subprocess.Popen[str]) -> str:
+    text, _errors = running.communicate(timeout=120)
+    assert running.returncode == 0, text
+    return str(text)
 
 
 class Play:
@@ -63,3 +99,11 @@ class Play:
 
     def progress_lines(self, output: str) -> List[str]:
         return [line for line in output.splitlines() if self.is_progress(line)]
+
+    def breakable_connection(self) -> Path:
+        """From now on the connection is lost as long as the file is there; each try adds a line to it."""
+        cut = self._place / "cut"
+        self.variables["ansible_connection"] = "breakable"
+        self.environment["ANSIBLE_CONNECTION_PLUGINS"] = str(Path(__file__).with_name("connections"))
+        self.environment["BREAKABLE_CUT"] = str(cut)
+        return cut

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import os
 import posixpath
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import MergeLayout, merge_layout
@@ -29,6 +30,8 @@ MERGED = "merged"
 # Reads a range of a shard that the merged file lacks.
 ReadRest = Callable[[int, int], bytes]
 Job = Callable[[], Iterator[bytes]]
+Tell = Callable[[str, int, int], None]
+_TELL_EVERY_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,12 @@ def measure(
     *,
     piece_bytes: int = PIECE_BYTES,
     workers: int = 4,
+    tell: Tell = lambda phase, done, total: None,
 ) -> Dict[str, Any]:
-    """The seal of the files at ``dest``, laid out as gguf_download leaves them. Hashes several files at once."""
+    """The seal of the files at ``dest``, laid out as gguf_download leaves them. Hashes several files at once.
+
+    ``tell`` learns a few times a second how many bytes were read of how many.
+    """
     merging = layout == MERGED and len(lock["files"]) > 1
     jobs: Dict[str, Job]
     if merging:
@@ -57,8 +64,8 @@ def measure(
         jobs = {**_from_merged(lock, dest, client), MERGED: _file_job(dest)}
     else:
         jobs = {file["path"]: _file_job(_place(file, dest, layout)) for file in lock["files"]}
-    with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(lambda job: sum_blocks(job(), piece_bytes), jobs.values()))
+    total = sum(file["size_bytes"] for file in lock["files"]) + (lock["merged"]["size_bytes"] if merging else 0)
+    found = _sum_side_by_side(jobs.values(), piece_bytes, workers, lambda done: tell("seal", done, total))
     sums: Dict[str, FileSums] = dict(zip(jobs, found))
     merged: Optional[str] = None
     if merging:
@@ -66,6 +73,12 @@ def measure(
     elif len(sums) == 1:
         merged = found[0].sha256
     return make_seal(lock, sums, merged, piece_bytes)
+
+
+def status_path(dest: str) -> str:
+    """Where the progress of a seal is told to other programs while it is computed."""
+    folder, name = os.path.split(os.path.normpath(dest))
+    return os.path.join(folder, f".{name}.seal-status")
 
 
 def file_blocks(path: str) -> Iterator[bytes]:
@@ -112,6 +125,38 @@ def shard_runs(layout: MergeLayout, shard: int, size_bytes: int) -> List[Run]:
     if size_bytes > reached:
         runs.append(Run(reached, size_bytes - reached, None))
     return runs
+
+
+def _sum_side_by_side(
+    jobs: Iterable[Job], piece_bytes: int, workers: int, tell: Callable[[int], None]
+) -> List[FileSums]:
+    counts: List[int] = []
+    over = threading.Event()
+
+    def run(job: Job, number: int) -> FileSums:
+        return sum_blocks(_counted(job(), counts, number, over), piece_bytes)
+
+    with ThreadPoolExecutor(workers) as pool:
+        running = []
+        for number, job in enumerate(jobs):
+            counts.append(0)
+            running.append(pool.submit(run, job, number))
+        while True:
+            tell(sum(counts))
+            state = wait(running, _TELL_EVERY_SECONDS, FIRST_EXCEPTION)
+            if not state.not_done or any(job.exception() for job in state.done):
+                break
+        # Those that still run are done for, too; when none does, nobody looks.
+        over.set()
+    return [job.result() for job in running]
+
+
+def _counted(blocks: Iterator[bytes], counts: List[int], number: int, over: threading.Event) -> Iterator[bytes]:
+    for block in blocks:
+        if over.is_set():
+            return
+        counts[number] += len(block)
+        yield block
 
 
 def _from_merged(lock: Mapping[str, Any], dest: str, client: HttpClient) -> Dict[str, Job]:

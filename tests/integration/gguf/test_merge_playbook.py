@@ -4,18 +4,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Iterator
 
 import pytest
 
-from ansible_collections.gguf.fleet.tests.integration.play import Play
+from ansible_collections.gguf.fleet.tests.integration.play import Play, held_still, next_line, rest_of, wait_until
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
     MODEL_KV,
     Tensor,
@@ -47,38 +44,10 @@ def _play(tmp_path: Path) -> Play:
     return Play(tmp_path, "gguf.fleet.gguf_merge", dest, src=str(folder / shard_name(0, SHARDS)))
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
-
-
 @contextmanager
-def held_still(play: Play) -> Iterator[None]:
-    """The module's process stands still from its first word on its progress until the end of the block."""
-    status = play.dest.with_name(".model.gguf.merge-status")
-    wait_until(status.exists)
-    process = json.loads(status.read_text(encoding="utf-8"))["holder"]["pid"]
-    os.kill(process, signal.SIGSTOP)
-    try:
+def merge_held_still(play: Play) -> Iterator[None]:
+    with held_still(play.dest.with_name(".model.gguf.merge-status")):
         yield
-    finally:
-        os.kill(process, signal.SIGCONT)
-
-
-def next_line(running: subprocess.Popen[str], wanted: Callable[[str], bool]) -> str:
-    assert running.stdout is not None
-    for line in running.stdout:
-        if wanted(line):
-            return line
-    raise AssertionError("the playbook ended without the line")
-
-
-def rest_of(running: subprocess.Popen[str]) -> str:
-    text, _errors = running.communicate(timeout=120)
-    assert running.returncode == 0, text
-    return str(text)
 
 
 def files(play: Play) -> set[str]:
@@ -88,7 +57,7 @@ def files(play: Play) -> set[str]:
 def test_a_merge_and_its_verification_show_themselves_live(play: Play) -> None:
     assert "changed=1" in play.run("--check")
     running = play.start()
-    with held_still(play):
+    with merge_held_still(play):
         assert ": merge " in next_line(running, play.is_progress)
         assert not play.dest.exists()
     assert "changed=1" in rest_of(running)
@@ -100,7 +69,7 @@ def test_a_merge_and_its_verification_show_themselves_live(play: Play) -> None:
     assert play.progress_lines(again) == []
 
     running = play.start("-v", verify="full")
-    with held_still(play):
+    with merge_held_still(play):
         line = next_line(running, play.is_progress)
         assert ": verify " in line
         assert " so far)" in line
@@ -112,7 +81,7 @@ def test_a_merge_and_its_verification_show_themselves_live(play: Play) -> None:
 def test_it_is_quiet_when_asked_to_be(play: Play, quiet: str) -> None:
     play.variables["models_progress"] = quiet != "variable"
     running = play.start("-vvv", task={"no_log": quiet == "no_log"})
-    with held_still(play):
+    with merge_held_still(play):
         seen = [next_line(running, lambda line: "---status---" in line and "EXEC" in line) for _poll in range(3)]
     output = rest_of(running)
     assert "changed=1" in output
@@ -126,7 +95,7 @@ def test_the_tasks_own_async_still_works(play: Play) -> None:
 
 def test_an_interrupted_playbook_does_not_interrupt_the_merge_and_the_next_one_waits_for_it(play: Play) -> None:
     running = play.start()
-    with held_still(play):
+    with merge_held_still(play):
         running.send_signal(signal.SIGINT)
         running.communicate(timeout=60)
         attached = play.start()
@@ -138,13 +107,10 @@ def test_an_interrupted_playbook_does_not_interrupt_the_merge_and_the_next_one_w
     assert "changed=0" in play.run()
 
 
-def test_a_lost_connection_does_not_end_the_merge(play: Play, tmp_path: Path) -> None:
-    cut = tmp_path / "cut"
-    play.variables["ansible_connection"] = "breakable"
-    play.environment["ANSIBLE_CONNECTION_PLUGINS"] = str(Path(__file__).with_name("connections"))
-    play.environment["BREAKABLE_CUT"] = str(cut)
+def test_a_lost_connection_does_not_end_the_merge(play: Play) -> None:
+    cut = play.breakable_connection()
     running = play.start()
-    with held_still(play):
+    with merge_held_still(play):
         next_line(running, play.is_progress)
         cut.touch()
         wait_until(lambda: cut.read_text(encoding="utf-8").count("tried") >= 2)

@@ -7,9 +7,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import time
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
@@ -18,12 +20,18 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import par
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.measure import measure
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import apply_seal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import HttpClient
 from ansible_collections.gguf.fleet.plugins.modules import gguf_seal
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
+from ansible_collections.gguf.fleet.tests.integration.play import Play, held_still, next_line, rest_of
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+    MODEL_KV,
+    Tensor,
+    header,
+    pad,
     split_set,
     tensors,
     write_shards,
@@ -173,3 +181,52 @@ def test_the_seal_of_the_real_shards_comes_out_of_the_real_merge(tmp_path: Path,
     for path in smollm2.shards:
         assert seal["files"][Path(path).name] == sha(Path(path).read_bytes())
     assert seal["merged_sha256"] == sha(Path(smollm2.merged).read_bytes())
+
+
+def large_file(place: Path, size_bytes: int) -> Path:
+    """A whole model, most of it a hole: nothing on the disk, and yet long to read."""
+    path = place / "share" / "large.gguf"
+    path.parent.mkdir()
+    content = pad(header(MODEL_KV, [Tensor("blk.0.weight", (size_bytes,), "I8")]))
+    path.write_bytes(content)
+    os.truncate(path, len(content) + size_bytes)
+    return path
+
+
+def test_how_far_it_is_is_told_on_the_way(tmp_path: Path, resolve: Run) -> None:
+    path = large_file(tmp_path, 1 << 30)
+    lock = resolve(hub="path", path=str(path.parent))["lock"]
+    told: List[Tuple[str, int, int]] = []
+    measure(lock, str(path), "merged", HttpClient(), tell=lambda *seen: told.append(seen))
+    assert {(phase, total) for phase, _done, total in told} == {("seal", path.stat().st_size)}
+    counts = [done for _phase, done, _total in told]
+    assert counts == sorted(counts)
+    assert 0 < counts[-1] <= path.stat().st_size
+
+
+def test_a_file_that_cannot_be_read_ends_the_reading_of_the_others(tmp_path: Path, resolve: Run) -> None:
+    groups = [tensors(2, prefix=f"blk.{index}", items=4096) for index in range(2)]
+    (tmp_path / "share").mkdir()
+    write_shards(tmp_path / "share", split_set(groups))
+    lock = resolve(hub="path", path=str(tmp_path / "share"))["lock"]
+    first, second = (tmp_path / "share" / file["path"] for file in lock["files"])
+    os.truncate(first, 1 << 40)
+    second.unlink()
+    began = time.monotonic()
+    with pytest.raises(HubProblem, match="cannot be read"):
+        measure(lock, str(tmp_path / "share"), "shards", HttpClient())
+    assert time.monotonic() - began < 10
+
+
+def test_a_playbook_shows_how_far_it_is(tmp_path: Path, resolve: Run) -> None:
+    path = large_file(tmp_path, 512 << 20)
+    lock = resolve(hub="path", path=str(path.parent))["lock"]
+    play = Play(tmp_path, "gguf.fleet.gguf_seal", path, lock=lock)
+    running = play.start()
+    with held_still(path.with_name(".large.gguf.seal-status")):
+        assert ": seal " in next_line(running, play.is_progress)
+    assert "changed=0" in rest_of(running)
+    assert list(path.parent.iterdir()) == [path]
+
+    play.variables["models_progress"] = False
+    assert play.progress_lines(play.run()) == []

@@ -1,0 +1,14 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gguf_seal with its progress in the playbook's output."""
+
+from __future__ import annotations
+
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.measure import status_path
+from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
+
+
+class ActionModule(BackgroundAction):
+    def status_path(self, dest: str) -> str:
+        return status_path(dest)
