@@ -75,14 +75,18 @@ def present(request: Request, ledger: Ledger, *, check: bool = False, tick: Opti
         return _foretell(request, ledger)
     # Hours later would be a bad time to find that it cannot be written.
     ledger.prepare()
-    hold = _acquire_or_attach(request, ledger, tick)
-    if isinstance(hold, Result):
-        return hold
-    try:
-        # Somebody may have finished between the first look and the lock.
-        return already_there(request, ledger) or _fetch_all(request, ledger, hold, tick)
-    finally:
-        hold.release()
+    while True:
+        hold = _acquire_or_attach(request, ledger, tick)
+        if isinstance(hold, Result):
+            return hold
+        try:
+            # Somebody may have finished between the first look and the lock.
+            return already_there(request, ledger) or _fetch_all(request, ledger, hold, tick)
+        except Held:
+            # This process stood still, and another host goes on with it: wait for that one.
+            continue
+        finally:
+            hold.release()
 
 
 def already_there(request: Request, ledger: Ledger) -> Optional[Result]:
@@ -169,7 +173,7 @@ def _fetch_all(request: Request, ledger: Ledger, hold: Hold, tick: Optional[Tick
     def observe(status: Status) -> None:
         nonlocal written_at
         now = time.monotonic()
-        hold.beat()
+        hold.check()
         if now - written_at >= 1.0 or status.phase in ("failed", "stopped"):
             with contextlib.suppress(OSError):
                 status_file.write(status)

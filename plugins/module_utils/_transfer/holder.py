@@ -5,7 +5,8 @@
 
 On a local disk the kernel knows: it frees a flock when its holder dies. On a shared file system neither locks nor
 process ids mean much to another host, so there the holder also counts up a number in the lock file, and only a number
-that stands still makes it dead.
+that stands still makes it dead. A network file system shows another host's writes only after they were synced there
+and the file was opened anew here, so both is done each time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import fcntl
 import json
 import os
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Optional
@@ -92,12 +94,15 @@ def is_shared(path: str, mountinfo: str = "/proc/self/mountinfo") -> bool:
 class Hold:
     """The lock, held by this process from ``acquire`` to ``release``."""
 
-    def __init__(self, places: Places, descriptor: int, holder: Holder) -> None:
+    def __init__(self, places: Places, descriptor: int, holder: Holder, *, shared: bool) -> None:
         self._places = places
         self._descriptor = descriptor
+        self._shared = shared
         self.holder = holder
         self._beat = 0
-        self._beaten_at = 0.0
+        self._taken_by: Optional[Held] = None
+        self._released = threading.Event()
+        self._heart = threading.Thread(target=self._live, name="lease", daemon=True)
 
     def begin(self) -> None:
         """Say who holds it; a wish to stop was meant for an earlier holder."""
@@ -105,24 +110,53 @@ class Hold:
             os.unlink(self._places.stop)
         self.beat()
 
+    def keep(self) -> None:
+        """From now on tell other hosts that this holder is alive."""
+        if self._shared:
+            self._heart.start()
+
     def beat(self) -> None:
-        """Tell other hosts that this holder is alive; to be called often."""
-        now = time.monotonic()
-        if self._beat and now - self._beaten_at < BEAT_SECONDS:
-            return
         self._beat += 1
-        self._beaten_at = now
         record = json.dumps({**self.holder.__dict__, "beat": self._beat}).encode()
         os.pwrite(self._descriptor, record.ljust(512), 0)
+        if self._shared:
+            os.fsync(self._descriptor)
+
+    def is_ours(self) -> bool:
+        holder = _read(self._places.lock)
+        return holder is not None and (holder.boot_id, holder.host, holder.pid, holder.started) == (
+            self.holder.boot_id,
+            self.holder.host,
+            self.holder.pid,
+            self.holder.started,
+        )
+
+    def check(self) -> None:
+        """Raises Held when this process stood still for so long that another host took it for dead."""
+        if self._taken_by is not None:
+            raise self._taken_by
 
     def stop_requested(self) -> bool:
         return os.path.exists(self._places.stop)
 
     def release(self) -> None:
-        for path in (self._places.lock, self._places.stop):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+        self._released.set()
+        if self._heart.is_alive():
+            self._heart.join()
+        if self._taken_by is None:
+            for path in (self._places.lock, self._places.stop):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
         os.close(self._descriptor)
+
+    def _live(self) -> None:
+        while not self._released.wait(BEAT_SECONDS):
+            # A server that is away for a while takes the lease from nobody: the other hosts cannot see it either.
+            with contextlib.suppress(OSError):
+                if not self.is_ours():
+                    self._taken_by = Held(_read(self._places.lock))
+                    return
+                self.beat()
 
 
 class Held(Exception):
@@ -141,63 +175,73 @@ def acquire(places: Places, *, shared: bool, sleep: Callable[[float], None] = ti
         except OSError as error:
             raise write_problem(places.lock, error) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = _read(descriptor)
+            hold = _lock(places, descriptor, shared, sleep)
+        except BaseException:
             os.close(descriptor)
-            raise Held(holder) from None
-        except OSError:
-            # A file system without locks: the number in the file must do.
-            shared = True
-        if not _is_at(places.lock, descriptor):
-            # Its holder released it between our open and our lock, and took the file away.
-            os.close(descriptor)
-            continue
-        if shared:
-            _outwait(descriptor, sleep)
-        hold = Hold(places, descriptor, this_process())
-        hold.begin()
-        if shared:
-            sleep(SETTLE_SECONDS)
-            holder = _read(descriptor)
-            if holder is None or (holder.host, holder.pid) != (hold.holder.host, hold.holder.pid):
-                os.close(descriptor)
-                raise Held(holder)
-        return hold
+            raise
+        if hold is not None:
+            return hold
+        os.close(descriptor)
 
 
-def current_holder(places: Places) -> Optional[Holder]:
-    """Who works on it now, as far as this host can tell without waiting; None when nobody does."""
+def _lock(places: Places, descriptor: int, shared: bool, sleep: Callable[[float], None]) -> Optional[Hold]:
+    """The lock on an open lock file; None when its holder took that file away in the meantime."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Held(_read(places.lock)) from None
+    except OSError:
+        # A file system without locks: the number in the file must do.
+        shared = True
+    if shared:
+        alive = _alive_elsewhere(places.lock, sleep)
+        if alive is not None:
+            raise Held(alive)
+    if not _is_at(places.lock, descriptor):
+        return None
+    hold = Hold(places, descriptor, this_process(), shared=shared)
+    hold.begin()
+    if shared:
+        sleep(SETTLE_SECONDS)
+        if not hold.is_ours():
+            raise Held(_read(places.lock))
+    hold.keep()
+    return hold
+
+
+def current_holder(places: Places, *, shared: bool, sleep: Callable[[float], None] = time.sleep) -> Optional[Holder]:
+    """Who works on it now; None when nobody does. On a shared file system this takes a while to tell."""
     try:
         descriptor = os.open(places.lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return _read(descriptor)
-        return None
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(places.lock)
+    except OSError:
+        shared = True
     finally:
         os.close(descriptor)
+    return _alive_elsewhere(places.lock, sleep) if shared else None
 
 
-def _outwait(descriptor: int, sleep: Callable[[float], None]) -> None:
-    """On a shared file system: watch another host's record until it moves (alive) or stood still too long (dead)."""
-    holder = _read(descriptor)
-    here = this_process()
-    if holder is None or (holder.host == here.host and (holder.boot_id != here.boot_id or not _lives(holder.pid))):
-        return
+def _alive_elsewhere(path: str, sleep: Callable[[float], None]) -> Optional[Holder]:
+    """The holder on another host, if its record moves; None when it stands still too long."""
+    holder, here = _read(path), this_process()
+    if holder is None:
+        return None
+    # Only the kernel's own boot id tells this host: names are given twice, and process ids mean nothing elsewhere.
+    if (holder.boot_id, holder.host) == (here.boot_id, here.host) and not _lives(holder.pid):
+        return None
     waited = 0.0
     while waited < LEASE_SECONDS:
         sleep(BEAT_SECONDS / 2)
         waited += BEAT_SECONDS / 2
-        now = _read(descriptor)
-        if now is None:
-            return
-        if now != holder:
-            os.close(descriptor)
-            raise Held(now)
+        now = _read(path)
+        if now is None or now != holder:
+            return now
+    return None
 
 
 def _lives(pid: int) -> bool:
@@ -210,9 +254,10 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _read(descriptor: int) -> Optional[Holder]:
+def _read(path: str) -> Optional[Holder]:
     try:
-        content: Dict[str, Any] = json.loads(os.pread(descriptor, 4096, 0))
+        with open(path, "rb") as file:
+            content: Dict[str, Any] = json.loads(file.read(4096))
         return Holder(
             str(content["host"]),
             str(content["boot_id"]),

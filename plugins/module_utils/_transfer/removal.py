@@ -13,7 +13,7 @@ from typing import List
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import write_problem
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import current_holder
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import current_holder, is_shared
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.request import Request, Result
 
 _LOOK_SECONDS = 0.5
@@ -47,7 +47,8 @@ def absent(request: Request, ledger: Ledger, *, check: bool = False) -> Result:
 
 def stopped(request: Request, *, check: bool = False) -> Result:
     """Ask the run that works on it to end, and wait until it did. What it fetched stays."""
-    holder = current_holder(request.places)
+    shared = is_shared(request.places.anchor)
+    holder = current_holder(request.places, shared=shared)
     result = Result(
         changed=holder is not None,
         paths=request.paths,
@@ -58,7 +59,7 @@ def stopped(request: Request, *, check: bool = False) -> Result:
     with open(request.places.stop, "w", encoding="utf-8"):
         pass
     waited = 0.0
-    while current_holder(request.places) is not None:
+    while current_holder(request.places, shared=shared) is not None:
         if waited >= _STOP_WAIT_SECONDS:
             raise TransferError(
                 f"{holder} did not stop within {_STOP_WAIT_SECONDS:g} s.",

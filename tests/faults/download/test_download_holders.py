@@ -23,28 +23,12 @@ from ansible_collections.gguf.fleet.tests.faults.download.model import (
     MIB,
     Model,
     leftovers,
-    make_model,
     request,
     served,
     spawn,
 )
 
 PACE = Fault("slow", bytes_per_second=3_000_000)
-
-
-@pytest.fixture(name="model", scope="module")
-def _model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return make_model(tmp_path_factory.mktemp("hub"))
-
-
-@pytest.fixture(name="ledger")
-def _ledger(tmp_path: Path) -> Ledger:
-    return Ledger(str(tmp_path / "ledger.json"))
-
-
-@pytest.fixture(name="dest")
-def _dest(tmp_path: Path) -> Path:
-    return tmp_path / "models" / "tiny.gguf"
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 20.0) -> None:
@@ -186,14 +170,71 @@ def test_on_a_shared_file_system_a_silent_holder_of_another_host_is_dead(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def dead_process() -> int:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    return child.pid
+
+
 def test_a_dead_holder_of_this_host_costs_no_wait_on_a_shared_file_system(tmp_path: Path) -> None:
     places = holder.Places(str(tmp_path / "m.gguf"))
-    here = holder.this_process()
-    record = {**here.__dict__, "boot_id": "an earlier one", "beat": 3}
+    record = {**holder.this_process().__dict__, "pid": dead_process(), "beat": 3}
     Path(places.lock).write_text(json.dumps(record), encoding="ascii")
     clock = Clock(places, beats=False)
     holder.acquire(places, shared=True, sleep=clock).release()
     assert clock.slept < holder.LEASE_SECONDS
+
+
+def test_a_holder_of_the_same_name_on_another_machine_is_not_taken_for_a_dead_one_of_this(tmp_path: Path) -> None:
+    places = holder.Places(str(tmp_path / "m.gguf"))
+    record = {**holder.this_process().__dict__, "boot_id": "another", "pid": dead_process(), "beat": 3}
+    Path(places.lock).write_text(json.dumps(record), encoding="ascii")
+    clock = Clock(places, beats=False)
+    holder.acquire(places, shared=True, sleep=clock).release()
+    assert clock.slept >= holder.LEASE_SECONDS
+
+
+def test_who_works_on_it_is_told_across_hosts(tmp_path: Path) -> None:
+    places = holder.Places(str(tmp_path / "m.gguf"))
+    other_host(places, beat=0)
+    alive = holder.current_holder(places, shared=True, sleep=Clock(places, beats=True))
+    assert str(alive) == "process 1 on elsewhere"
+    assert holder.current_holder(places, shared=True, sleep=Clock(places, beats=False)) is None
+    assert holder.current_holder(places, shared=False) is None
+
+
+def test_a_holder_that_stood_still_too_long_gives_way_and_takes_nothing_from_its_successor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holder, "BEAT_SECONDS", 0.05)
+    places = holder.Places(str(tmp_path / "m.gguf"))
+    hold = holder.acquire(places, shared=True, sleep=lambda seconds: None)
+    hold.check()
+    other_host(places, beat=1)
+
+    def is_lost() -> bool:
+        try:
+            hold.check()
+        except holder.Held as held:
+            return str(held.holder) == "process 1 on elsewhere"
+        return False
+
+    wait_for(is_lost)
+    hold.release()
+    assert Path(places.lock).exists()
+
+
+def test_a_lock_that_is_released_while_another_host_watches_it_is_taken_anew(tmp_path: Path) -> None:
+    places = holder.Places(str(tmp_path / "m.gguf"))
+    other_host(places, beat=1)
+    hold = holder.acquire(
+        places,
+        shared=True,
+        sleep=lambda seconds: Path(places.lock).unlink() if seconds > holder.SETTLE_SECONDS else None,
+    )
+    assert hold.is_ours()
+    hold.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
