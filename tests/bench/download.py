@@ -4,9 +4,10 @@
 """`make bench-download`: gguf_download beside curl, aria2c, the SDKs and openssl, from a server on this machine.
 
 Rounds interleave the contenders; what is compared are medians of one run. Everything is synced inside its time.
-Conditions: `free` (loopback), `limited` (25 MB/s a connection), `far` (50 ms delay and 0.1 % loss, in a network
-namespace; needs root). curl, aria2c and gguf_download read from one nginx; the SDKs need a hub's protocol, so they and
-`gguf_download hub` read from the hub double.
+Conditions: `free` (loopback), `limited` (25 MB/s a connection), `far` (a round trip of 50 ms, one packet in a thousand
+lost on the way to us, the server's TCP is cubic; in a network namespace, which needs root). curl, aria2c and
+gguf_download read from one nginx; the SDKs need a hub's protocol, so they and `gguf_download, from the hub double` read
+from the hub double, which is a program of its own.
 """
 
 from __future__ import annotations
@@ -30,8 +31,7 @@ import conftest  # noqa: F401 -- makes the checkout importable as the collection
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import read_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
-from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
-from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
+from ansible_collections.gguf.fleet.tests.bench.far_network import INSIDE, NotHere, ceiling, far_network, made_by
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
     MODEL_KV,
     Tensor,
@@ -41,12 +41,15 @@ from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builde
     split_kv,
 )
 
+MINE = "gguf_download"
 MIB = 1 << 20
 SHARDS = 4
 REPO = "lab/Bench-GGUF"
 LIMIT_BYTES_PER_SECOND = 25_000_000
 PROCESS = Path(__file__).parent / "download_process.py"
-NAMESPACE, OUTSIDE, INSIDE = "gguf-bench", "10.231.77.1", "10.231.77.2"
+SERVE = Path(__file__).resolve().parents[1] / "doubles" / "hub" / "serve.py"
+HUB_PORT = 18083
+FAR_DELAY_MS, FAR_LOSS_PERCENT = 50, 0.1
 NEEDED = {"curl": "curl", "aria2c": "aria2", "nginx": "nginx-light", "openssl": "openssl"}
 
 
@@ -55,10 +58,6 @@ class Sample:
     wall: float
     cpu: float
     rss_mib: float
-
-
-class NotHere(Exception):
-    """This machine cannot make the condition."""
 
 
 Contender = Callable[[Path], List[Sequence[str]]]
@@ -126,26 +125,21 @@ def nginx(folder: Path, state: Path, prefix: Sequence[str] = ()) -> Iterator[Non
 
 
 @contextlib.contextmanager
-def far_network() -> Iterator[List[str]]:
-    """A namespace that is 50 ms away and loses a packet in a thousand; yields the prefix that runs something in it."""
-    commands = [
-        f"ip netns add {NAMESPACE}",
-        f"ip link add gf-out type veth peer name gf-in netns {NAMESPACE}",
-        f"ip addr add {OUTSIDE}/24 dev gf-out",
-        "ip link set gf-out up",
-        f"ip -n {NAMESPACE} addr add {INSIDE}/24 dev gf-in",
-        f"ip -n {NAMESPACE} link set gf-in up",
-        f"ip netns exec {NAMESPACE} tc qdisc add dev gf-in root netem delay 50ms loss 0.1% limit 100000",
-    ]
+def hub(folder: Path, host: str, slow: bool, prefix: Sequence[str]) -> Iterator[str]:
+    """The hub double as a program of its own, so that nobody shares an interpreter with it; yields its address."""
+    command = [*prefix, sys.executable, str(SERVE), "--root", str(folder), "--host", "0.0.0.0", "--port", str(HUB_PORT)]
+    if slow:
+        faults = folder.with_name("faults.json")
+        faults.write_text(json.dumps([{"kind": "slow", "bytes_per_second": LIMIT_BYTES_PER_SECOND}]), encoding="ascii")
+        command += ["--faults", str(faults)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        for command in commands:
-            done = subprocess.run(command.split(), check=False, capture_output=True, text=True)
-            if done.returncode:
-                raise NotHere(f"{command}: {done.stderr.strip()}")
-        yield ["ip", "netns", "exec", NAMESPACE]
+        if process.stdout is None or "listening" not in process.stdout.readline():
+            sys.exit("The hub double did not start.")
+        yield f"http://{host}:{HUB_PORT}"
     finally:
-        subprocess.run(["ip", "netns", "del", NAMESPACE], check=False, stderr=subprocess.DEVNULL)
-        subprocess.run(["ip", "link", "del", "gf-out"], check=False, stderr=subprocess.DEVNULL)
+        process.terminate()
+        process.communicate()
 
 
 def measure(commands: Sequence[Sequence[str]], folder: Path) -> Sample:
@@ -195,27 +189,29 @@ def merge_and_sum(folder: Path, where: str) -> List[Sequence[str]]:
     ]  # fmt: skip
 
 
-def modelscope(hub: HubDouble, workers: int, merge: bool) -> Contender:
+def modelscope(url: str, workers: int, shard_mib: int, merge: bool) -> Contender:
     code = (
         "import os; os.environ.update(MODELSCOPE_ENDPOINT={url!r}, MODELSCOPE_DOWNLOAD_PARALLEL_WORKERS={workers!r},"
-        "MODELSCOPE_DOWNLOAD_PARALLEL_THRESHOLD_MB='64', MODELSCOPE_DOWNLOAD_PART_SIZE_MB='32',"
+        "MODELSCOPE_DOWNLOAD_PARALLEL_THRESHOLD_MB='1', MODELSCOPE_DOWNLOAD_PART_SIZE_MB={part!r},"
         "MODELSCOPE_DOWNLOAD_INTRA_CLOUD='false', MODELSCOPE_CACHE={cache!r});"
         "from modelscope import snapshot_download; snapshot_download({repo!r}, local_dir={folder!r})"
     )
+    # The quickest that it has: 32 MB parts where the shards are large, and enough parts for its workers.
+    part = str(max(1, min(32, shard_mib // 8)))
 
     def commands(folder: Path) -> List[Sequence[str]]:
         text = code.format(
-            url=hub.url, workers=str(workers), cache=str(folder / "cache"), repo=REPO, folder=str(folder)
+            url=url, workers=str(workers), part=part, cache=str(folder / "cache"), repo=REPO, folder=str(folder)
         )
         return [[sys.executable, "-c", text], *(merge_and_sum(folder, "") if merge else [])]
 
     return commands
 
 
-def hugging_face(hub: HubDouble) -> Contender:
+def hugging_face(url: str) -> Contender:
     def commands(folder: Path) -> List[Sequence[str]]:
         binary = str(Path(sys.executable).with_name("hf"))
-        environment = ["env", f"HF_ENDPOINT={hub.url}", f"HF_HOME={folder}/home", "HF_HUB_DISABLE_XET=1"]
+        environment = ["env", f"HF_ENDPOINT={url}", f"HF_HOME={folder}/home", "HF_HUB_DISABLE_XET=1"]
         return [[*environment, binary, "download", REPO, "--local-dir", str(folder)]]
 
     return commands
@@ -249,18 +245,17 @@ def report(condition: str, samples: Dict[str, List[Sample]]) -> None:
 
 
 def bars(samples: Dict[str, List[Sample]]) -> Iterator[tuple[str, float, float, bool]]:
-    mine = "gguf_download"
     if "two openssl passes" in samples:
         slowest = max(median(samples, "curl"), median(samples, "two openssl passes"))
-        yield "merged and verified / slowest of curl and two SHA-256", median(samples, mine) / slowest, 1.15, True
+        yield "merged and verified / slowest of curl and two SHA-256", median(samples, MINE) / slowest, 1.15, True
         cpu = median(samples, "curl", "cpu") + median(samples, "two openssl passes", "cpu")
-        yield "CPU / CPU of curl and two SHA-256", median(samples, mine, "cpu") / cpu, 1.3, True
+        yield "CPU / CPU of curl and two SHA-256", median(samples, MINE, "cpu") / cpu, 1.3, True
     if "gguf_download, 16 connections" in samples:
         yield "RSS at 16 connections, MiB", median(samples, "gguf_download, 16 connections", "rss_mib"), 120, True
-    if "aria2c -x8 (unverified)" in samples:
-        yield "time / aria2c -x8", median(samples, mine) / median(samples, "aria2c -x8 (unverified)"), 1.1, True
+    if "aria2c -x8 (unverified)" in samples and "two openssl passes" not in samples:
+        yield "time / aria2c -x8", median(samples, MINE) / median(samples, "aria2c -x8 (unverified)"), 1.1, True
     for name in ("SDK 1 + merge + sha256", "SDK 8 + merge + sha256"):
-        if name in samples:
+        if name in samples and "gguf_download, from the hub double" in samples:
             quicker = median(samples, name) / median(samples, "gguf_download, from the hub double")
             yield f"{name} / gguf_download", quicker, 2.5, False
 
@@ -268,6 +263,7 @@ def bars(samples: Dict[str, List[Sample]]) -> Iterator[tuple[str, float, float, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size-mib", type=int, default=1024)
+    parser.add_argument("--far-size-mib", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--conditions", default="free,limited,far")
     parser.add_argument("--only", help="contenders by name, with ; between")
@@ -284,51 +280,58 @@ def main() -> None:
 
 
 def bench(place: Path, options: argparse.Namespace) -> None:
-    paths = make_shards(place / "hub" / REPO, options.size_mib * MIB)
-    sdks = subprocess.run(["docker", "image", "inspect", "gguf-fleet-forky"], capture_output=True, check=False)
-    if sdks.returncode:
+    forky = subprocess.run(["docker", "image", "inspect", "gguf-fleet-forky"], capture_output=True, check=False)
+    if forky.returncode:
         print("The image gguf-fleet-forky is not here: the manual way is measured without its merge.", file=sys.stderr)
     for condition in options.conditions.split(","):
+        root = place / condition
+        size_mib = options.far_size_mib if condition == "far" else options.size_mib
+        paths = make_shards(root / "hub" / REPO, size_mib * MIB)
         try:
-            bench_condition(condition, place, paths, options, merge=sdks.returncode == 0)
+            bench_condition(condition, root, paths, options, merge=forky.returncode == 0)
         except NotHere as reason:
             print(f"\n{condition}: not measured, this machine cannot make it ({reason})")
+        shutil.rmtree(root)
 
 
 def bench_condition(
-    condition: str, place: Path, paths: Sequence[Path], options: argparse.Namespace, *, merge: bool
+    condition: str, root: Path, paths: Sequence[Path], options: argparse.Namespace, *, merge: bool
 ) -> None:
-    port = 18082 if condition == "limited" else 18081
-    host = INSIDE if condition == "far" else "127.0.0.1"
-    urls = [f"http://{host}:{port}/{path.name}" for path in paths]
-    lock = place / f"{condition}.json"
+    far, limited = condition == "far", condition == "limited"
+    host = INSIDE if far else "127.0.0.1"
+    urls = [f"http://{host}:{18082 if limited else 18081}/{path.name}" for path in paths]
+    lock = root / "nginx.json"
     lock.write_text(json.dumps(make_lock(paths, urls)), encoding="utf-8")
-    faults = [Fault("slow", bytes_per_second=LIMIT_BYTES_PER_SECOND)] if condition == "limited" else []
-    contenders: Dict[str, Contender] = {
-        "gguf_download": ours(lock),
-        "gguf_download, 16 connections": ours(lock, "16"),
-        "curl": curl(urls),
-        "aria2c -x8 (unverified)": aria2(urls),
-    }
     with contextlib.ExitStack() as stack:
-        prefix = stack.enter_context(far_network()) if condition == "far" else []
-        stack.enter_context(nginx(place / "hub" / REPO, place / f"nginx-{condition}", prefix))
-        if condition != "far":
-            hub = stack.enter_context(HubDouble(place / "hub", faults=faults))
-            hub.catalog.index()
-            hub_lock = place / f"{condition}-hub.json"
-            hub_lock.write_text(
-                json.dumps(make_lock(paths, [hub.file_url(REPO, path.name) for path in paths])), encoding="utf-8"
+        prefix: List[str] = []
+        if far:
+            print(
+                f"\nfar: made by {made_by()}; one plain TCP stream gets {ceiling(root) / MIB:.0f} MiB/s through it "
+                "without delay and loss"
             )
-            contenders["gguf_download, from the hub double"] = ours(hub_lock)
-            contenders["SDK 1 + merge + sha256"] = modelscope(hub, 1, merge)
-            contenders["SDK 8 + merge + sha256"] = modelscope(hub, 8, merge)
-            contenders["hf download (unverified)"] = hugging_face(hub)
+            prefix = stack.enter_context(far_network(root, FAR_DELAY_MS, FAR_LOSS_PERCENT))
+        stack.enter_context(nginx(root / "hub" / REPO, root / "nginx", prefix))
+        address = stack.enter_context(hub(root / "hub", host, limited, prefix))
+        hub_lock = root / "hub.json"
+        hub_urls = [f"{address}/models/{REPO}/resolve/master/{path.name}" for path in paths]
+        hub_lock.write_text(json.dumps(make_lock(paths, hub_urls)), encoding="utf-8")
+        shard_mib = paths[0].stat().st_size // MIB
+        contenders: Dict[str, Contender] = {
+            MINE: ours(lock),
+            "gguf_download, 16 connections": ours(lock, "16"),
+            "curl": curl(urls),
+            "aria2c -x8 (unverified)": aria2(urls),
+            "gguf_download, from the hub double": ours(hub_lock),
+            "SDK 1 + merge + sha256": modelscope(address, 1, shard_mib, merge),
+            "SDK 8 + merge + sha256": modelscope(address, 8, shard_mib, merge),
+            "hf download (unverified)": hugging_face(address),
+        }
         if condition == "free":
             contenders["two openssl passes"] = two_sums(paths)
         if options.only:
             contenders = {name: contenders[name] for name in options.only.split(";")}
-        report(condition, run_rounds(contenders, place, options.rounds))
+        size_mib = sum(path.stat().st_size for path in paths) // MIB
+        report(f"{condition}, {size_mib} MiB", run_rounds(contenders, root, options.rounds))
 
 
 if __name__ == "__main__":
