@@ -1,0 +1,158 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`quant: auto` by ansible-playbook itself: chosen once for all hosts, said, pinned, chosen again only when asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, Optional
+
+import pytest
+import yaml
+
+from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import Tensor
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import Model
+
+ROOT = Path(__file__).resolve().parents[3]
+REPO = "lab/Tiny-GGUF"
+PLAYBOOK = f"""
+- name: Resolve and plan
+  hosts: all
+  gather_facts: true
+  tasks:
+    - name: Read the catalog
+      ansible.builtin.include_vars: {{file: {ROOT}/roles/models/vars/catalog.yml}}
+    - name: Resolve
+      ansible.builtin.include_role: {{name: gguf.fleet.models, tasks_from: resolve, public: true}}
+    - name: Plan
+      ansible.builtin.include_role: {{name: gguf.fleet.models, tasks_from: plan, public: true}}
+"""
+# Of 1,420 MiB a card has room for Q4_0 beside llama.cpp's own, and not for Q8_0.
+LARGE, SMALL = 24564, 1420
+
+
+def tiny(kind: str) -> Model:
+    """Four blocks of 71 MiB in Q8_0, of 38 MiB in Q4_0."""
+    kv: Dict[str, Any] = {
+        "general.architecture": ("str", "llama"),
+        "general.name": ("str", "Tiny"),
+        "llama.block_count": ("u32", 4),
+        "llama.context_length": ("u32", 8192),
+        "llama.embedding_length": ("u32", 1024),
+        "llama.feed_forward_length": ("u32", 4096),
+        "llama.attention.head_count": ("u32", 8),
+        "llama.attention.head_count_kv": ("u32", 8),
+        "llama.vocab_size": ("u32", 32000),
+        "tokenizer.ggml.model": ("str", "no_vocab"),
+    }
+    blocks = [Tensor(f"blk.{number}.ffn_up.weight", (1024, 65536), kind) for number in range(4)]
+    embedding = Tensor("token_embd.weight", (1024, 32000), "Q4_0")
+    return Model("Tiny", kv, (embedding, *blocks, Tensor("output.weight", (1024, 32000), "Q4_0")))
+
+
+@pytest.fixture(name="tiny_hub")
+def a_hub_with_two_quants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    folder = tmp_path / "hub" / REPO
+    folder.mkdir(parents=True)
+    for kind in ("Q8_0", "Q4_0"):
+        tiny(kind).write(folder / f"Tiny-{kind}.gguf")
+    with HubDouble(tmp_path / "hub") as hub:
+        yield hub
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(name="run")
+def a_run(tmp_path: Path, tiny_hub: HubDouble) -> Run:
+    quants = {quant: {"pattern": f"Tiny-{quant}.gguf"} for quant in ("Q8_0", "Q6_K", "Q4_0")}
+    catalog = {"tiny": {"hub": "modelscope", "repo": REPO, "endpoint": tiny_hub.url, "quants": quants}}
+
+    def run(*arguments: str, cards: Optional[Dict[str, int]] = None, **more: Any) -> subprocess.CompletedProcess[str]:
+        def card(mib: int) -> Dict[str, Any]:
+            return {"host_gpus": [{"index": 0, "memory_total_mib": mib, "memory_reserved_bytes": 0}]}
+
+        hosts = {name: card(mib) for name, mib in (cards or {"big": LARGE, "little": SMALL}).items()}
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "ansible_become": False,
+            "models_engine": "llama_cpp",
+            "models_catalog": catalog,
+            "models_serve": [{"catalog": "tiny", "quant": "auto", "parameters": {"ctx-size": 4096}}],
+            **more,
+        }
+        (tmp_path / "inventory.yml").write_text(
+            yaml.safe_dump({"all": {"hosts": hosts, "vars": variables}}, sort_keys=False)
+        )
+        (tmp_path / "play.yml").write_text(PLAYBOOK)
+        program = str(Path(sys.executable).with_name("ansible-playbook"))
+        return subprocess.run(
+            [program, "--diff", "-i", str(tmp_path / "inventory.yml"), str(tmp_path / "play.yml"), *arguments],
+            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+            cwd=ROOT,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+def locks(tmp_path: Path) -> Dict[str, Any]:
+    found: Dict[str, Any] = yaml.safe_load((tmp_path / "models.lock.yml").read_text())["locks"]
+    return {name: lock["quant"] for name, lock in found.items()}
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return " ".join(done.stdout.split())
+
+
+def test_the_best_quant_that_every_host_holds_is_said_pinned_and_kept_until_somebody_asks_again(
+    run: Run, tmp_path: Path, tiny_hub: HubDouble
+) -> None:
+    first = told(run("--check"))
+    assert "tiny: Q4_0 is the best quant that big, little hold wholly on the GPUs." in first
+    assert not (tmp_path / "models.lock.yml").exists()
+    assert sum(tiny_hub.bytes_sent(f"Tiny-{kind}.gguf") for kind in ("Q8_0", "Q4_0")) < 1 << 20, (
+        "headers by ranges only"
+    )
+
+    assert "models.lock.yml pins it" in told(run())
+    assert locks(tmp_path) == {"tiny:auto": "Q4_0"}
+
+    grown = {"big": LARGE, "little": LARGE}
+    asked = len(tiny_hub.requests)
+    again = told(run(cards=grown))
+    assert locks(tmp_path) == {"tiny:auto": "Q4_0"}, "more memory alone changes nothing"
+    assert (len(tiny_hub.requests), "pins it" in again) == (asked, False), "what is pinned is asked of nobody"
+
+    updated = told(run(cards=grown, models_lock_update=True))
+    assert "tiny: Q8_0 is the best quant that big, little hold wholly on the GPUs. It was Q4_0 before." in updated
+    assert "- quant: Q4_0 + quant: Q8_0" in updated
+    assert locks(tmp_path) == {"tiny:auto": "Q8_0"}
+
+
+def test_a_group_is_chosen_for_as_a_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
+    part = run("--limit", "big")
+    assert part.returncode != 0
+    assert "little may serve a model whose quant is chosen now, and is not asked in this run" in " ".join(
+        part.stdout.split()
+    )
+    assert not (tmp_path / "models.lock.yml").exists()
+    told(run())
+    told(run("--limit", "big"))
+
+
+def test_where_none_fits_wholly_the_smallest_is_taken_and_said_to_be_that(run: Run, tmp_path: Path) -> None:
+    done = told(run(cards={"tight": 1200}, models_plan="warn"))
+    assert "tiny: Q4_0 is the smallest quant, since none is held wholly on the GPUs by tight." in done
+    assert locks(tmp_path) == {"tiny:auto": "Q4_0"}
