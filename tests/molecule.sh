@@ -32,6 +32,8 @@ fi
 
 failed=()
 for scenario in "${scenarios[@]}"; do
+    # One file and no pattern: otherwise Molecule looks for a scenario "default", too, and reports that there is none.
+    export MOLECULE_GLOB="molecule/$scenario/molecule.yml"
     echo "molecule: $scenario"
     started=$SECONDS
     python -m molecule -c molecule/base.yml "${MOLECULE_COMMAND:-test}" -s "$scenario" || failed+=("$scenario")

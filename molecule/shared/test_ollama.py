@@ -66,6 +66,15 @@ def test_the_model_is_listed_and_a_real_answer_comes_back(host):
     assert "Paris" in answer["choices"][0]["message"]["content"]
 
 
+def test_the_hardened_server_writes_its_store(host):
+    said = "curl --silent --fail --max-time 20 --output /dev/null --write-out %{http_code} --json"
+    url = "http://127.0.0.1:11434/api"
+    assert host.check_output(f"{said} '{{\"source\":\"smollm2\",\"destination\":\"copy\"}}' {url}/copy") == "200"
+    assert {model["name"] for model in get(host, "/api/tags")["models"]} == {"smollm2:latest", "copy:latest"}
+    assert host.check_output(f"{said} '{{\"model\":\"copy\"}}' -X DELETE {url}/delete") == "200"
+    assert [model["name"] for model in get(host, "/api/tags")["models"]] == ["smollm2:latest"]
+
+
 def test_the_parameters_of_the_model_are_those_that_it_was_given(host, variables):
     shown = post(host, "/api/show", {"model": "smollm2"})["parameters"]
     assert sorted(line.split() for line in shown.splitlines()) == [

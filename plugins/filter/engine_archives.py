@@ -32,7 +32,9 @@ options:
     type: dict
     default: {}
   src:
-    description: The first asset as a file, instead of its URL.
+    description:
+      - The first asset as a file, instead of its URL. With C({asset}) in it, and perhaps C({version}), it is a
+        template for all of them.
     type: str
     default: ''
 """
@@ -56,9 +58,9 @@ def engine_archives(
 ) -> list[dict[str, str]]:
     archives = []
     for index, asset in enumerate(assets):
-        place = (
-            {"src": src} if src and index == 0 else {"url": url.replace("{version}", version).replace("{asset}", asset)}
-        )
+        of_file = src and (index == 0 or "{asset}" in src)
+        template = src if of_file else url
+        place = {"src" if of_file else "url": template.replace("{version}", version).replace("{asset}", asset)}
         known = {"sha256": sums[asset]} if sums and sums.get(asset) else {}
         archives.append({**place, **known})
     return archives

@@ -43,9 +43,7 @@ options:
     description: The service's user.
     type: str
   command:
-    description:
-      - The engine's command; it is asked for its version, and a real file there is an installation that is not
-        ours.
+    description: The engine's command; it is asked for its version.
     type: path
 """
 
@@ -127,6 +125,19 @@ adopted:
       none.
   returned: always
   type: dict
+foreign:
+  description: What another installer left, of Ollama only.
+  returned: always
+  type: dict
+  contains:
+    prefix:
+      description: Prefix of an installation that runs, while there is no version of ours; else empty.
+      type: str
+      sample: /usr/local
+    unit:
+      description: The file of the service's unit, when it is not ours; else empty.
+      type: str
+      sample: /etc/systemd/system/ollama.service
 """
 
 import glob
@@ -220,6 +231,12 @@ def command_version(engine: engines.Engine, command: str | None) -> str:
         return ""
 
 
+def foreign_prefix(engine: engines.Engine, root: str) -> str:
+    """Where install.sh put a version that runs here, to be gone back to."""
+    prefix = install.adoptable(engine, root)
+    return prefix if prefix and command_version(engine, os.path.join(prefix, "bin", engine.program)) else ""
+
+
 def undeclared(units: str, prefix: str | None, services: t.Mapping[str, t.Any]) -> list[str]:
     if not prefix:
         return []
@@ -260,9 +277,13 @@ def main() -> None:
             for conflict in conflicts(listen, manager.manager(name, service).state())
         ]
         adopted = {}
+        foreign = {"prefix": "", "unit": ""}
         if engine.name == "ollama":
-            adopted = adoption.read(engine.name, manager.manager(name, engine.name), user_of)
-        prefix = install.adoptable(engine, p["root"], p["command"]) if p["command"] and adopted else None
+            way = manager.manager(name, engine.name)
+            adopted = adoption.read(engine.name, way, user_of)
+            foreign["unit"] = adoption.foreign_unit(way)
+            if not installed.current:
+                foreign["prefix"] = foreign_prefix(engine, p["root"])
         version = command_version(engine, p["command"])
     except (InstallProblem, LedgerError, ServiceProblem) as error:
         module.fail_json(msg=str(error), problem=error.problem, remedy=error.remedy)
@@ -281,7 +302,8 @@ def main() -> None:
         undeclared=undeclared(manager.UNITS[name], p["prefix"], p["services"]),
         user=user_of(adopted.get("user") or p["user"]),
         port_conflicts=busy,
-        adopted={**adopted, "prefix": prefix or ""} if adopted else {},
+        adopted=adopted,
+        foreign=foreign,
     )
 
 

@@ -155,16 +155,19 @@ actions:
     - "switch 0.5.7: no version is the current one"
 """
 
+import contextlib
 import os
 import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gguf.fleet.plugins.module_utils._install import engines, install, record, releases
+from ansible_collections.gguf.fleet.plugins.module_utils._install import engines, install, lock, record, releases
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import LedgerError
 
+# As long as a slow line may need for an archive of two gigabytes.
+TURN_SECONDS = 3600
 SUM = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -320,8 +323,12 @@ def main() -> None:
         supports_check_mode=True,
     )
     engine = engines.ENGINES[module.params["engine"]]
+    change = present if module.params["state"] == "present" else absent
+    # To plan is no change, and a root that is not there needs no turn to stay so.
+    alone = module.check_mode or (change is absent and not os.path.isdir(module.params["root"]))
     try:
-        result = present(module, engine) if module.params["state"] == "present" else absent(module, engine)
+        with contextlib.nullcontext() if alone else lock.exclusive(module.params["root"], TURN_SECONDS):
+            result = change(module, engine)
     except (InstallProblem, LedgerError) as error:
         module.fail_json(msg=str(error), problem=error.problem, remedy=error.remedy)
     module.exit_json(**result)

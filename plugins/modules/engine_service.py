@@ -17,7 +17,9 @@ description:
     restarts.
   - After a start the service must become healthy. For Ollama that is a generation by one of O(models) (or by a
     model that was loaded before), with the same share in GPU memory as before; without a model it is the API's
-    answer with the wanted version. For llama.cpp it is C(/health), which tells that the model is loaded.
+    answer with the wanted version. To know that share, the declared model is loaded before another version takes over.
+  - For llama.cpp it is a generation, too; it does not tell what lies on GPUs. A server of embeddings, or one whose
+    key is not given, only has to tell by C(/health) that its model is loaded.
   - When the service does not become healthy, the files and the version from before are put back, the service is
     restarted, and the task fails.
   - Works with systemd and with the collection's own script where there is no systemd (O(manager)); both read the
@@ -100,6 +102,10 @@ options:
     type: list
     elements: str
     default: []
+  api_key:
+    description: Key that the engine asks for.
+    type: str
+    default: ''
   gpus:
     description: The host has GPUs that a model must land on.
     type: bool
@@ -162,13 +168,14 @@ health:
       type: float
 """
 
+import contextlib
 import dataclasses
 import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gguf.fleet.plugins.module_utils._install import releases
+from ansible_collections.gguf.fleet.plugins.module_utils._install import lock, releases
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._service import change, health, manager, plan
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
@@ -185,7 +192,14 @@ def wanted_of(p: dict[str, t.Any]) -> health.Wanted | None:
     if p["engine"] is None:
         return None
     return health.Wanted(
-        p["engine"], p["url"], p["version"], tuple(p["models"]), p["gpus"], p["answer_seconds"], p["load_seconds"]
+        engine=p["engine"],
+        url=p["url"],
+        version=p["version"],
+        models=tuple(p["models"]),
+        gpus=p["gpus"],
+        answer_seconds=p["answer_seconds"],
+        load_seconds=p["load_seconds"],
+        api_key=p["api_key"],
     )
 
 
@@ -236,6 +250,39 @@ def make_plan(
     )
 
 
+def bring(module: AnsibleModule, way: manager.Manager) -> dict[str, t.Any]:
+    p = module.params
+    files = files_of(p)
+    found = change.read_files([file.path for file in files])
+    actions = make_plan(p, way, files, found)
+    waits = [reason for action in actions if action.verb == "wait" for reason in action.reasons]
+    if p["restart"] == "never" and p["state"] == "started":
+        waits = waits or change.read_pending(p["name"])
+    result: dict[str, t.Any] = {
+        "changed": bool(actions),
+        "actions": [str(action) for action in actions],
+        "restarted": any(action.verb in ("start", "restart") for action in actions),
+        "restart_pending": waits,
+        "diff": diff(files, found, actions),
+    }
+    if waits:
+        module.warn(f"{p['name']} still runs as before, a restart is due: {', '.join(waits)}")
+    if actions and not module.check_mode:
+        target = change.Target(
+            service=p["name"],
+            root=p["root"] if p["version"] else None,
+            links=p["links"],
+            wanted=wanted_of(p) if p["state"] == "started" else None,
+            drain_seconds=float(p["drain_seconds"]) if p["restart"] == "drain" else None,
+        )
+        done = change.carry_out(actions, target, files, way)
+        for warning in done.warnings:
+            module.warn(warning)
+        if result["restarted"]:
+            result["health"] = dataclasses.asdict(done.health)
+    return result
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -261,6 +308,7 @@ def main() -> None:
             "engine": {"type": "str", "choices": ["ollama", "llama_cpp"]},
             "url": {"type": "str", "default": "http://127.0.0.1:11434"},
             "models": {"type": "list", "elements": "str", "default": []},
+            "api_key": {"type": "str", "default": "", "no_log": True},
             "gpus": {"type": "bool", "default": False},
             "answer_seconds": {"type": "int", "default": 120},
             "load_seconds": {"type": "int", "default": 3600},
@@ -268,36 +316,11 @@ def main() -> None:
         supports_check_mode=True,
     )
     p = module.params
-    way = manager.manager(p["manager"], p["name"])
-    files = files_of(p)
+    # A run may take as long as it takes to drain, to answer and to load; the one after it waits for its turn.
+    turn = lock.exclusive(change.PENDING, p["drain_seconds"] + p["answer_seconds"] + p["load_seconds"])
     try:
-        found = change.read_files([file.path for file in files])
-        actions = make_plan(p, way, files, found)
-        waits = [reason for action in actions if action.verb == "wait" for reason in action.reasons]
-        if p["restart"] == "never" and p["state"] == "started":
-            waits = waits or change.read_pending(p["name"])
-        result: dict[str, t.Any] = {
-            "changed": bool(actions),
-            "actions": [str(action) for action in actions],
-            "restarted": any(action.verb in ("start", "restart") for action in actions),
-            "restart_pending": waits,
-            "diff": diff(files, found, actions),
-        }
-        if waits:
-            module.warn(f"{p['name']} still runs as before, a restart is due: {', '.join(waits)}")
-        if actions and not module.check_mode:
-            target = change.Target(
-                service=p["name"],
-                root=p["root"] if p["version"] else None,
-                links=p["links"],
-                wanted=wanted_of(p) if p["state"] == "started" else None,
-                drain_seconds=float(p["drain_seconds"]) if p["restart"] == "drain" else None,
-            )
-            done = change.carry_out(actions, target, files, way)
-            for warning in done.warnings:
-                module.warn(warning)
-            if result["restarted"]:
-                result["health"] = dataclasses.asdict(done.health)
+        with contextlib.nullcontext() if module.check_mode else turn:
+            result = bring(module, manager.manager(p["manager"], p["name"]))
     except (ServiceProblem, InstallProblem) as error:
         module.fail_json(msg=str(error).strip(), problem=error.problem, remedy=error.remedy)
     module.exit_json(**result)

@@ -24,7 +24,15 @@ def test_systemd_finds_nothing_wrong_with_the_unit(host):
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("NoNewPrivileges", "yes"), ("ProtectSystem", "strict"), ("PrivateTmp", "yes"), ("Restart", "always")],
+    [
+        ("NoNewPrivileges", "yes"),
+        ("ProtectSystem", "strict"),
+        ("PrivateTmp", "yes"),
+        ("PrivateUsers", "yes"),
+        ("MemoryDenyWriteExecute", "yes"),
+        ("DevicePolicy", "closed"),
+        ("Restart", "always"),
+    ],
 )
 def test_the_unit_is_hardened(host, setting, value):
     assert host.service(UNIT).systemd_properties[setting] == value

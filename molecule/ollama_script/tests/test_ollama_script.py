@@ -1,6 +1,6 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ollama on a host without systemd: a supervised process with the settings of the same unit."""
+"""Ollama on a host without systemd, after its life: a supervised process with the settings of the same unit."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ def status(host):
 
 def test_there_is_no_systemd_here(host):
     assert host.run("systemctl is-system-running").stdout.strip() == "offline"
+
+
+def test_the_version_from_before_is_kept_for_a_rollback_and_the_broken_one_is_not(host):
+    assert sorted(host.file("/opt/ollama").listdir()) == ["0.33.2", "0.5.7", "current", "previous"]
+    assert host.file("/opt/ollama/current").linked_to == "/opt/ollama/0.33.2"
+    assert host.file("/opt/ollama/previous").linked_to == "/opt/ollama/0.5.7"
+
+
+def test_what_the_broken_version_said_is_in_the_log(host):
+    assert "no kernel image is available" in host.file("/var/log/gguf-fleet/ollama.log").content_string
 
 
 def test_the_service_runs_under_its_supervisor(host, status):

@@ -141,6 +141,11 @@ def ask_version(engine: Engine, program: str) -> str:
             f"{program} --version gave no answer within {VERSION_SECONDS:.0f} s.", "The release does not run here."
         ) from error
     except OSError as error:
+        if os.path.exists(program) and os.statvfs(program).f_flag & os.ST_NOEXEC:
+            raise InstallProblem(
+                f"{program} does not run on this host, for its file system is mounted noexec.",
+                "Mount a file system that runs programs there.",
+            ) from error
         raise InstallProblem(
             f"{program} does not run on this host ({os.uname().machine}): {error.strerror}.",
             "Give the archive for this host's architecture and C library.",

@@ -11,7 +11,7 @@ import os
 import ssl
 import urllib.error
 import urllib.request
-from typing import Optional
+from typing import IO, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 
@@ -55,7 +55,7 @@ def fetch(url: str, dest: str, sha256: Optional[str], max_bytes: int, timeout_se
                         f"{url} is larger than {max_bytes:,} bytes.", "Check the URL; a release is not that big."
                     )
                 digest.update(block)
-                sink.write(block)
+                _write(sink, block, dest)
             if length is not None and moved != int(length):
                 raise InstallProblem(
                     f"{url} ended early: {moved:,} of {int(length):,} bytes came.", "Run again to fetch it anew."
@@ -78,6 +78,18 @@ def fetch(url: str, dest: str, sha256: Optional[str], max_bytes: int, timeout_se
         _drop(dest)
         raise
     return digest.hexdigest()
+
+
+def _write(sink: IO[bytes], block: bytes, dest: str) -> None:
+    """A full disk is no fault of the network."""
+    try:
+        sink.write(block)
+        sink.flush()
+    except OSError as error:
+        raise InstallProblem(
+            f"{dest} cannot be written: {error.strerror}.",
+            "Look at the disk (df, mount) and run again; nothing that serves was changed.",
+        ) from error
 
 
 def _drop(path: str) -> None:

@@ -15,6 +15,9 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 from ansible_collections.gguf.fleet.plugins.module_utils._install import archive, engines, fetch, releases
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 
+# Where install.sh puts the program: the first of them that is in the PATH.
+INSTALL_SH = ("/usr/local/bin", "/usr/bin", "/bin")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -134,13 +137,11 @@ def _link_or_copy(source: str, dest: str) -> str:
     return dest
 
 
-def adoptable(engine: engines.Engine, root: str, command: str) -> Optional[str]:
+def adoptable(engine: engines.Engine, root: str, directories: Sequence[str] = INSTALL_SH) -> Optional[str]:
     """The prefix of an installation that is not ours: the command is a real file, not a link of ours."""
-    if not os.path.isfile(command):
-        return None
-    real = os.path.realpath(command)
-    if real.startswith(os.path.realpath(root) + os.sep) or os.path.basename(real) != engine.program:
-        return None
-    if os.path.basename(os.path.dirname(real)) != "bin":
-        return None
-    return os.path.dirname(os.path.dirname(real))
+    for directory in directories:
+        real = os.path.realpath(os.path.join(directory, engine.program))
+        ours = real.startswith(os.path.realpath(root) + os.sep)
+        if os.path.isfile(real) and not ours and real.endswith(os.path.join("/bin", engine.program)):
+            return os.path.dirname(os.path.dirname(real))
+    return None

@@ -3,17 +3,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """An installation that was there before us: whose settings are kept when we take it over.
 
-Ollama's install.sh writes /etc/systemd/system/ollama.service at every run; its users put their settings there, or
-in drop-ins. The first run that takes it over notes them in a file, because the unit is ours from then on.
+Ollama's install.sh writes /etc/systemd/system/ollama.service at every run; its users put their settings there, in
+drop-ins, or in a file that the unit names. The unit and the drop-ins stay as they are. Our own drop-in sets the
+environment, so the first run notes what it was before.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from typing import Any, Callable, Dict, Mapping
+import shlex
+from typing import Any, Callable, Dict, Mapping, Sequence
 
-from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager, Systemd
+from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager, Script, Systemd
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 
 DIRECTORY = "/etc/gguf-fleet"
@@ -39,21 +42,37 @@ def read(service: str, manager: Manager, user_of: Callable[[str], Mapping[str, A
             f"{note_path(service)} is damaged ({error}).",
             "It holds the settings from before; write it anew or remove it.",
         ) from error
-    return _from_unit(manager, user_of) if isinstance(manager, Systemd) else {}
+    return _from_unit(manager, user_of) if isinstance(manager, Systemd) else _by_hand(manager, user_of)
+
+
+def foreign_unit(manager: Manager) -> str:
+    """The file of a unit that is not ours, or nothing."""
+    told = manager.show() if isinstance(manager, Systemd) else {}
+    path = told.get("FragmentPath", "")
+    if told.get("LoadState") != "loaded" or not path:
+        return ""
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        return "" if OURS in stream.read() else path
+
+
+def _by_hand(manager: Script, user_of: Callable[[str], Mapping[str, Any]]) -> Dict[str, Any]:
+    """Where there is no systemd, install.sh makes no service: root starts the server, and has its store at home."""
+    home = str(user_of("root").get("home", "/root"))
+    store = os.path.join(home, ".ollama", "models")
+    if manager.state().known or not os.path.isdir(os.path.join(store, "manifests")):
+        return {}
+    return {"environment": {}, "models_dir": store, "user": "root", "home": home}
 
 
 def _from_unit(manager: Systemd, user_of: Callable[[str], Mapping[str, Any]]) -> Dict[str, Any]:
-    told = manager.show()
-    path = told.get("FragmentPath", "")
-    if told.get("LoadState") != "loaded" or not path:
+    if not foreign_unit(manager):
         return {}
-    with open(path, encoding="utf-8", errors="replace") as stream:
-        if OURS in stream.read():
-            return {}
+    told = manager.show()
     if any(OURS in os.path.basename(drop_in).replace("-", ".") for drop_in in told.get("DropInPaths", "").split()):
         # install.sh wrote its unit again over ours; our drop-in still holds every setting.
         return {}
-    settings = {name: value for name, value in manager.environment().items() if name not in NOT_SETTINGS}
+    found = {**manager.environment(), **_from_files(manager.environment_files())}
+    settings = {name: value for name, value in found.items() if name not in NOT_SETTINGS}
     # A unit without User= runs as root, and the store then lies in root's home.
     user = told.get("User") or "root"
     home = settings.pop("HOME", None) or str(user_of(user).get("home", ""))
@@ -63,3 +82,17 @@ def _from_unit(manager: Systemd, user_of: Callable[[str], Mapping[str, Any]]) ->
         "user": user,
         "home": home,
     }
+
+
+def _from_files(paths: Sequence[str]) -> Dict[str, str]:
+    """What EnvironmentFile= names: it wins over Environment=, and a later file over an earlier one."""
+    found: Dict[str, str] = {}
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8", errors="replace") as stream:
+            for line in stream.read().replace("\\\n", "").splitlines():
+                name, equals, value = line.strip().partition("=")
+                if equals and not name.startswith(("#", ";")):
+                    found[name.strip()] = (
+                        " ".join(shlex.split(value)) if value.strip()[:1] in ("'", '"') else value.strip()
+                    )
+    return found

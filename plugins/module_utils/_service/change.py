@@ -16,7 +16,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import releases
 from ansible_collections.gguf.fleet.plugins.module_utils._service import health, process
-from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager
+from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager, last_words
 from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import Action, File, Found
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 
@@ -132,26 +132,40 @@ def _do(action: Action, target: Target, files: Mapping[str, File], manager: Mana
         manager.command(action.verb)
 
 
-def _prove(target: Target, manager: Manager, before: Mapping[str, float], generation: bool) -> health.Health:
+def _prove(target: Target, manager: Manager, before: Mapping[str, float]) -> health.Health:
     if target.wanted is None:
         return health.Health()
     version = health.wait_for_answer(target.wanted, manager.state, manager.log_tail)
-    if not generation or target.wanted.engine != "ollama":
-        return health.Health(version=version)
-    proven = health.generate(target.wanted, dict(before))
+    try:
+        proven = health.generate(target.wanted, dict(before))
+    except ServiceProblem as problem:
+        raise ServiceProblem(problem.problem + last_words(manager.log_tail), problem.remedy) from problem
     return health.Health(version, proven.model, proven.gpu_share)
+
+
+def _shares_before(wanted: Optional[health.Wanted], switches: bool) -> Dict[str, float]:
+    """Where the models lie that are in memory.
+
+    Before another version takes over, the declared model is loaded if it is not: what it has on the GPUs now is what
+    the new version is measured by.
+    """
+    if wanted is None or wanted.engine != "ollama":
+        return {}
+    found = health.shares(wanted.url)
+    if switches and wanted.models:
+        with contextlib.suppress(ServiceProblem):  # a server that does not answer is what the new version may repair
+            health.generate(dataclasses.replace(wanted, gpus=False), {})
+        found = {**found, **health.shares(wanted.url)}
+    return found
 
 
 def carry_out(actions: Sequence[Action], target: Target, files: Sequence[File], manager: Manager) -> Done:
     """Do it all or put it all back: a service that served before serves again when this raises."""
     starts = [action for action in actions if action.verb in ("start", "restart")]
     served = manager.state().active
-    before = (
-        health.shares(target.wanted.url)
-        if served and starts and target.wanted and target.wanted.engine == "ollama"
-        else {}
-    )
     warnings = drain(target) if served and any(action.verb == "restart" for action in actions) else ()
+    switches = any(action.verb == "switch" for action in actions)
+    before = _shares_before(target.wanted, switches) if served and starts else {}
     waits = [reason for action in actions if action.verb in ("restart", "wait") for reason in action.reasons]
     if waits:
         # First of all: should this run end here, the next one knows that a restart is due.
@@ -162,7 +176,7 @@ def carry_out(actions: Sequence[Action], target: Target, files: Sequence[File], 
     try:
         for action in actions:
             _do(action, target, by_path, manager)
-        proven = _prove(target, manager, before, generation=True) if starts else health.Health()
+        proven = _prove(target, manager, before) if starts else health.Health()
     except ServiceProblem as problem:
         if not served:
             raise ServiceProblem(problem.problem, problem.remedy or f"Look at: {manager.log_command}") from problem

@@ -32,6 +32,7 @@ class Wanted:
     gpus: bool
     answer_seconds: float
     load_seconds: float
+    api_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,18 @@ class Health:
     gpu_share: Optional[float] = None
 
 
-def request(url: str, method: str, path: str, body: Optional[Dict[str, Any]], seconds: float) -> Tuple[int, bytes]:
+def request(
+    url: str, method: str, path: str, body: Optional[Dict[str, Any]], seconds: float, *, api_key: str = ""
+) -> Tuple[int, bytes]:
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=seconds)
     try:
         data = None if body is None else json.dumps(body).encode()
-        connection.request(method, path, data, {"Content-Type": "application/json"} if data else {})
+        headers = {"Content-Type": "application/json"} if data else {}
+        if api_key:
+            headers["Authorization"] = f"Bearer {api_key}"
+        connection.request(method, path, data, headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
@@ -139,22 +145,54 @@ def _unhealthy(what: str, log_tail: Callable[[int], List[str]]) -> ServiceProble
 
 
 def generate(wanted: Wanted, before: Dict[str, float]) -> Health:
-    """A real answer by the first wanted model that the server has, and the model lies where it lay before."""
+    """A real answer by a declared model. Ollama's must also lie where it lay before."""
+    return _generate_by_ollama(wanted, before) if wanted.engine == "ollama" else _generate_by_llama_server(wanted)
+
+
+def _generate_by_ollama(wanted: Wanted, before: Dict[str, float]) -> Health:
+    """By the first wanted model that the server has, else by one that was in memory before."""
     told = ask(wanted.url, "/api/tags") or {}
     there = {full_name(str(model.get("name"))) for model in told.get("models") or []}
     model = next((name for name in [*wanted.models, *before] if full_name(name) in there), None)
     if model is None:
         return Health()
     body = {"model": model, "prompt": "Say yes.", "stream": True, "options": {"num_predict": 2}}
-    try:
-        status, data = request(wanted.url, "POST", "/api/generate", body, wanted.load_seconds)
-    except (OSError, http.client.HTTPException) as error:
-        raise ServiceProblem(f"{model} gives no answer: {error}.", "") from error
-    lines = [json.loads(line) for line in data.splitlines() if line.strip().startswith(b"{")]
-    error_told = next((str(line["error"]) for line in lines if "error" in line), None)
-    if status != 200 or error_told is not None or not lines or not lines[-1].get("done"):
-        raise ServiceProblem(f"{model} gives no answer: {error_told or f'HTTP {status}, unfinished'}.", "")
+    status, lines = _post(wanted, model, "/api/generate", body)
+    if status != 200 or _error(lines) or not lines or not lines[-1].get("done"):
+        raise _no_answer(model, status, lines)
     return _judge_share(wanted, model, shares(wanted.url).get(full_name(model)), before.get(full_name(model)))
+
+
+def _generate_by_llama_server(wanted: Wanted) -> Health:
+    """By the only model that it has. What refuses to generate (embeddings, an unknown key) is up all the same."""
+    model = wanted.models[0] if wanted.models else "its model"
+    body = {"model": model, "prompt": "Say yes.", "max_tokens": 2, "temperature": 0}
+    status, lines = _post(wanted, model, "/v1/completions", body)
+    if status in (401, 501):
+        return Health()
+    if status != 200 or _error(lines) or not any(line.get("choices") for line in lines):
+        raise _no_answer(model, status, lines)
+    return Health(model=model)
+
+
+def _post(wanted: Wanted, model: str, path: str, body: Dict[str, Any]) -> Tuple[int, List[Dict[str, Any]]]:
+    """The status and the JSON objects of the answer: one a line in a stream."""
+    try:
+        status, data = request(wanted.url, "POST", path, body, wanted.load_seconds, api_key=wanted.api_key)
+        told = [json.loads(line) for line in data.splitlines() if line.strip()]
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise ServiceProblem(f"{model} gives no answer: {error}.", "") from error
+    return status, [line for line in told if isinstance(line, dict)]
+
+
+def _error(lines: Sequence[Dict[str, Any]]) -> str:
+    """Ollama tells a text, llama-server an object with a message."""
+    told = next((line["error"] for line in lines if "error" in line), "")
+    return str(told.get("message", told) if isinstance(told, dict) else told)
+
+
+def _no_answer(model: str, status: int, lines: Sequence[Dict[str, Any]]) -> ServiceProblem:
+    return ServiceProblem(f"{model} gives no answer: {_error(lines) or f'HTTP {status}, unfinished'}.", "")
 
 
 def _judge_share(wanted: Wanted, model: str, now: Optional[float], before: Optional[float]) -> Health:
@@ -173,7 +211,7 @@ def _judge_share(wanted: Wanted, model: str, now: Optional[float], before: Optio
 
 
 def busy(url: str, engine: str, clients: Sequence[str]) -> List[str]:
-    """Why a restart would hurt somebody now: open connections, and for Ollama models that are just being loaded."""
+    """Why a restart would hurt somebody now: open connections, and models that are just being loaded."""
     reasons = (
         [f"{len(clients)} open connections ({', '.join(clients[:3])}{', …' if len(clients) > 3 else ''})"]
         if clients
@@ -187,4 +225,14 @@ def busy(url: str, engine: str, clients: Sequence[str]) -> List[str]:
                 # Until a load or an answer is finished the server tells an end that moves with the clock.
                 if first.get(name) != model.get("expires_at"):
                     reasons.append(f"{name} is being loaded or used")
+    elif _loading(url):
+        reasons.append("the model is being loaded")
     return reasons
+
+
+def _loading(url: str) -> bool:
+    """llama-server answers 503 until its model is read."""
+    try:
+        return request(url, "GET", "/health", None, 10.0)[0] == 503
+    except (OSError, http.client.HTTPException):
+        return False

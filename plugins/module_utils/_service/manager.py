@@ -109,6 +109,12 @@ class Systemd:
         words = shlex.split(self.show().get("Environment", ""))
         return dict(word.split("=", 1) for word in words if "=" in word)
 
+    def environment_files(self) -> List[str]:
+        """What the unit and its drop-ins name, one a line: /etc/default/ollama (ignore_errors=yes)."""
+        _code, answer = self._run(["systemctl", "show", self.unit, "-p", "EnvironmentFiles"])
+        lines = [line.split("=", 1)[1] for line in answer.splitlines() if line.startswith("EnvironmentFiles=/")]
+        return [line.rsplit(" (", 1)[0] for line in lines]
+
     def command(self, verb: str) -> None:
         argv = ["systemctl", verb] if verb == "daemon-reload" else ["systemctl", verb, self.unit]
         if verb in ("start", "restart"):
@@ -157,9 +163,6 @@ class Script:
             restarts=int(str(told.get("restarts") or 0)),
             failure=str(told.get("last_exit") or ""),
         )
-
-    def environment(self) -> Dict[str, str]:
-        return {}
 
     def command(self, verb: str) -> None:
         if verb not in ("start", "stop", "restart"):

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tarfile
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,20 +30,38 @@ Run = Callable[..., dict[str, Any]]
 
 
 class Quiet(SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        server = self.server
+        assert isinstance(server, Mirror)
+        server.asked.append(self.path)
+        time.sleep(server.delay_seconds)
+        super().do_GET()
+
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+class Mirror(ThreadingHTTPServer):
+    """Serves a folder, as slowly as it is told, and notes what it was asked for."""
+
+    delay_seconds = 0.0
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+        self.asked: list[str] = []
 
 
 class Lab:
     """A root for the versions, a mirror for the archives, and the module."""
 
-    def __init__(self, folder: Path, run: Run, url: str) -> None:
+    def __init__(self, folder: Path, run: Run, server: Mirror) -> None:
         self.root = folder / "opt/ollama"
         self.mirror = folder / "mirror"
         self.command = folder / "bin/ollama"
         self.environment = {"GGUF_FLEET_LEDGER": str(folder / "ledger.json")}
         self.run = run
-        self.url = url
+        self.server = server
+        self.url = f"http://127.0.0.1:{server.server_port}"
 
     def archive(self, version: str, members: Union[dict[str, Member], None] = None) -> dict[str, str]:
         path = tgz(self.mirror / f"{version}.tgz", members or ollama_tree(version))
@@ -64,9 +85,9 @@ class Lab:
 @pytest.fixture
 def lab(tmp_path: Path, run_module: Run) -> Iterator[Lab]:  # noqa: F811
     (tmp_path / "mirror").mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "mirror")))
+    server = Mirror(tmp_path / "mirror")
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield Lab(tmp_path, run_module, f"http://127.0.0.1:{server.server_port}")
+    yield Lab(tmp_path, run_module, server)
     server.shutdown()
     server.server_close()
 
@@ -93,6 +114,19 @@ def test_a_new_version_leaves_the_old_one_and_the_way_back_fetches_nothing(lab: 
     back = lab("0.5.7")
     assert back["actions"] == ["switch 0.5.7: 0.6.0 is the current one"]
     assert "0.5.7" in lab.command.read_text()
+
+
+def test_two_runs_at_once_take_turns_and_fetch_once(lab: Lab) -> None:
+    archive = lab.archive("0.5.7")
+    lab.server.delay_seconds = 2
+    with ThreadPoolExecutor() as pool:
+        runs = [run.result() for run in [pool.submit(lab, "0.5.7", archive) for _run in range(2)]]
+    assert [(run["rc"], run["changed"]) for run in sorted(runs, key=lambda run: run["changed"])] == [
+        (0, False),
+        (0, True),
+    ]
+    assert lab.server.asked == ["/0.5.7.tgz"]
+    assert lab.versions() == ["0.5.7", "current"]
 
 
 def test_more_versions_than_are_kept_are_removed(lab: Lab) -> None:
@@ -179,6 +213,40 @@ def test_removing_takes_the_versions_and_our_commands_only(lab: Lab) -> None:
     assert not lab.command.is_symlink()
     assert other.read_text() == "another's"
     assert lab.run("engine_release", absent, lab.environment)["changed"] is False
+
+
+LLAMA_PROGRAM = b"#!/bin/sh\necho 'version: 0.7.0 (build 11669, commit 1a2b3c4)' >&2\n"
+# .github/workflows/release.yml of llama.cpp: one directory with the programs and their libraries, as chains of links.
+LLAMA_RELEASE: dict[str, Member] = {
+    "llama-b11669/": (tarfile.DIRTYPE, ""),
+    "llama-b11669/llama-server": LLAMA_PROGRAM,
+    "llama-b11669/libllama.so.0.7.0": b"library",
+    "llama-b11669/libllama.so.0": (tarfile.SYMTYPE, "libllama.so.0.7.0"),
+    "llama-b11669/libllama.so": (tarfile.SYMTYPE, "libllama.so.0"),
+    "llama-b11669/libggml-cuda.so": b"library",
+}
+CUDART: dict[str, Member] = {
+    "libcudart.so.12": b"cudart",
+    "libcublas.so.12": (tarfile.SYMTYPE, "libcublas.so.12.8"),
+    "libcublas.so.12.8": b"cublas",
+}
+
+
+def test_a_release_of_llama_cpp_is_installed_with_the_cuda_libraries_beside_its_programs(lab: Lab) -> None:
+    names = ("llama-b11669-bin-ubuntu-cuda-12.8-x64.tar.gz", "cudart-llama-b11669-bin-ubuntu-cuda-12.8-x64.tar.gz")
+    archives = []
+    for name, members in zip(names, (LLAMA_RELEASE, CUDART)):
+        path = tgz(lab.mirror / name, members)
+        archives.append({"url": f"{lab.url}/{name}", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
+    given: dict[str, Any] = {"engine": "llama_cpp", "links": {str(lab.command): "bin/llama-server"}}
+    assert lab("b11669", *archives, check=True, **given)["changed"] is True
+    assert lab("b11669", *archives, **given)["current"] == "b11669"
+    programs = lab.root / "b11669/bin"
+    assert lab.command.read_bytes() == LLAMA_PROGRAM
+    assert (programs / "libllama.so").read_bytes() == b"library"
+    assert (programs / "libcudart.so.12").read_bytes() == b"cudart"
+    assert (programs / "libcublas.so.12").read_bytes() == b"cublas"
+    assert lab("b11669", *archives, **given)["changed"] is False
 
 
 def test_a_zstd_archive_is_repacked_once_for_hosts_that_cannot_read_it(

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The life of an Ollama host, the stand-in as Ollama: without systemd, and with it what Molecule leaves out."""
+"""The role on an Ollama host, the stand-in as Ollama: what Molecule's scenarios leave out."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ import pytest
 import yaml
 
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import ollama_tree, tgz
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import tgz
 
 pytestmark = pytest.mark.docker
 ROOT = Path(__file__).resolve().parents[3]
 OLD, NEW = "0.5.7", "0.33.2"
-# Molecule's scenario ollama_life does the same under systemd.
 without_systemd = pytest.mark.parametrize("host", ["script"], indirect=True, scope="module")
 both_ways = pytest.mark.parametrize("host", ["systemd", "script"], indirect=True, scope="module")
 
@@ -89,7 +88,13 @@ def message(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout + done.stderr
 
 
-def container(kind: str, smollm2: SmolLM2, folder: Path) -> Iterator[Host]:
+def docker(*arguments: str, check: bool = True) -> str:
+    done = subprocess.run(["docker", *arguments], text=True, capture_output=True, check=False)
+    assert not check or done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def container(kind: str, smollm2: SmolLM2, folder: Path, *more: str) -> Iterator[Host]:
     name = f"gguf-fleet-role-{uuid.uuid4().hex[:8]}"
     options, command = ["--init"], ["sleep", "infinity"]
     if kind == "systemd":
@@ -97,8 +102,7 @@ def container(kind: str, smollm2: SmolLM2, folder: Path) -> Iterator[Host]:
         told = subprocess.run(["bash", "-c", script], text=True, capture_output=True, check=True)
         options, command = told.stdout.split(), ["/lib/systemd/systemd"]
     model = f"--volume={smollm2.merged}:/srv/smollm2.gguf:ro"
-    start = ["docker", "run", "--detach", "--name", name, model, *options, "gguf-fleet-bookworm", *command]
-    subprocess.run(start, check=True, capture_output=True)
+    docker("run", "--detach", "--name", name, model, *options, *more, "gguf-fleet-bookworm", *command)
     try:
         host = Host(name, folder)
         if kind == "systemd":
@@ -107,7 +111,7 @@ def container(kind: str, smollm2: SmolLM2, folder: Path) -> Iterator[Host]:
             )
         yield host
     finally:
-        subprocess.run(["docker", "rm", "--force", "--volumes", name], check=False, capture_output=True)
+        docker("rm", "--force", "--volumes", name, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -136,43 +140,6 @@ def host(
         )
         assert "Paris" in made.answer()
         yield made
-
-
-def broken(tmp_path: Path, version: str = "0.6.0") -> dict[str, str]:
-    """A release that answers --version and then does not serve."""
-    path = tgz(tmp_path / f"{version}.tgz", ollama_tree(version, "echo 'no kernel image' >&2; exit 1"))
-    return {"ollama_version": version, "ollama_archive": str(path), "ollama_archive_sha256": sha256(path)}
-
-
-@without_systemd
-def test_a_second_run_changes_nothing(host: Host, archive: dict[str, Any]) -> None:
-    assert host.converge(**archive[OLD]) == 0
-
-
-@without_systemd
-def test_an_upgrade_keeps_the_model_and_goes_back_without_fetching(host: Host, archive: dict[str, Any]) -> None:
-    models = [{"name": "smollm2"}]
-    done = host.play("playbooks/upgrade.yml", **archive[NEW], models_serve=models)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert host.version() == NEW
-    assert "Paris" in host.answer()
-    assert host.sh("readlink /opt/ollama/previous").strip() == OLD
-    back = host.play("playbooks/rollback.yml", ollama_health_models=["smollm2"])
-    assert back.returncode == 0, back.stdout + back.stderr
-    assert host.version() == OLD
-    assert "Paris" in host.answer()
-
-
-@without_systemd
-def test_a_version_that_does_not_serve_is_put_back_by_itself(
-    host: Host, archive: dict[str, Any], tmp_path: Path
-) -> None:
-    text = message(host.play(**broken(tmp_path)))
-    assert "no kernel image" in text
-    assert f"put back (version {OLD}) and serves again" in text
-    assert host.version() == OLD
-    assert "Paris" in host.answer()
-    assert host.converge(**archive[OLD]) <= 1  # the broken version may be removed
 
 
 @both_ways
@@ -241,30 +208,103 @@ def test_a_port_that_something_else_holds_is_named_with_its_holder(host: Host, a
 
 
 @without_systemd
-def test_never_leaves_the_process_and_the_next_run_makes_up_for_it(host: Host, archive: dict[str, Any]) -> None:
-    running = host.sh("pgrep -o -u ollama")
-    done = host.play(**archive[OLD], ollama_keep_alive="30m", ollama_restart="never")
-    assert done.returncode == 0
-    assert "a restart is due" in done.stdout + done.stderr
-    assert host.sh("pgrep -o -u ollama") == running
-    assert host.converge(**archive[OLD], ollama_keep_alive="30m") == 1
-    assert host.sh("pgrep -o -u ollama") != running
-    assert host.converge(**archive[OLD]) == 1
+def test_it_is_the_entry_point_of_a_container(host: Host) -> None:
+    image = host.name
+    entry = ["/usr/local/lib/gguf-fleet/service", "run", "ollama"]
+    docker("commit", "--change", f"ENTRYPOINT {json.dumps(entry)}", "--change", "CMD []", host.name, image)
+    served = Host(f"{host.name}-served", host.folder)
+    try:
+        docker("run", "--detach", "--name", served.name, image)
+        served.sh("curl --silent --fail --retry 30 --retry-connrefused --retry-delay 1 127.0.0.1:11434/api/version")
+        assert served.sh("cat /proc/1/cmdline").split("\0")[1:4] == entry
+        assert served.version() == OLD
+        first = served.sh("pgrep -o -u ollama")
+        served.sh("/usr/local/lib/gguf-fleet/service restart ollama")
+        assert served.sh("pgrep -o -u ollama") != first
+        assert "Listening on" in docker("logs", served.name)
+        docker("stop", "--time", "60", served.name)
+        assert docker("inspect", "--format", "{{.State.ExitCode}}", served.name).strip() == "0"
+    finally:
+        docker("rm", "--force", "--volumes", served.name, check=False)
+        docker("rmi", image, check=False)
 
 
 @without_systemd
-def test_uninstalling_leaves_the_models_unless_they_are_to_go(host: Host, archive: dict[str, Any]) -> None:
+def test_uninstalling_takes_the_models_only_when_they_are_to_go(host: Host) -> None:
     store = "/var/lib/ollama/models"
     done = host.play("playbooks/uninstall.yml")
     assert done.returncode == 0, done.stdout + done.stderr
-    left = host.sh(
-        "ls -d /opt/ollama /usr/local/bin/ollama /etc/gguf-fleet /usr/local/lib/gguf-fleet 2>/dev/null; true"
-    )
-    assert left == ""
-    assert host.sh("pgrep -u ollama; true") == ""
     assert "manifests" in host.sh(f"ls {store}")
     assert changed(host.play("playbooks/uninstall.yml")) == 0
-    host.converge(**archive[OLD])
-    assert "Paris" in host.answer()
     assert host.play("playbooks/uninstall.yml", ollama_remove_models=True).returncode == 0
     assert host.sh(f"ls -d {store} 2>/dev/null; id ollama 2>/dev/null; true") == ""
+
+
+# --- on a host that has nothing yet
+
+
+@pytest.fixture
+def fresh(request: pytest.FixtureRequest, smollm2: SmolLM2, tmp_path: Path) -> Iterator[Host]:
+    yield from container("script", smollm2, tmp_path, *getattr(request, "param", ()))
+
+
+MISREAD: dict[str, tuple[dict[str, Any], str]] = {
+    "a typo": ({"ollama_environment": {"OLLAMA_FLASH_ATENTION": "1"}}, "OLLAMA_FLASH_ATTENTION"),
+    "a truth that is none": ({"ollama_environment": {"OLLAMA_FLASH_ATTENTION": "maybe"}}, "OLLAMA_FLASH_ATTENTION"),
+    "a size with a unit": ({"ollama_environment": {"OLLAMA_GPU_OVERHEAD": "1GiB"}}, "OLLAMA_GPU_OVERHEAD"),
+    "origins that crash the server": ({"ollama_origins": ["example.org"]}, "OLLAMA_ORIGINS"),
+    "a version that is too old": ({"ollama_version": "0.5.6"}, "0.5.7 and newer"),
+}
+
+
+def test_settings_that_the_server_would_misread_are_refused_before_anything_changes(fresh: Host) -> None:
+    for name, (variables, expected) in MISREAD.items():
+        done = fresh.play("playbooks/site.yml", **variables)
+        assert expected in message(done), name
+        assert changed(done) == 0, name
+    assert fresh.sh("ls -d /opt/* /srv/gguf-fleet /etc/gguf-fleet /usr/local/lib/gguf-fleet 2>/dev/null; true") == ""
+
+
+@pytest.mark.parametrize("fresh", [["--tmpfs=/opt:exec,size=100m"]], ids=["100 MB for /opt"], indirect=True)
+def test_a_full_disk_is_said_and_the_next_run_succeeds_when_there_is_room(fresh: Host, archive: dict[str, Any]) -> None:
+    fresh.sh("head -c 90M /dev/zero > /opt/filler")
+    text = message(fresh.play(**archive[OLD]))
+    assert "No space left on device" in text
+    assert "nothing that serves was changed" in text
+    assert fresh.sh("find /opt -mindepth 1 -not -name ollama") == "/opt/filler\n"
+    fresh.sh("rm /opt/filler")
+    fresh.converge(**archive[OLD])
+    assert fresh.version() == OLD
+
+
+@pytest.mark.parametrize("fresh", [["--tmpfs=/opt:noexec"]], ids=["/opt without programs"], indirect=True)
+def test_a_file_system_that_runs_no_programs_is_named(fresh: Host, archive: dict[str, Any]) -> None:
+    assert "file system is mounted noexec" in message(fresh.play(**archive[OLD]))
+
+
+@pytest.mark.parametrize("fresh", [["--tmpfs=/data:ro"]], ids=["/data read-only"], indirect=True)
+def test_a_read_only_store_is_named_and_nothing_is_started(fresh: Host, archive: dict[str, Any]) -> None:
+    text = message(fresh.play(**archive[OLD], ollama_models_dir="/data/models"))
+    assert "Read-only file system" in text
+    assert "/data/models" in text
+    assert fresh.sh("pgrep -u ollama; ls /etc/gguf-fleet 2>/dev/null; true") == ""
+
+
+def test_a_store_that_root_left_is_given_to_the_service_s_user(fresh: Host, archive: dict[str, Any]) -> None:
+    fresh.sh("mkdir -p /data/models/blobs /data/models/manifests && chmod -R 0700 /data/models")
+    fresh.converge(**archive[OLD], ollama_models_dir="/data/models")
+    fresh.sh("printf 'FROM /srv/smollm2.gguf\nPARAMETER num_ctx 512\n' > /root/m && ollama create smollm2 -f /root/m")
+    assert "Paris" in fresh.answer()
+
+
+def test_a_server_that_root_started_by_hand_is_taken_over_with_its_models(fresh: Host, archive: dict[str, Any]) -> None:
+    docker("cp", archive[OLD]["ollama_archive"], f"{fresh.name}:/root/ollama.tgz")
+    fresh.sh("tar -C /usr -xzf /root/ollama.tgz && (HOME=/root setsid ollama serve >/root/log 2>&1 &) && sleep 3")
+    fresh.sh("printf 'FROM /srv/smollm2.gguf\nPARAMETER num_ctx 512\n' > /root/m && ollama create smollm2 -f /root/m")
+    assert "port 11434 of 127.0.0.1 is in use by" in message(fresh.play(**archive[NEW]))
+    fresh.sh("kill $(pgrep -o -f 'ollama serve') && sleep 2")
+    fresh.converge(**archive[NEW])
+    assert fresh.version() == NEW
+    assert "Paris" in fresh.answer()
+    assert fresh.sh("readlink /opt/ollama/previous").strip() == OLD
+    assert fresh.converge(**archive[NEW]) == 0

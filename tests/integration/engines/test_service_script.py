@@ -7,6 +7,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -122,8 +123,10 @@ def test_a_crash_is_followed_by_a_start_with_a_growing_delay(service: Service) -
     service.unit("echo crash; exit 3")
     service("start")
     service.until(lambda: service.log().count("crash") >= 4)
+    service.until(lambda: service.log().count("start again in") >= 4)
     log = service.log()
     assert "ended: exit 3" in log
+    assert re.findall(r"start again in (\S+) s", log)[:4] == ["0.1", "0.2", "0.4", "0.8"]
     # The process speaks before its supervisor notes the start.
     service.until(lambda: service.status()["restarts"] >= 3)
 
@@ -183,6 +186,17 @@ def test_restart_reads_the_unit_again(service: Service) -> None:
     assert service.status()["pid"] != first["pid"]
     assert service.status()["supervisor"] == first["supervisor"]
     service.until(lambda: "second" in service.log())
+
+
+def test_a_restart_into_a_crash_is_said_at_once(service: Service) -> None:
+    service.unit(SERVE)
+    service("start")
+    service.unit("exit 7", TimeoutStopSec=60)
+    begun = time.monotonic()
+    done = service("restart")
+    # The process may be seen alive before it ends; then health is what finds it out.
+    assert done.returncode == 0 or "did not start again: exit 7" in done.stderr
+    assert time.monotonic() - begun < 10
 
 
 def test_a_process_that_does_not_end_is_killed_with_its_children(service: Service) -> None:

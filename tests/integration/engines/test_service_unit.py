@@ -56,7 +56,7 @@ def render(folder: Path, hardening: str) -> Path:
                         "content": "{{ item.content }}",
                         "dest": "{{ folder }}/{{ item.path | replace(_engine_units ~ '/', '') | basename }}",
                     },
-                    "loop": "{{ _engine_unit_files }}",
+                    "loop": "{{ _engine_unit + _engine_settings }}",
                     "loop_control": {"label": "{{ item.path }}"},
                 }
             ],
@@ -143,5 +143,7 @@ def test_dollars_percents_and_quotes_reach_the_engine_as_they_are(unit: Callable
 def test_a_driver_s_devices_are_made_before_the_server_looks_for_them(unit: Callable[[str], Path]) -> None:
     found = settings(unit("gpu_safe"))
     assert found["ExecStartPre"] == "+-nvidia-modprobe -c 0 -u"
-    assert "nvidia-persistenced.service" in found["After"]
+    assert found["Wants"] == "modprobe@nvidia.service modprobe@nvidia_uvm.service"
+    for earlier in ("modprobe@nvidia.service", "nvidia-persistenced.service", "nvidia-fabricmanager.service"):
+        assert earlier in found["After"].split()
     assert found["RequiresMountsFor"] == "/var/lib/ollama"

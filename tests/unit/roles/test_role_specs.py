@@ -1,23 +1,15 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every role says the same of its variables in defaults/main.yml and in meta/argument_specs.yml."""
+"""Every role says the same of its variables in defaults/main.yml, in meta/argument_specs.yml and in its README."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-ROLES = Path(__file__).resolve().parents[3] / "roles"
-WITH_DEFAULTS = sorted(path.parent.parent.name for path in ROLES.glob("*/defaults/main.yml"))
-
-
-def options(role: str) -> dict[str, dict[str, Any]]:
-    spec = yaml.safe_load((ROLES / role / "meta/argument_specs.yml").read_text())
-    main: dict[str, dict[str, Any]] = spec["argument_specs"]["main"]["options"]
-    return main
+from ansible_collections.gguf.fleet.tests.role_readme import ROLES, WITH_DEFAULTS, main_options, readme
 
 
 def defaults(role: str) -> dict[str, Any]:
@@ -27,7 +19,12 @@ def defaults(role: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("role", WITH_DEFAULTS)
 def test_every_default_is_specified_with_the_same_value(role: str) -> None:
-    assert {name: option.get("default") for name, option in options(role).items()} == defaults(role)
+    assert {name: option.get("default") for name, option in main_options(role).items()} == defaults(role)
+
+
+@pytest.mark.parametrize("role", WITH_DEFAULTS)
+def test_the_readme_has_every_variable(role: str) -> None:
+    assert (ROLES / role / "README.md").read_text() == readme(role), "run tests/role_readme.py"
 
 
 @pytest.mark.parametrize("role", WITH_DEFAULTS)

@@ -15,6 +15,11 @@ def test_every_asset_has_its_url_and_its_sum_as_far_as_it_is_known() -> None:
     ]
 
 
+def test_a_template_of_files_stands_for_all_of_them() -> None:
+    archives = engine_archives(["a.tgz", "b.tgz"], URL, "0.5.7", {"b.tgz": "ab"}, "/srv/{version}/{asset}")
+    assert archives == [{"src": "/srv/0.5.7/a.tgz"}, {"src": "/srv/0.5.7/b.tgz", "sha256": "ab"}]
+
+
 def test_a_file_stands_for_the_first_asset_only() -> None:
     archives = engine_archives(["a.tgz", "b.tgz"], URL, "0.5.7", {}, "/srv/a.tgz")
     assert archives == [{"src": "/srv/a.tgz"}, {"url": "https://mirror.example/v0.5.7/b.tgz"}]

@@ -112,13 +112,16 @@ def test_an_add_on_of_llama_cpp_lies_beside_the_programs(tmp_path: Path) -> None
 
 
 def test_an_installation_by_install_sh_is_recognised_and_ours_is_not(tmp_path: Path) -> None:
-    command, root = tmp_path / "usr/local/bin/ollama", tmp_path / "opt/ollama"
-    assert install.adoptable(OLLAMA, str(root), str(command)) is None
-    program(command, ollama_program("0.5.7").decode())
-    assert install.adoptable(OLLAMA, str(root), str(command)) == str(tmp_path / "usr/local")
+    local, usr, root = tmp_path / "usr/local/bin", tmp_path / "usr/bin", tmp_path / "opt/ollama"
+    places = [str(local), str(usr)]
+    assert install.adoptable(OLLAMA, str(root), places) is None
+    program(usr / "ollama", ollama_program("0.5.7").decode())
+    assert install.adoptable(OLLAMA, str(root), places) == str(tmp_path / "usr")
+    program(local / "ollama", ollama_program("0.5.7").decode())
+    assert install.adoptable(OLLAMA, str(root), places) == str(tmp_path / "usr/local")
     program(root / "0.5.7/bin/ollama", ollama_program("0.5.7").decode())
-    releases.switch(str(root), "0.5.7", {str(command): "bin/ollama"})
-    assert install.adoptable(OLLAMA, str(root), str(command)) is None
+    releases.switch(str(root), "0.5.7", {str(local / "ollama"): "bin/ollama"})
+    assert install.adoptable(OLLAMA, str(root), [str(local)]) is None
 
 
 def test_an_adopted_installation_is_a_version_that_runs_and_loses_no_library(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def systemd(
     path = tmp_path / "ollama.service"
     path.write_text(unit)
     told = f"LoadState=loaded\nFragmentPath={path}\nEnvironment={environment}\nUser={user}\nDropInPaths={drop_ins}\n"
-    return manager.Systemd("ollama", lambda _argv: (0, told))
+    files = "".join(f"EnvironmentFiles={tmp_path}/{name} (ignore_errors=yes)\n" for name in ("env", "none"))
+    return manager.Systemd("ollama", lambda argv: (0, files if argv[-1] == "EnvironmentFiles" else told))
 
 
 def test_the_settings_of_install_sh_s_unit_are_kept_without_its_path(tmp_path: Path) -> None:
@@ -41,6 +42,16 @@ def test_the_settings_of_install_sh_s_unit_are_kept_without_its_path(tmp_path: P
         "models_dir": "/data/models",
         "user": "ollama",
         "home": "/usr/share/ollama",
+    }
+
+
+def test_settings_in_a_file_that_the_unit_names_win_over_those_in_it(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("# ours\nOLLAMA_HOST='0.0.0.0'\n\nOLLAMA_ORIGINS=http://a,http://b\nPATH=/bin\n")
+    way = systemd(tmp_path, "[Service]\n", "OLLAMA_HOST=127.0.0.1 OLLAMA_DEBUG=1")
+    assert adoption.read("ollama", way, user_of)["environment"] == {
+        "OLLAMA_HOST": "0.0.0.0",
+        "OLLAMA_ORIGINS": "http://a,http://b",
+        "OLLAMA_DEBUG": "1",
     }
 
 
@@ -62,7 +73,29 @@ def test_install_sh_over_our_unit_is_not_adopted_because_our_drop_in_holds_the_s
 def test_a_host_without_the_service_has_nothing_to_adopt() -> None:
     way = manager.Systemd("ollama", lambda _argv: (0, "LoadState=not-found\nFragmentPath=\n"))
     assert adoption.read("ollama", way, user_of) == {}
-    assert adoption.read("ollama", manager.Script("ollama"), user_of) == {}
+    assert adoption.foreign_unit(way) == ""
+
+
+def test_a_unit_is_foreign_when_we_did_not_write_it(tmp_path: Path) -> None:
+    assert adoption.foreign_unit(systemd(tmp_path, "[Service]\n")) == str(tmp_path / "ollama.service")
+    assert adoption.foreign_unit(systemd(tmp_path, "# Ansible managed (gguf.fleet)\n")) == ""
+    assert adoption.foreign_unit(manager.Script("ollama")) == ""
+
+
+def test_without_systemd_the_models_of_a_server_that_root_started_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(HOMES, "root", str(tmp_path))
+    monkeypatch.setitem(manager.UNITS, "script", str(tmp_path / "services"))
+    script = manager.Script("ollama", script=str(tmp_path / "service"))
+    assert adoption.read("ollama", script, user_of) == {}
+    store = tmp_path / ".ollama/models"
+    (store / "manifests").mkdir(parents=True)
+    adopted = adoption.read("ollama", script, user_of)
+    assert (adopted["user"], adopted["models_dir"]) == ("root", str(store))
+    (tmp_path / "services").mkdir()
+    (tmp_path / "services/ollama.service").write_text("")
+    assert adoption.read("ollama", script, user_of) == {}
 
 
 def test_what_was_noted_counts_for_ever(notes: Path, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def script(*given: object) -> None:
         left = list(given)
 
-        def request(*_args: object) -> object:
+        def request(*_args: object, **_options: object) -> object:
             answer = left.pop(0) if len(left) > 1 else left[0]
             if isinstance(answer, Exception):
                 raise answer
@@ -127,6 +127,49 @@ def test_without_a_model_there_is_nothing_to_generate(answers: Callable[..., Non
 def test_a_model_that_was_loaded_before_is_asked_when_none_is_declared(answers: Callable[..., None]) -> None:
     answers((200, b'{"models": [{"name": "other:7b"}]}'), DONE, (200, b'{"models": []}'))
     assert health.generate(wanted(), {"other:7b": 1.0}).model == "other:7b"
+
+
+COMPLETION = (200, b'{"object": "text_completion", "choices": [{"text": "yes"}]}')
+REFUSALS = {
+    "a server of embeddings": (501, b'{"error": {"code": 501, "message": "This server does not support completions"}}'),
+    "a key that is not known here": (401, b'{"error": {"code": 401, "message": "Invalid API Key"}}'),
+}
+
+
+def test_llama_server_must_generate_too(answers: Callable[..., None]) -> None:
+    answers(COMPLETION)
+    assert health.generate(wanted("llama_cpp"), {}) == health.Health(model="smollm2")
+
+
+@pytest.mark.parametrize("answer", REFUSALS.values(), ids=REFUSALS.keys())
+def test_a_llama_server_that_is_not_to_generate_for_us_is_up(
+    answers: Callable[..., None], answer: tuple[int, bytes]
+) -> None:
+    answers(answer)
+    assert health.generate(wanted("llama_cpp"), {}) == health.Health()
+
+
+BAD_COMPLETIONS = {
+    "an error": (500, b'{"error": {"code": 500, "message": "failed to decode"}}', "failed to decode"),
+    "a web page": (200, b"<html>", "smollm2 gives no answer"),
+    "nothing in it": (200, b'{"choices": []}', "unfinished"),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "message"), BAD_COMPLETIONS.values(), ids=BAD_COMPLETIONS.keys())
+def test_a_llama_server_that_does_not_generate_is_no_health(
+    answers: Callable[..., None], status: int, body: bytes, message: str
+) -> None:
+    answers((status, body))
+    with pytest.raises(ServiceProblem, match=message):
+        health.generate(wanted("llama_cpp"), {})
+
+
+def test_a_llama_server_that_reads_its_model_is_busy(answers: Callable[..., None]) -> None:
+    answers((503, b"{}"))
+    assert health.busy("http://127.0.0.1:8080", "llama_cpp", []) == ["the model is being loaded"]
+    answers((200, b'{"status":"ok"}'))
+    assert health.busy("http://127.0.0.1:8080", "llama_cpp", []) == []
 
 
 BAD_GENERATIONS = {

@@ -19,6 +19,8 @@ def test_nothing_runs(host):
         "/etc/systemd/system/ollama.service",
         "/etc/systemd/system/ollama.service.d/gguf-fleet.conf",
         "/etc/gguf-fleet",
+        "/run/gguf-fleet",
+        "/var/log/gguf-fleet",
         "/usr/local/lib/gguf-fleet",
         "/var/tmp/gguf-fleet-ollama",
     ],
@@ -27,13 +29,3 @@ def test_what_the_collection_brought_is_gone(host, path):
     file = host.file(path)
     assert not file.exists
     assert not file.is_symlink
-
-
-def test_the_model_and_its_user_are_left(host):
-    store = host.file("/usr/share/ollama/.ollama/models/manifests/registry.ollama.ai/library/smollm2/latest")
-    assert store.is_file
-    assert host.user("ollama").exists
-
-
-def test_the_drop_in_of_the_administrator_is_left(host):
-    assert host.file("/etc/systemd/system/ollama.service.d/override.conf").is_file
