@@ -192,6 +192,29 @@ def test_a_removal_killed_at_any_point_is_completed_by_the_next_run(
         assert_tidy(server)
 
 
+def test_a_server_that_starts_after_a_killed_import_prunes_nothing_that_is_lost_then(
+    own_server: Server, small_model: Path, ledger: Ledger
+) -> None:
+    server, sum_before = own_server, digest_of_file(small_model)
+    server.start()
+    run.present(request(server, "kept", file=str(small_model), **FIRST), ledger)
+    wanted = request(server, "killed", file=str(small_model), **SECOND)
+    for step in range(0, steps_of(lambda: run.present(wanted, ledger)), 3):
+        run.absent(wanted, ledger)
+        assert killed_at(step, lambda: run.present(wanted, ledger))
+        server.stop()
+        for path in server.blobs.iterdir():
+            # From 0.21 on the prune spares what is younger than an hour.
+            os.utime(path, (1, 1), follow_symlinks=False)
+        server.start()
+        assert "kept:latest" in server.names()
+        assert_consistent(server)
+        assert digest_of_file(small_model) == sum_before
+        run.present(wanted, ledger)
+        assert server.names() == ["kept:latest", "killed:latest"]
+        assert_consistent(server)
+
+
 # --- file systems
 
 
