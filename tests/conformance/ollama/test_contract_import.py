@@ -324,7 +324,30 @@ def test_an_imported_model_loads_stays_pinned_and_answers(
     assert answer.status == 200, answer
     assert answer.last["choices"][0]["message"]["content"].strip()
 
+    lines = server.call("POST", "/api/generate", {"model": "TALKS", "prompt": "Say hello."}).lines
+    assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
+    assert "".join(line["response"] for line in lines).strip()
+
     server.call("POST", "/api/generate", {"model": "talks", "keep_alive": 0, "stream": False})
     assert kinds(run.present(loadable, ledger)) == ["load"]
     run.absent(request(server, "talks"), ledger)
     assert server.call("GET", "/api/ps").last["models"] == []
+
+
+def test_a_model_that_cannot_be_loaded_is_a_problem_with_the_servers_reason_and_stays_listed(
+    server: Server, small_model: Path, ledger: Ledger
+) -> None:
+    if not server.release.can_generate:
+        pytest.skip("the binary has no lib/ollama beside it, so it can load no model")
+    with pytest.raises(OllamaProblem, match="/api/generate with 500") as caught:
+        run.present(request(server, "broken", file=str(small_model), keep_alive="5m"), ledger)
+    assert "no reason given" not in caught.value.problem
+    assert server.call("GET", "/api/ps").last["models"] in (None, [])
+    assert "broken:latest" in server.names()
+    run.absent(request(server, "broken"), ledger)
+
+
+def test_a_model_that_is_not_there_is_404_to_those_who_want_an_answer_and_never_pulled(server: Server) -> None:
+    for path in ("/api/generate", "/api/chat", "/v1/chat/completions"):
+        answer = server.call("POST", path, {"model": "nobody", "messages": [{"role": "user", "content": "x"}]})
+        assert answer.status == 404, answer
