@@ -235,7 +235,7 @@ def judge(module: AnsibleModule, report: dict[str, Any]) -> list[Finding]:
         found += checks.judge_speed(look.read_speed(params["models_dir"]), params["needed_bytes"])
     for directory in filter(None, (params["models_dir"], params["store_dir"])):
         user = params["service_user"]
-        found += checks.judge_traverse(user, look.first_refused(directory, user))
+        found += checks.judge_traverse(user, directory, look.first_refused(directory, user))
     found += checks.judge_ram(look.ram_total_bytes(), params["expected_ram_gib"])
     for model in params["models"]:
         found += place(params, model, seen)

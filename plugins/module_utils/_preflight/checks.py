@@ -87,15 +87,16 @@ def judge_speed(bytes_per_second: Optional[float], needed_bytes: int) -> list[Fi
     return [Finding("disk", OK, text, short=f"loads in {load}")]
 
 
-def judge_traverse(user: str, refused: Optional[str]) -> list[Finding]:
+def judge_traverse(user: str, path: str, refused: Optional[str]) -> list[Finding]:
     if refused is None:
         return []
     return [
         Finding(
             "disk",
             ERROR,
-            f"The service user {user} may not walk through {refused}.",
-            "Bind-mount the directory to a place that everybody may reach (mount --bind), and name that place.",
+            f"The service user {user} may not walk through {refused} on the way to {path}.",
+            f"Mount it where everybody may walk and name that place: mount --bind {path} /srv/models "
+            f"(in /etc/fstab: {path} /srv/models none bind 0 0).",
         )
     ]
 

@@ -196,6 +196,22 @@ static long held_by(const char *started_as, const char *uuid) {
     return -1;
 }
 
+/* A process of a container that is seen from outside has a number for each of its namespaces; its cards are not ours. */
+static int is_ours(const char *pid) {
+    char path[300], line[512];
+    int numbers = 1;
+    FILE *file;
+    snprintf(path, sizeof path, "/proc/%s/status", pid);
+    if (!(file = fopen(path, "r"))) return 0;
+    while (fgets(line, sizeof line, file))
+        if (strncmp(line, "NSpid:", 6) == 0) {
+            char *text, *rest = NULL;
+            for (numbers = 0, text = strtok_r(line + 6, " \t\n", &rest); text; text = strtok_r(NULL, " \t\n", &rest)) numbers++;
+        }
+    fclose(file);
+    return numbers == 1;
+}
+
 /* Programs that hold memory right now, as any user may see them in /proc; who ends, holds nothing more. */
 static unsigned int processes_of(const struct gpu *gpu, struct process *out) {
     unsigned int count = gpu->process_count;
@@ -211,7 +227,7 @@ static unsigned int processes_of(const struct gpu *gpu, struct process *out) {
         if (!(file = fopen(path, "r"))) continue;
         started_as[fread(started_as, 1, sizeof started_as - 1, file)] = '\0';
         fclose(file);
-        if ((memory_mib = held_by(started_as, gpu->uuid)) < 0) continue;
+        if ((memory_mib = held_by(started_as, gpu->uuid)) < 0 || !is_ours(entry->d_name)) continue;
         *strstr(started_as, HOLDS) = '\0';
         out[count].pid = (unsigned int)atol(entry->d_name);
         out[count].memory_mib = memory_mib;

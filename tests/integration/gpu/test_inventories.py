@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.filter.engine_archives import engine_archives
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -41,29 +43,77 @@ def test_an_inventory_lists_without_a_warning_and_hosts_carry_addresses_only(inv
     assert own.keys() >= {"all", "_meta"}
 
 
-@pytest.mark.parametrize(
-    ("inventory", "arguments", "words"),
-    [
-        ("h20", [], ["fits. All 61 blocks", "num_gpu=62 num_ctx=8192", "Fewest GPUs for the whole model: 3"]),
-        (
-            "h20",
-            ["-e", '{"ollama_gpus": ["0", "1", "2", "3"]}'],
-            ["fits. All 61 blocks", "CUDA_VISIBLE_DEVICES=0,1,2,3 "],
-        ),
-        ("h20", ["-e", '{"h20_quant": "1.58bit", "ollama_gpus": ["0", "1"]}'], ["fits. All 61 blocks"]),
-        ("h20", ["-e", '{"ollama_gpus": ["0", "1"]}'], ["layers are on the GPUs", "more than there are"]),
-        ("rtx4090", [], ["fits. 14 of 62 layers", "num_gpu=14 num_ctx=2048"]),
-        ("rtx4090", ["-e", "rtx4090_layers=16"], ["DOES NOT FIT", "its largest term is the weights"]),
-        ("rtx4090", ["-e", "rtx4090_quant=1.58bit rtx4090_layers=16"], ["fits. 16 of 62 layers"]),
-        ("h20-pool", ["-e", "plan_quant=auto"], ["Best quant for every host: UD-IQ1_M", "n-gpu-layers=62"]),
-        ("h20-pool", ["-e", "plan_quant=auto fleet_hosts=h20x8,h20x4"], ["Best quant for every host: UD-Q2_K_XL"]),
-    ],
-)
-def test_plan_prints_the_placement_of_a_documented_set_up(inventory, arguments, words):
-    code, output = plan(inventory, *arguments)
+FULL = "fits. All 61 blocks"
+# Each set-up of the published deployments, by one variable.
+SET_UPS = [
+    ("h20", [], [FULL, "num_gpu=62 num_ctx=8192", "Fewest GPUs for the whole model: 3"]),
+    ("h20", ["h20_setup='2.51bit on 4 cards'"], ["UD-Q2_K_XL", FULL, "CUDA_VISIBLE_DEVICES=0,1,2,3 "]),
+    ("h20", ["h20_setup='2.51bit on 3 cards'"], ["UD-Q2_K_XL", FULL, "CUDA_VISIBLE_DEVICES=0,1,2 "]),
+    ("h20", ["h20_setup='1.58bit on 2 cards'"], ["UD-IQ1_S", FULL, "CUDA_VISIBLE_DEVICES=0,1 "]),
+    ("h20", ['{"ollama_gpus": ["0", "1"]}'], ["layers are on the GPUs", "more than there are"]),
+    ("rtx4090", [], ["UD-IQ1_M", "fits. 14 of 62 layers", "num_gpu=14 num_ctx=2048"]),
+    ("rtx4090", ["rtx4090_quant=1.58bit"], ["UD-IQ1_S", "fits. 16 of 62 layers"]),
+    ("rtx4090", ["rtx4090_layers=16"], ["DOES NOT FIT", "its largest term is the weights"]),
+    ("h20-pool", [], ["Best quant for every host: UD-IQ1_M", "n-gpu-layers=62"]),
+    ("h20-pool", ["fleet_hosts=h20x8,h20x4"], ["Best quant for every host: UD-Q2_K_XL"]),
+    ("h20-pool", ["pool_quant=1.58bit"], ["deepseek-r1 UD-IQ1_S", FULL]),
+    ("h20-pool", ["plan_quant=auto", "pool_quant=1.58bit"], ["Best quant for every host: UD-IQ1_M"]),
+]
+
+
+@pytest.mark.parametrize(("inventory", "settings", "words"), SET_UPS)
+def test_plan_prints_the_placement_of_a_documented_set_up(inventory, settings, words):
+    code, output = plan(inventory, *(word for setting in settings for word in ("-e", setting)))
     assert code == 0, output
     for expected in words:
         assert expected in output
+
+
+def test_a_model_that_no_host_holds_alone_is_planned_over_several():
+    two_cards = '{"fleet_gpus": [{"name": "NVIDIA H20", "memory_total_mib": 97871, "count": 2}]}'
+    code, output = plan("h20-pool", "-e", two_cards, "-e", "pool_quant=2.51bit")
+    assert code == 0, output
+    assert "layers are on the GPUs" in output or "stay in RAM" in output
+    assert "Over the GPUs of h20-01, h20-02 together (llama.cpp RPC):" in output
+    assert "h20-02: CUDA_VISIBLE_DEVICES=0,1 CUDA_DEVICE_ORDER=PCI_BUS_ID ggml-rpc-server --host 192.0.2.12" in output
+    assert "--rpc 192.0.2.12:50052" in output
+    assert "neither authentication nor encryption" in output
+
+
+def variables(inventory, host, *settings):
+    words = [word for setting in settings for word in ("-e", setting)]
+    done = ansible(
+        "ansible", "-i", f"inventories/{inventory}", host, "-m", "ansible.builtin.debug", "-a", SHOWN, *words
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.partition("=> ")[2])["msg"]
+
+
+SHOWN = (
+    "msg=\"{{ {'models': host_models_dir, 'store': ollama_models_dir, 'found': models_find_in | default([]),"
+    " 'source': ollama_source_url | default('')} }}\""
+)
+
+
+def test_models_on_a_share_are_one_variable_away():
+    assert variables("rtx4090", "rtx4090-01", "rtx4090_root=/srv/nfs-models") == {
+        "models": "/srv/nfs-models/models",
+        "store": "/srv/nfs-models/ollama",
+        "found": ["/srv/nfs-models/quantization"],
+        "source": "",
+    }
+
+
+@pytest.mark.parametrize("inventory", ["h20", "rtx4090"])
+def test_a_mirror_of_github_is_the_variable_that_the_comment_shows(inventory):
+    (file,) = (ROOT / "inventories" / inventory / "group_vars").iterdir()
+    (line,) = [line for line in file.read_text().splitlines() if line.startswith("# ollama_source_url: ")]
+    url = line.partition(": ")[2]
+    assert variables(inventory, f"{inventory}-01", f"ollama_source_url={url}")["source"] == url
+    (archive,) = engine_archives(["ollama-linux-amd64.tgz"], url, "0.5.7", {})
+    assert archive["url"] == (
+        "https://mirror.example/https://github.com/ollama/ollama/releases/download/v0.5.7/ollama-linux-amd64.tgz"
+    )
 
 
 def test_a_host_without_described_gpus_is_told_what_to_set():

@@ -95,6 +95,8 @@ def test_a_directory_that_the_service_may_not_walk_is_named(run_module, tmp_path
     # pytest's own folders are closed too: the first closed one on the way is the one to name.
     result = run_module("host_preflight", {"models_dir": str(closed / "models"), "service_user": "nobody"})
     assert "The service user nobody may not walk through /" in texts(result["errors"])
+    (refused,) = [finding for finding in result["errors"] if "walk through" in finding["text"]]
+    assert f"mount --bind {closed}/models " in refused["remedy"]
 
 
 def test_xid_lines_of_the_kernels_log_are_told_of_the_gpus_that_had_them(run_module, nvml_environment, tmp_path):

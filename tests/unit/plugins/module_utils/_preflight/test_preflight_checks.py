@@ -128,7 +128,7 @@ def test_a_port_is_free_ours_or_taken():
 @pytest.mark.parametrize(
     ("found", "level"),
     [
-        (checks.judge_traverse("ollama", "/root"), "error"),
+        (checks.judge_traverse("ollama", "/root/nfs", "/root"), "error"),
         (checks.judge_ram(200 * GIB, 238), "warning"),
         (checks.judge_ram(230 * GIB, 238), "ok"),
         (checks.judge_page_locking(64 * 1024, False), "warning"),
