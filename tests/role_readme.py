@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def rows(options: dict[str, dict[str, Any]], prefix: str = "") -> Iterator[str]:
     for name, option in options.items():
         told = option["description"]
         text = " ".join((told if isinstance(told, str) else " ".join(told)).split())
+        text = re.sub(r"\b[COV]\(([^()]*)\)", r"`\1`", text)
         if option.get("choices"):
             text += f" One of {', '.join(map(str, option['choices']))}."
         kind = f"list of {option['elements']}" if "elements" in option else option["type"]
