@@ -263,7 +263,7 @@ def bars(samples: Dict[str, List[Sample]]) -> Iterator[tuple[str, float, float, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size-mib", type=int, default=1024)
-    parser.add_argument("--far-size-mib", type=int, default=96)
+    parser.add_argument("--far-size-mib", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--conditions", default="free,limited,far")
     parser.add_argument("--only", help="contenders by name, with ; between")

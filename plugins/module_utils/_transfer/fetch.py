@@ -364,10 +364,14 @@ class Worker:
         crew.stopping.wait(pause * random.uniform(1.0, 1.25))
 
 
-def start_workers(crew: Crew, workers: List[Worker], count: int) -> None:
-    """Bring the crew to this many connections."""
+def set_workers(crew: Crew, workers: List[Worker], count: int) -> None:
+    """Bring the crew to this many connections; those that are too many end with the run of blocks they are at."""
     crew.connections = count
-    while len(workers) < count:
+    workers[:] = [worker for worker in workers if not worker.retired or worker.thread.is_alive()]
+    active = [worker for worker in workers if not worker.retired]
+    for worker in active[count:]:
+        worker.retired = True
+    for _missing in range(count - len(active)):
         worker = Worker(crew, len(workers))
         workers.append(worker)
         worker.thread.start()

@@ -19,8 +19,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import 
     CONNECTIONS_AT_MOST,
     Crew,
     Worker,
-    start_workers,
+    set_workers,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.growth import FIRST_CONNECTIONS, Growth
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import MISSING, Journal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import Pace
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import Plan
@@ -29,11 +30,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.scheduler imp
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import Source
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.window import Window
 
-FIRST_CONNECTIONS = 4
 _BUFFERS_BESIDE_CONNECTIONS = 32
 _TICK_SECONDS = 0.25
-_GROW_EVERY_SECONDS = 1.0
-_GROWTH_WORTH = 1.1
 # The same bytes are believed to be the source's own after they came twice.
 _FETCHES_AT_MOST = 2
 
@@ -82,7 +80,6 @@ class Transfer:
         self._fetches: Dict[str, int] = {}
         self._refetched = 0
         self._began = time.monotonic()
-        self._rate_mark = (self._began, meter.total)
         self._workers: List[Worker] = []
         window = Window(
             plan,
@@ -126,16 +123,13 @@ class Transfer:
         return self._outcome()
 
     def _run(self, tick: Callable[[Status], None]) -> None:
-        connections = self._settings.connections or FIRST_CONNECTIONS
-        grow_at, best_rate = time.monotonic() + _GROW_EVERY_SECONDS, 0.0
+        connections = self._settings.connections
+        growth = Growth(CONNECTIONS_AT_MOST, self._meter.total, time.monotonic())
         while self._failed is None and not (self._crew.scheduler.finished and self._digests.finished):
             if not self._crew.scheduler.finished:
-                start_workers(self._crew, self._workers, connections)
-                now = time.monotonic()
-                if self._settings.connections is None and now >= grow_at:
-                    rate, grow_at = self._recent_rate(), now + _GROW_EVERY_SECONDS
-                    if rate > best_rate * _GROWTH_WORTH and not self._crew.busy_seen.is_set():
-                        best_rate, connections = rate, min(CONNECTIONS_AT_MOST, connections * 2)
+                welcome = not self._crew.busy_seen.is_set()
+                grown = growth.look(self._meter.total, time.monotonic(), welcome=welcome)
+                set_workers(self._crew, self._workers, connections or grown)
                 self._crew.scheduler.wait(_TICK_SECONDS)
             else:
                 self._digests.wait(_TICK_SECONDS)
@@ -143,12 +137,6 @@ class Transfer:
         if self._failed is None:
             self._judge_headers()
             self._judge_whole()
-
-    def _recent_rate(self) -> float:
-        """Bytes a second since this was asked last."""
-        (then, before), now = self._rate_mark, time.monotonic()
-        self._rate_mark = (now, self._meter.total)
-        return (self._meter.total - before) / max(now - then, 1e-6)
 
     def _stop(self) -> None:
         self._crew.stopping.set()

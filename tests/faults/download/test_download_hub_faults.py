@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.faults.download.model import (
     MIB,
@@ -183,6 +184,34 @@ def test_a_slow_mirror_is_left_for_a_quick_one(model: Model, dest: Path, ledger:
         assert time.monotonic() - began < 20
         assert slow.bytes_sent() < model.size_bytes / 2
     assert dest.read_bytes() == model.merged
+
+
+@pytest.fixture(name="larger", scope="module")
+def a_larger_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return make_model(tmp_path_factory.mktemp("larger"), shard_bytes=30 * MIB)
+
+
+def test_auto_takes_more_connections_where_each_of_them_has_its_own_limit(
+    larger: Model, dest: Path, ledger: Ledger
+) -> None:
+    with served(larger, Fault("slow", bytes_per_second=1_500_000)) as hub:
+        download.present(request(larger.lock(hub), dest, connections=None, timeout_seconds=10), ledger)
+        assert hub.max_connections >= 16
+    assert dest.read_bytes() == larger.merged
+
+
+def test_auto_takes_no_more_connections_from_a_server_that_is_busy(larger: Model, dest: Path, ledger: Ledger) -> None:
+    busy = Fault("status", "*.gguf", code=429, times=2, retry_after="0")
+    with served(larger, Fault("slow", bytes_per_second=5_000_000)) as hub:
+
+        def be_busy(status: Status) -> None:
+            if status.phase == "download" and not hub.faults.has_any(["status"]):
+                hub.inject(busy)
+
+        wanted = request(larger.lock(hub), dest, connections=None, timeout_seconds=10)
+        download.present(wanted, ledger, tick=be_busy)
+        assert hub.max_connections < 16
+    assert dest.read_bytes() == larger.merged
 
 
 def test_a_mirror_that_is_down_costs_nothing_but_a_note(model: Model, dest: Path, ledger: Ledger) -> None:
