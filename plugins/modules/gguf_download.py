@@ -15,11 +15,16 @@ description:
     then moves every tensor byte straight to its final place, over several connections. The sums of the shards and of
     the merged file are computed while the bytes pass. A file gets its name only when all of it is proved.
   - Can be killed at any moment. The next run fetches at most 32 MiB again.
+  - In check mode it says which bytes would move from where, what they take of the disk, and how long that takes at the
+    rate of the last download on this host.
   - What the ledger knows as proved costs nothing, not even a read of the file.
   - While it runs, one file C(.partial) with its journal, a lock and a status as JSON (C(<dest>.partial.json)) lie
     beside the destination; a second run attaches to the first one and shows its progress.
+  - On a file system that several hosts share (NFS, CIFS, FUSE and the like, told by its type) this holds over all of
+    them. A host that gives no sign of life for 30 seconds is taken for dead, and another one goes on.
   - The transfer runs on in the background when the connection to the host is lost or the playbook is interrupted. Run
-    the play again to watch it, or use O(state=stopped) to end it.
+    the play again to watch it. To end it, C(touch <dest>.partial.stop) on the host (for O(layout=shards) the name is
+    the first shard's), or use O(state=stopped), which waits until it has ended.
   - The playbook's output shows bytes, rate, time left and phase (C(headers), C(download), C(verify)). Set the variable
     C(models_progress) to V(false) for none of it.
 extends_documentation_fragment:
@@ -183,7 +188,7 @@ expected_seconds:
   type: float
   returned: in check mode, when there was one
 sources:
-  description: From where how many bytes came.
+  description: From where how many bytes came, or would come.
   type: dict
   returned: success
 actions:

@@ -46,12 +46,14 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress impo
     StatusFile,
     read_status,
     shown_bytes,
+    shown_seconds,
     status_of,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.removal import remove_leftovers
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.request import Request, Result
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import (
     Source,
+    best_of,
     local_source,
     mirror_source,
     origin_source,
@@ -72,7 +74,7 @@ def present(request: Request, ledger: Ledger, *, check: bool = False, tick: Opti
     if done is not None:
         return done
     if check:
-        return _foretell(request, ledger)
+        return _foretell(request, ledger, sources_of(request))
     # Hours later would be a bad time to find that it cannot be written.
     ledger.prepare()
     while True:
@@ -209,11 +211,12 @@ def _fetch_all(request: Request, ledger: Ledger, hold: Hold, tick: Optional[Tick
             "Run again to continue it.",
             reason="stopped",
         ) from None
-    except TransferError as error:
-        last.phase, last.message = "failed", str(error)
+    except (TransferError, OSError) as error:
+        known = error if isinstance(error, TransferError) else write_problem(request.places.journal, error)
+        last.phase, last.message = "failed", str(known)
         with contextlib.suppress(OSError):
             status_file.write(last)
-        raise
+        raise known from error
 
 
 def _fetch_once(request: Request, ledger: Ledger, tick: Tick) -> Result:
@@ -371,7 +374,12 @@ def _name(request: Request, plan: Plan, ledger: Ledger, outcome: Outcome) -> Res
     rate = outcome.bytes_moved / outcome.seconds if outcome.bytes_moved and outcome.seconds else None
     for output in plan.outputs:
         ledger.record(
-            output.path, sha256=sums[output.path], kind="file", lock=request.fingerprint, bytes_per_second=rate
+            output.path,
+            sha256=sums[output.path],
+            kind="file",
+            lock=request.fingerprint,
+            bytes_per_second=rate,
+            fetched_at=time.time(),
         )
     return Result(
         changed=True,
@@ -386,9 +394,8 @@ def _name(request: Request, plan: Plan, ledger: Ledger, outcome: Outcome) -> Res
     )
 
 
-def _foretell(request: Request, ledger: Ledger) -> Result:
+def _foretell(request: Request, ledger: Ledger, sources: Sequence[Source]) -> Result:
     """What a run would move and take; headers are read, nothing is written."""
-    sources = sources_of(request)
     journal = Journal.open(request.places.journal)
     if journal is not None and not journal.belongs_to(request.files, request.layout):
         journal.close()
@@ -398,17 +405,29 @@ def _foretell(request: Request, ledger: Ledger) -> Result:
         adopted = _adopt(request, plan, ledger, lambda status: None, check=True) if journal is None else None
         if adopted is not None:
             return adopted
-        missing = sum(
-            plan.locate(block)[2]
-            for block in range(plan.block_count)
-            if journal is None or journal.states[block] == MISSING
-        )
+        states = journal.states if journal is not None else bytes(plan.block_count)
         room = needed_bytes(plan.outputs)
         check_room(plan.outputs, 0 if journal else plan.block_count + plan.journal_bytes)
     finally:
         if journal is not None:
             journal.close()
-    rates = [entry.notes["bytes_per_second"] for entry in ledger.entries("file") if entry.notes.get("bytes_per_second")]
+    moves = _moves(plan, states, sources)
+    if plan.merged_header and journal is None:
+        moves = next(
+            (
+                {f"{copy.path} ({copy.found_in})": copy.size_bytes}
+                for copy in _copies(request)
+                if copy.file == MERGED_COPY
+            ),
+            moves,
+        )
+    missing, rate = sum(moves.values()), _last_rate(ledger)
+    actions = [f"fetch {shown_bytes(count)} ({count:,} bytes) from {name}" for name, count in moves.items()]
+    actions.append(f"take {shown_bytes(room)} of disk ({room:,} bytes)")
+    if rate:
+        actions.append(
+            f"take about {shown_seconds(missing / rate)} at the rate of the last download ({shown_bytes(rate)}/s)"
+        )
     return Result(
         changed=True,
         paths=request.paths,
@@ -416,10 +435,25 @@ def _foretell(request: Request, ledger: Ledger) -> Result:
         sha256={output.path: output.sha256 for output in plan.outputs},
         bytes_to_move=missing,
         disk_bytes=room,
-        expected_seconds=missing / rates[-1] if rates else None,
-        sources={source.name: 0 for source in sources},
-        actions=[
-            f"fetch {shown_bytes(missing)} ({missing:,} bytes) from {sources[0].name}",
-            f"take {shown_bytes(room)} of disk ({room:,} bytes)",
-        ],
+        expected_seconds=missing / rate if rate else None,
+        sources=moves,
+        actions=actions,
     )
+
+
+def _moves(plan: Plan, states: bytes, sources: Sequence[Source]) -> Dict[str, int]:
+    """How many of the missing bytes come from where; sources that share the work are one place here."""
+    moves: Dict[str, int] = {}
+    for index, _file in enumerate(plan.files):
+        missing = sum(plan.locate(block)[2] for block in plan.blocks_of(index) if states[block] == MISSING)
+        if missing:
+            name = " or ".join(source.name for source in best_of(sources, index))
+            moves[name] = moves.get(name, 0) + missing
+    return moves
+
+
+def _last_rate(ledger: Ledger) -> Optional[float]:
+    """Bytes a second of the download that ended last on this host."""
+    measured = [entry.notes for entry in ledger.entries("file") if entry.notes.get("bytes_per_second")]
+    last = max(measured, key=lambda notes: float(notes.get("fetched_at", 0)), default=None)
+    return float(last["bytes_per_second"]) if last else None

@@ -23,7 +23,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import BLOCK_BYTES, Plan
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Meter
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.scheduler import Scheduler, Span
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import ByteStream, Session, Source
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import ByteStream, Session, Source, best_of
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.window import Window
 
 CONNECTIONS_AT_MOST = 16
@@ -83,7 +83,7 @@ class Crew:
         """The source to ask: the current one, unless it is refused or another one is much quicker."""
         if file in self.sole and self.sole[file].serves(file):
             return self.sole[file]
-        usable = [source for source in self.sources if source.serves(file)]
+        usable = best_of(self.sources, file)
         if not usable:
             raise self.nobody_left(file)
         untried = [source for source in usable if not source.bytes_per_second]
@@ -91,8 +91,9 @@ class Crew:
             return current
         return random.choice(untried) if untried else max(usable, key=lambda source: source.bytes_per_second)
 
-    def is_slow(self, source: Source, among: Optional[Sequence[Source]] = None) -> bool:
-        best = max((other.bytes_per_second for other in among or self.sources), default=0.0)
+    @staticmethod
+    def is_slow(source: Source, among: Sequence[Source]) -> bool:
+        best = max((other.bytes_per_second for other in among), default=0.0)
         return 0 < source.bytes_per_second < _SLOW_SHARE * best
 
     def nobody_left(self, file: int) -> TransferError:
@@ -235,7 +236,8 @@ class Worker:
             if elapsed >= _JUDGE_SPEED_AFTER_SECONDS or not more:
                 source.learn_speed(received / max(elapsed, 1e-6))
                 began, received = time.monotonic(), 0
-                if more and crew.is_slow(source) and source.serves(span.file) and span.file not in crew.sole:
+                usable = best_of(crew.sources, span.file)
+                if more and crew.is_slow(source, usable) and source in usable and span.file not in crew.sole:
                     crew.scheduler.take_back(span)
                     return
 

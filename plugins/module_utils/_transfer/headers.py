@@ -23,7 +23,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import LockedFile
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Meter
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import Session, Source
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import Session, Source, best_of
 
 _FIRST_BYTES = 1 << 16
 _PAUSE_AT_MOST_SECONDS = 10.0
@@ -70,9 +70,9 @@ def _from_any(
 ) -> Tuple[bytes, Header]:
     failures = 0
     while True:
-        usable = [source for source in sources if source.serves(index)]
+        usable = best_of(sources, index)
         if not usable:
-            raise next(source.refused[index] for source in sources)
+            raise next(source.refused[index] for source in sources if index in source.refused)
         source = usable[failures % len(usable)]
         try:
             return _from_one(index, file, source, sessions[source.name], meter)

@@ -176,6 +176,9 @@ def acquire(places: Places, *, shared: bool, sleep: Callable[[float], None] = ti
             raise write_problem(places.lock, error) from error
         try:
             hold = _lock(places, descriptor, shared, sleep)
+        except OSError as error:
+            os.close(descriptor)
+            raise write_problem(places.lock, error) from error
         except BaseException:
             os.close(descriptor)
             raise

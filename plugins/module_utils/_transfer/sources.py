@@ -11,7 +11,7 @@ import threading
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
-from typing import Dict, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import SourceError, TransferError, Transient
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import (
@@ -189,6 +189,12 @@ class Source:
     def shown(self, index: int) -> str:
         url = self.urls[index]
         return path_of(url) if is_path(url) else shown_url(url)
+
+
+def best_of(sources: Sequence[Source], file: int) -> List[Source]:
+    """The sources to take a file from: copies on this host where there are some, so that it needs no network."""
+    usable = [source for source in sources if source.serves(file)]
+    return [source for source in usable if source.serves_only is not None] or usable
 
 
 def origin_source(files: Sequence[LockedFile], access: Access) -> Source:

@@ -100,6 +100,15 @@ def test_stopped_ends_a_transfer_and_keeps_what_it_fetched(model: Model, dest: P
     assert dest.read_bytes() == model.merged
 
 
+def test_a_file_of_a_known_name_stops_it_too(model: Model, dest: Path, ledger: Ledger) -> None:
+    with served(model, PACE) as hub:
+        child = spawn(request(model.lock(hub), dest), ledger)
+        wait_for(lambda: hub.bytes_sent() > 4 * MIB)
+        dest.with_name("tiny.gguf.partial.stop").touch()
+        assert outcome(child)["reason"] == "stopped"
+    assert leftovers(dest) == ["tiny.gguf.partial", "tiny.gguf.partial.journal", "tiny.gguf.partial.json"]
+
+
 def test_absent_removes_the_file_and_every_left_over(model: Model, dest: Path, ledger: Ledger) -> None:
     with served(model, PACE) as hub:
         wanted = request(model.lock(hub), dest)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from pathlib import Path
 from typing import Any, Dict
@@ -13,6 +14,12 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import (
+    Pace,
+    RateLimit,
+    TimeWindow,
+    parse_rate,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.faults.download.model import (
@@ -184,6 +191,66 @@ def test_a_slow_mirror_is_left_for_a_quick_one(model: Model, dest: Path, ledger:
         assert time.monotonic() - began < 20
         assert slow.bytes_sent() < model.size_bytes / 2
     assert dest.read_bytes() == model.merged
+
+
+def test_a_byte_that_one_mirror_flips_costs_its_shard_and_that_mirror(model: Model, dest: Path, ledger: Ledger) -> None:
+    with served(model) as hub, served(model, Fault("flip", "*00002*", offset=4 * MIB)) as wrong:
+        mirror = f"{wrong.url}/models/{REPO}/resolve/master"
+        result = download.present(request(model.lock(hub), dest, mirrors=[mirror], connections=2), ledger)
+        assert hub.bytes_sent() + wrong.bytes_sent() < model.size_bytes + 3 * len(model.shards[1])
+    assert dest.read_bytes() == model.merged
+    assert leftovers(dest) == []
+    assert result.changed
+
+
+def test_a_wish_to_be_left_alone_is_honoured_to_the_second(model: Model, dest: Path, ledger: Ledger) -> None:
+    with served(model, Fault("status", code=429, retry_after="3", times=1)) as hub:
+        began = time.monotonic()
+        download.present(request(model.lock(hub), dest), ledger)
+        assert 3.0 <= time.monotonic() - began < 10
+    assert dest.read_bytes() == model.merged
+
+
+def test_all_connections_together_keep_the_rate_limit(model: Model, dest: Path, ledger: Ledger) -> None:
+    pace = Pace(limit=RateLimit(parse_rate("6MiB/s")))
+    with served(model) as hub:
+        began = time.monotonic()
+        download.present(request(model.lock(hub), dest, pace=pace), ledger)
+        assert time.monotonic() - began >= 0.9 * model.size_bytes / (6 * MIB)
+    assert dest.read_bytes() == model.merged
+
+
+def test_outside_of_its_hours_nothing_moves_and_that_is_said(model: Model, dest: Path, ledger: Ledger) -> None:
+    moment = datetime.datetime(2026, 11, 22, 21, 59)
+    pace = Pace(window=TimeWindow.parse("22:00-06:00"), clock=lambda: moment)
+    seen = []
+
+    def watch(status: Status) -> None:
+        nonlocal moment
+        if status.phase == "pause":
+            seen.append((status.message, hub.bytes_sent()))
+        if len(seen) == 4:
+            moment = datetime.datetime(2026, 11, 22, 22, 0)
+
+    with served(model) as hub:
+        download.present(request(model.lock(hub), dest, pace=pace), ledger, tick=watch)
+    assert seen[0][0] == "waits for 22:00-06:00"
+    assert max(sent for _message, sent in seen) < 64 * 1024
+    assert dest.read_bytes() == model.merged
+
+
+def test_check_mode_says_from_where_and_how_long_at_the_last_rate(model: Model, dest: Path, ledger: Ledger) -> None:
+    with served(model) as hub:
+        wanted = request(model.lock(hub), dest)
+        first = download.present(wanted, ledger, check=True)
+        assert first.expected_seconds is None
+        assert first.sources == {hub.url: model.size_bytes}
+        for name, pace in (("z.gguf", Pace()), ("a.gguf", Pace(limit=RateLimit(6.0 * MIB)))):
+            download.present(request(model.lock(hub), dest.with_name(name), pace=pace), ledger)
+        second = download.present(wanted, ledger, check=True)
+    assert second.expected_seconds == pytest.approx(model.size_bytes / (6 * MIB), rel=0.3)
+    assert "take about 3 s at the rate of the last download" in second.actions[-1]
+    assert not dest.exists()
 
 
 @pytest.fixture(name="larger", scope="module")
