@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,14 @@ from ansible_collections.gguf.fleet.plugins.filter.engine_archives import engine
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def ansible(program, *arguments):
+def ansible(program, *arguments, **environment):
     return subprocess.run(
         [program, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "ANSIBLE_FORCE_COLOR": "0"},
+        env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", **environment},
     )
 
 
@@ -114,6 +115,18 @@ def test_a_mirror_of_github_is_the_variable_that_the_comment_shows(inventory):
     assert archive["url"] == (
         "https://mirror.example/https://github.com/ollama/ollama/releases/download/v0.5.7/ollama-linux-amd64.tgz"
     )
+
+
+def test_hosts_are_asked_for_their_gpus_when_that_is_wanted(nvml_environment, tmp_path):
+    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "fleet_ram_gib": 64}
+    serve = [{"name": "r1", "catalog": "deepseek-r1", "quant": "1.58bit", "parameters": {"num_ctx": 2048}}]
+    inventory = {"all": {"hosts": {"here": {**host, "models_serve": serve}}}}
+    (tmp_path / "hosts.yml").write_text(json.dumps(inventory))
+    arguments = ["playbooks/plan.yml", "-i", str(tmp_path / "hosts.yml"), "-e", "plan_from_hosts=true"]
+    done = ansible("ansible-playbook", *arguments, **nvml_environment("h20x8"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert FULL in done.stdout
+    assert "CUDA_VISIBLE_DEVICES=GPU-20200000-0000-4000-8000-000000000000," in done.stdout
 
 
 def test_a_host_without_described_gpus_is_told_what_to_set():
