@@ -72,7 +72,8 @@ def _from_unit(manager: Systemd, user_of: Callable[[str], Mapping[str, Any]]) ->
         # install.sh wrote its unit again over ours; our drop-in still holds every setting.
         return {}
     found = {**manager.environment(), **_from_files(manager.environment_files())}
-    settings = {name: value for name, value in found.items() if name not in NOT_SETTINGS}
+    # An empty variable is the same to Ollama as none.
+    settings = {name: value for name, value in found.items() if value and name not in NOT_SETTINGS}
     # A unit without User= runs as root, and the store then lies in root's home.
     user = told.get("User") or "root"
     home = settings.pop("HOME", None) or str(user_of(user).get("home", ""))

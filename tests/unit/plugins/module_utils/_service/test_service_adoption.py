@@ -47,7 +47,7 @@ def test_the_settings_of_install_sh_s_unit_are_kept_without_its_path(tmp_path: P
 
 def test_settings_in_a_file_that_the_unit_names_win_over_those_in_it(tmp_path: Path) -> None:
     (tmp_path / "env").write_text("# ours\nOLLAMA_HOST='0.0.0.0'\n\nOLLAMA_ORIGINS=http://a,http://b\nPATH=/bin\n")
-    way = systemd(tmp_path, "[Service]\n", "OLLAMA_HOST=127.0.0.1 OLLAMA_DEBUG=1")
+    way = systemd(tmp_path, "[Service]\n", "OLLAMA_HOST=127.0.0.1 OLLAMA_DEBUG=1 OLLAMA_NOPRUNE=")
     assert adoption.read("ollama", way, user_of)["environment"] == {
         "OLLAMA_HOST": "0.0.0.0",
         "OLLAMA_ORIGINS": "http://a,http://b",
