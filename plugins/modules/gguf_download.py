@@ -50,8 +50,8 @@ options:
   connections:
     description:
       - How many connections to use, V(1) to V(16).
-      - V(auto) begins with four and doubles them as long as each is slow (distance, loss, a limit of the server for each
-        connection) or more of them make it quicker. It adds none once a server says that it is busy.
+      - V(auto) begins with four and doubles them as long as each is slow (distance, loss, a limit of the server for
+        each connection) or more of them make it quicker. It adds none once a server says that it is busy.
     type: str
     default: auto
   rate_limit:

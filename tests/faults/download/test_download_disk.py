@@ -14,7 +14,7 @@ from typing import Any, Iterator
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer import disk, download
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import disk, download, removal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.tests.faults.download.model import (
     MIB,
@@ -166,10 +166,13 @@ def test_a_merged_copy_elsewhere_on_the_host_is_proved_and_copied(
     (tmp_path / "old" / "tiny.gguf").write_bytes(model.merged)
     with served(model) as hub:
         wanted = request(model.lock(hub), dest, find_in=[str(tmp_path / "old")])
+        foretold = download.present(wanted, ledger, check=True)
         result = download.present(wanted, ledger)
         assert hub.bytes_sent() < 64 * 1024
         assert not download.present(wanted, ledger).changed
     assert dest.read_bytes() == model.merged
+    assert "old/tiny.gguf" in foretold.actions[0]
+    assert foretold.bytes_to_move == result.bytes_moved == len(model.merged)
     assert "old/tiny.gguf" in result.actions[0]
     assert dest.stat().st_ino != (tmp_path / "old" / "tiny.gguf").stat().st_ino
 
@@ -183,9 +186,75 @@ def test_shards_found_on_the_host_are_used_and_a_wrong_one_is_fetched(
     wrong = tmp_path / "old" / Path(model.paths[1]).name
     wrong.write_bytes(model.shards[1][:MIB] + bytes(len(model.shards[1]) - MIB))
     with served(model) as hub:
-        download.present(request(model.lock(hub), dest, find_in=[str(tmp_path / "old")]), ledger)
+        wanted = request(model.lock(hub), dest, find_in=[str(tmp_path / "old")])
+        foretold = download.present(wanted, ledger, check=True)
+        assert sorted(foretold.sources.values()) == sorted(map(len, model.shards))
+        download.present(wanted, ledger)
         assert hub.bytes_sent(model.paths[1]) >= len(model.shards[1]) - MIB
+        assert hub.bytes_sent(model.paths[0]) == hub.bytes_sent(model.paths[2]) == 0
     assert dest.read_bytes() == model.merged
+
+
+def test_a_directory_on_another_file_system_is_as_good_as_one_here(
+    model: Model, dest: Path, ledger: Ledger, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", 64 * MIB) as place:
+        share = place / model.paths[0]
+        share.parent.mkdir(parents=True)
+        for path, content in zip(model.paths, model.shards):
+            (place / path).write_bytes(content)
+        download.present(request(model.lock(), dest, find_in=[str(place)]), ledger)
+        download.present(request(model.lock(), place / "models" / "tiny.gguf"), ledger)
+        assert (place / "models" / "tiny.gguf").read_bytes() == model.merged
+    assert dest.read_bytes() == model.merged
+
+
+class FullAfter:
+    """A call of the operating system for which the disk below a directory is full after so many of them."""
+
+    def __init__(self, call: str, place: Path, calls: int) -> None:
+        self._original: Any = getattr(os, call)
+        self._place = str(place)
+        self._left = calls
+
+    @property
+    def was_full(self) -> bool:
+        return self._left < 0
+
+    def __call__(self, target: Any, *arguments: Any, **options: Any) -> Any:
+        if self._takes_room(target, *arguments):
+            self._left -= 1
+            if self._left < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._original(target, *arguments, **options)
+
+    def _takes_room(self, target: Any, *arguments: Any) -> bool:
+        if self._original is os.open and not arguments[0] & os.O_CREAT:
+            return False
+        name = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else str(target)
+        return name.startswith(self._place)
+
+
+@pytest.mark.parametrize("call", ["open", "pwrite", "ftruncate", "fsync", "fdatasync", "replace"])
+def test_a_disk_that_is_full_at_any_call_ends_in_an_error_and_leaves_nothing_wrong(
+    call: str, model: Model, dest: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(model) as hub:
+        wanted = request(model.lock(hub), dest)
+        for calls in (0, 1, 2, 3, 5, 8, 20):
+            full = FullAfter(call, dest.parent, calls)
+            with monkeypatch.context() as patched:
+                patched.setattr(os, call, full)
+                try:
+                    download.present(wanted, ledger)
+                except TransferError as error:
+                    assert error.reason == "disk-full", error
+                    assert not dest.exists() or dest.read_bytes() == model.merged
+            download.present(wanted, ledger)
+            assert dest.read_bytes() == model.merged
+            assert leftovers(dest) == []
+            removal.absent(wanted, ledger)
+            assert calls or full.was_full, f"{call} is never called"
 
 
 def test_a_ledger_that_cannot_be_written_is_said_before_anything_moves(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
+import socket
 import subprocess
 import threading
 import urllib.parse
@@ -15,7 +16,7 @@ from typing import Any, ClassVar, Iterator, List
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import SourceError, Transient
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import SourceError, TransferError, Transient
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import HttpClient, read_range
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
@@ -40,16 +41,12 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Proxy(http.server.BaseHTTPRequestHandler):
-    """Forwards plain http and demands a password."""
+    """Forwards plain http, opens tunnels, and demands a password for both."""
 
     seen: ClassVar[List[str]] = []
 
     def do_GET(self) -> None:
-        _Proxy.seen.append(self.path)
-        if self.headers.get("Proxy-Authorization") != "Basic YW5uOnB3":
-            self.send_response(407)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+        if not self._let_in():
             return
         parts = urllib.parse.urlsplit(self.path)
         onward = http.client.HTTPConnection(parts.hostname or "", parts.port)
@@ -61,8 +58,36 @@ class _Proxy(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.read())
 
+    def do_CONNECT(self) -> None:
+        if not self._let_in():
+            return
+        host, _colon, port = self.path.rpartition(":")
+        with socket.create_connection((host, int(port))) as onward:
+            self.send_response(200)
+            self.end_headers()
+            back = threading.Thread(target=_pump, args=(onward, self.connection), daemon=True)
+            back.start()
+            _pump(self.connection, onward)
+            back.join(5)
+
+    def _let_in(self) -> bool:
+        _Proxy.seen.append(self.path)
+        if self.headers.get("Proxy-Authorization") == "Basic YW5uOnB3":
+            return True
+        self.send_response(407)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return False
+
     def log_message(self, format: str, *arguments: Any) -> None:
         return
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 @contextlib.contextmanager
@@ -143,6 +168,21 @@ def test_an_authority_of_our_own_is_trusted_when_it_is_named(root: Path, tmp_pat
             read_range(url, 9, 90)
     assert caught.value.reason == "untrusted-certificate"
     assert "ca_file" in caught.value.remedy
+
+
+def test_tls_goes_through_a_tunnel_of_the_proxy_to_its_end(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = certificate(tmp_path)
+    with HubDouble(root, certificate=pem) as hub, proxy() as port:
+        monkeypatch.setenv("https_proxy", f"http://ann:pw@127.0.0.1:{port}")
+        assert read_range(hub.file_url(REPO, PATH), 9, 90, ca_file=str(tmp_path / "crt")) == CONTENT[9:99]
+        assert _Proxy.seen == [f"127.0.0.1:{hub.port}"]
+        monkeypatch.setenv("https_proxy", f"http://ann:wrong@127.0.0.1:{port}")
+        with pytest.raises(TransferError) as caught:
+            read_range(hub.file_url(REPO, PATH), 9, 90, ca_file=str(tmp_path / "crt"))
+    assert "407" in str(caught.value)
+    assert "wrong" not in str(caught.value)
 
 
 def test_a_user_agent_of_the_caller_goes_along_and_a_cookie_stays_at_home(root: Path) -> None:

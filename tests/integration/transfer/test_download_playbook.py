@@ -14,7 +14,8 @@ import pytest
 
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.faults.download.model import Model, make_model, served
-from ansible_collections.gguf.fleet.tests.integration.play import Play
+from ansible_collections.gguf.fleet.tests.integration.play import Play, next_line, rest_of, wait_until
+from ansible_collections.gguf.fleet.tests.integration.transfer.ssh import ssh_server
 
 
 @pytest.fixture(name="model", scope="module")
@@ -67,10 +68,7 @@ def test_an_interrupted_playbook_does_not_interrupt_the_transfer(model: Model, t
     with served(model, Fault("slow", bytes_per_second=600_000)) as hub:
         play = make_play(tmp_path, model.lock(hub))
         first = play.start(connections="4")
-        end = time.monotonic() + 60
-        while hub.bytes_sent() < 2_000_000:
-            assert time.monotonic() < end
-            time.sleep(0.1)
+        wait_until(lambda: hub.bytes_sent() > 2_000_000)
         first.send_signal(signal.SIGINT)
         first.communicate(timeout=60)
         sent = hub.bytes_sent()
@@ -81,6 +79,56 @@ def test_an_interrupted_playbook_does_not_interrupt_the_transfer(model: Model, t
         attached = play.run(connections="4")
         assert hub.bytes_sent() == model.size_bytes
     assert "failed=0" in attached
+    assert play.dest.read_bytes() == model.merged
+
+
+def test_a_second_playbook_stops_the_transfer_of_the_first(model: Model, tmp_path: Path) -> None:
+    with served(model, Fault("slow", bytes_per_second=300_000)) as hub:
+        play = make_play(tmp_path, model.lock(hub))
+        running = play.start(connections="2")
+        wait_until(lambda: hub.bytes_sent() > 2_000_000)
+        (tmp_path / "other").mkdir()
+        other = make_play(tmp_path / "other", model.lock(hub))
+        other.dest = play.dest
+        assert "changed=1" in other.run("--check", state="stopped")
+        assert "changed=1" in other.run(state="stopped")
+        output, _errors = running.communicate(timeout=60)
+        assert "failed=1" in output
+        assert "stopped on request" in output
+        assert "changed=0" in other.run(state="stopped")
+        hub.clear_faults()
+        assert "changed=1" in play.run()
+    assert play.dest.read_bytes() == model.merged
+
+
+def test_a_lost_connection_does_not_end_the_transfer(model: Model, tmp_path: Path) -> None:
+    with served(model, Fault("slow", bytes_per_second=600_000)) as hub:
+        play = make_play(tmp_path, model.lock(hub))
+        cut = play.breakable_connection()
+        running = play.start(connections="4")
+        wait_until(lambda: hub.bytes_sent() > 2_000_000)
+        cut.touch()
+        wait_until(lambda: cut.read_text(encoding="utf-8").count("tried") >= 2)
+        cut.unlink()
+        assert "changed=1" in rest_of(running)
+        assert hub.bytes_sent() == model.size_bytes
+    assert play.dest.read_bytes() == model.merged
+
+
+def test_an_ssh_connection_that_is_killed_does_not_end_the_transfer(model: Model, tmp_path: Path) -> None:
+    with served(model, Fault("slow", bytes_per_second=600_000)) as hub, ssh_server(tmp_path) as server:
+        play = make_play(tmp_path, model.lock(hub))
+        play.variables.update(server.variables)
+        environment = {"environment": {"GGUF_FLEET_LEDGER": play.environment["GGUF_FLEET_LEDGER"]}}
+        running = play.start("-vv", task=environment, connections="4")
+        wait_until(lambda: hub.bytes_sent() > 2_000_000)
+        server.cut()
+        sent = hub.bytes_sent()
+        next_line(running, lambda line: "the connection is lost, the work goes on there" in line)
+        wait_until(lambda: hub.bytes_sent() > sent)
+        server.start()
+        assert "changed=1" in rest_of(running)
+        assert hub.bytes_sent() == model.size_bytes
     assert play.dest.read_bytes() == model.merged
 
 
