@@ -19,7 +19,6 @@ import json
 import mmap
 import os
 import random
-import re
 import shlex
 import shutil
 import statistics
@@ -203,15 +202,12 @@ def warm(paths: list[Path]) -> None:
                 pass
 
 
-def settle() -> None:
-    """Take and free all free memory: a virtual machine gives freed pages back to its host, and who takes them next
-    pays a fault for each, whichever contender that is."""
-    free = re.search(r"MemFree:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"))
-    if free is None:
-        return
-    with mmap.mmap(-1, max(MIB, int(free[1]) * 1024 - 512 * MIB), mmap.MAP_PRIVATE) as memory:
+def settle(size_bytes: int) -> None:
+    """Take and free the memory that an output needs: a virtual machine gives freed pages back to its host, and who
+    takes them next pays a fault for each, whichever contender that is."""
+    with mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE) as memory:
         memory.madvise(mmap.MADV_HUGEPAGE)
-        for offset in range(0, len(memory), MIB):
+        for offset in range(0, size_bytes, MIB):
             memory[offset] = 1
 
 
@@ -297,7 +293,7 @@ class Bench:
             for name in order.sample(list(samples), len(samples)):
                 self.store.mkdir()
                 prepare(self.paths)
-                settle()
+                settle(self.model_bytes)
                 sample = measure(self.contenders[name], self.folder)
                 samples[name].append(sample)
                 print(f"  {number + 1}/{rounds} {name:28} {sample.wall:7.2f} s {sample.cpu:6.2f} s CPU", flush=True)
