@@ -405,7 +405,7 @@ def _foretell(request: Request, ledger: Ledger, sources: Sequence[Source]) -> Re
         adopted = _adopt(request, plan, ledger, lambda status: None, check=True) if journal is None else None
         if adopted is not None:
             return adopted
-        states = journal.states if journal is not None else bytes(plan.block_count)
+        states = bytes(journal.states if journal is not None else plan.block_count)
         room = needed_bytes(plan.outputs)
         check_room(plan.outputs, 0 if journal else plan.block_count + plan.journal_bytes)
     finally:
