@@ -28,7 +28,6 @@ def test_systemd_finds_nothing_wrong_with_the_unit(host):
         ("NoNewPrivileges", "yes"),
         ("ProtectSystem", "strict"),
         ("PrivateTmp", "yes"),
-        ("PrivateUsers", "yes"),
         ("MemoryDenyWriteExecute", "yes"),
         ("DevicePolicy", "closed"),
         ("Restart", "always"),

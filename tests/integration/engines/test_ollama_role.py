@@ -4,114 +4,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import subprocess
-import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
-import yaml
 
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
+from ansible_collections.gguf.fleet.tests.integration.engines.hosts import (
+    Host,
+    changed,
+    container,
+    docker,
+    message,
+    sha256,
+)
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import tgz
 
 pytestmark = pytest.mark.docker
-ROOT = Path(__file__).resolve().parents[3]
 OLD, NEW = "0.5.7", "0.33.2"
 without_systemd = pytest.mark.parametrize("host", ["script"], indirect=True, scope="module")
 both_ways = pytest.mark.parametrize("host", ["systemd", "script"], indirect=True, scope="module")
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-class Host:
-    """A container, and the playbooks that are run over it."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        self.folder = folder
-
-    def sh(self, script: str, check: bool = True) -> str:
-        done = subprocess.run(
-            ["docker", "exec", self.name, "sh", "-c", script], text=True, capture_output=True, check=False
-        )
-        assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-    def play(self, playbook: str = "", *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
-        host = {"ansible_connection": "community.docker.docker", "ansible_python_interpreter": "/usr/bin/python3"}
-        sums = {"ollama_sums_file": str(self.folder / "sums")}
-        inventory = {"all": {"hosts": {self.name: host}, "vars": {"ansible_become": False, **sums, **variables}}}
-        (self.folder / "inventory.yml").write_text(yaml.safe_dump(inventory))
-        if not playbook:
-            role = {"ansible.builtin.include_role": {"name": "gguf.fleet.ollama"}}
-            (self.folder / "play.yml").write_text(
-                yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [role]}])
-            )
-            playbook = str(self.folder / "play.yml")
-        program = f"{Path(sys.executable).parent}/ansible-playbook"
-        command = [program, "-i", str(self.folder / "inventory.yml"), playbook, *options]
-        return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
-
-    def converge(self, **variables: Any) -> int:
-        """Runs the role and gives the number of changes."""
-        done = self.play(**variables)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return changed(done)
-
-    def api(self, path: str, body: Optional[dict[str, Any]] = None) -> Any:
-        data = f"-d '{json.dumps(body)}'" if body else ""
-        return json.loads(self.sh(f"curl -fsS -m 120 {data} http://127.0.0.1:11434{path}"))
-
-    def version(self) -> str:
-        return str(self.api("/api/version")["version"])
-
-    def answer(self) -> str:
-        question = [{"role": "user", "content": "What is the capital of France?"}]
-        body = {"model": "smollm2", "max_tokens": 16, "temperature": 0, "messages": question}
-        return str(self.api("/v1/chat/completions", body)["choices"][0]["message"]["content"])
-
-
-def changed(done: subprocess.CompletedProcess[str]) -> int:
-    return int(done.stdout.rsplit("changed=", 1)[1].split()[0])
-
-
-def message(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode != 0, done.stdout
-    return done.stdout + done.stderr
-
-
-def docker(*arguments: str, check: bool = True) -> str:
-    done = subprocess.run(["docker", *arguments], text=True, capture_output=True, check=False)
-    assert not check or done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
-
-
-def container(kind: str, smollm2: SmolLM2, folder: Path, *more: str) -> Iterator[Host]:
-    name = f"gguf-fleet-role-{uuid.uuid4().hex[:8]}"
-    options, command = ["--init"], ["sleep", "infinity"]
-    if kind == "systemd":
-        script = f". {ROOT}/tests/lab/systemd_options.sh; systemd_options bookworm"
-        told = subprocess.run(["bash", "-c", script], text=True, capture_output=True, check=True)
-        options, command = told.stdout.split(), ["/lib/systemd/systemd"]
-    model = f"--volume={smollm2.merged}:/srv/smollm2.gguf:ro"
-    docker("run", "--detach", "--name", name, model, *options, *more, "gguf-fleet-bookworm", *command)
-    try:
-        host = Host(name, folder)
-        if kind == "systemd":
-            host.sh(
-                "until systemctl is-system-running 2>/dev/null | grep -q -e running -e degraded; do sleep 0.2; done"
-            )
-        yield host
-    finally:
-        docker("rm", "--force", "--volumes", name, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +48,7 @@ def host(
     request: pytest.FixtureRequest, smollm2: SmolLM2, tmp_path_factory: pytest.TempPathFactory, archive: dict[str, Any]
 ) -> Iterator[Host]:
     """A host that serves a model by the old version; every test leaves it serving that."""
-    for made in container(request.param, smollm2, tmp_path_factory.mktemp(request.param)):
+    for made in container(request.param, "ollama", smollm2.merged, tmp_path_factory.mktemp(request.param)):
         made.converge(**archive[OLD])
         made.sh(
             "printf 'FROM /srv/smollm2.gguf\\nPARAMETER num_ctx 512\\n' > /root/m && ollama create smollm2 -f /root/m"
@@ -212,7 +127,7 @@ def test_it_is_the_entry_point_of_a_container(host: Host) -> None:
     image = host.name
     entry = ["/usr/local/lib/gguf-fleet/service", "run", "ollama"]
     docker("commit", "--change", f"ENTRYPOINT {json.dumps(entry)}", "--change", "CMD []", host.name, image)
-    served = Host(f"{host.name}-served", host.folder)
+    served = Host(f"{host.name}-served", host.folder, host.role)
     try:
         docker("run", "--detach", "--name", served.name, image)
         served.sh("curl --silent --fail --retry 30 --retry-connrefused --retry-delay 1 127.0.0.1:11434/api/version")
@@ -245,7 +160,7 @@ def test_uninstalling_takes_the_models_only_when_they_are_to_go(host: Host) -> N
 
 @pytest.fixture
 def fresh(request: pytest.FixtureRequest, smollm2: SmolLM2, tmp_path: Path) -> Iterator[Host]:
-    yield from container("script", smollm2, tmp_path, *getattr(request, "param", ()))
+    yield from container("script", "ollama", smollm2.merged, tmp_path, *getattr(request, "param", ()))
 
 
 MISREAD: dict[str, tuple[dict[str, Any], str]] = {
