@@ -165,6 +165,22 @@ freed_bytes:
   returned: success
   type: int
   sample: 0
+kept_files:
+  description: The files of the removed models, which stay where they are and hold their space.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The file.
+      type: str
+      sample: /srv/gguf-fleet/models/DeepSeek-R1-UD-Q2_K_XL.gguf
+    size_bytes:
+      description: Its size.
+      type: int
+    made:
+      description: Whether M(gguf.fleet.gguf_download) or M(gguf.fleet.gguf_merge) made it.
+      type: bool
 loaded:
   description: The model in the server's memory, when O(keep_alive) is given and it is there.
   returned: success

@@ -78,6 +78,7 @@ class AbsentPlan:
 
     names: Tuple[Name, ...]
     actions: Tuple[Action, ...]
+    kept_files: Tuple[Mapping[str, Any], ...]
     warnings: Tuple[str, ...]
     before: Mapping[str, Any]
 
@@ -133,6 +134,7 @@ def plan_absent(store: Store, names: Sequence[Name], ledger: Ledger) -> AbsentPl
     return AbsentPlan(
         names=tuple(gone),
         actions=tuple(actions),
+        kept_files=_kept_files(actions, ledger),
         warnings=_of_unreadable(strangers),
         before={str(name): described(store, manifest, {}) for name, manifest in gone.items() if manifest},
     )
@@ -263,6 +265,16 @@ def _removable(
             freed = status.st_blocks * 512 if status.st_nlink == 1 else 0
             actions.append(Action(REMOVE_BLOB, store.blob_path(digest), "no model needs it any more", freed, digest))
     return actions
+
+
+def _kept_files(actions: Sequence[Action], ledger: Ledger) -> Tuple[Mapping[str, Any], ...]:
+    """The files behind links that go: they hold the space that removing the model does not free."""
+    gone = {action.digest for action in actions if action.action == REMOVE_BLOB}
+    return tuple(
+        {"path": entry.path, "size_bytes": entry.size_bytes, "made": bool({"lock", "sources"} & set(entry.notes))}
+        for entry in ledger.entries("file")
+        if f"sha256:{entry.sha256}" in gone and entry.is_current()
+    )
 
 
 def _warnings(wanted: Wanted, rules: Rules, unreadable: Sequence[manifests.ManifestProblem]) -> Tuple[str, ...]:

@@ -61,6 +61,7 @@ class Result:
     size_bytes: int = 0
     import_used: Optional[str] = None
     freed_bytes: int = 0
+    kept_files: Tuple[Mapping[str, Any], ...] = ()
     loaded: Optional[Dict[str, Any]] = None
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class Result:
             "size_bytes": self.size_bytes,
             "import_used": self.import_used,
             "freed_bytes": self.freed_bytes,
+            "kept_files": [dict(file) for file in self.kept_files],
             "loaded": self.loaded,
         }
 
@@ -284,6 +286,7 @@ def _remove(request: Request, client: Client, names: Sequence[Name], ledger: Led
         model=str(plan.names[0]) if request.name else None,
         import_used="store",
         freed_bytes=freed,
+        kept_files=plan.kept_files,
         before=plan.before,
     )
 

@@ -213,6 +213,7 @@ def test_absent_says_what_it_freed_and_is_content_when_nothing_is_there(
     gone = run.absent(request(server, "short"), ledger)
     assert gone.actions == planned.actions
     assert 50000 <= gone.freed_bytes < 200000
+    assert gone.kept_files == ({"path": str(small_model), "size_bytes": small_model.stat().st_size, "made": False},)
     assert small_model.exists()
     assert run.absent(request(server, "short"), ledger).actions == ()
     assert "short:latest" not in server.names()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -130,6 +131,42 @@ def test_show_tells_the_settings_in_fields_and_404_for_a_model_that_is_not_there
     assert lines == ['"<b>"', '"\\"q\\""', "0.6", "1e+06"]
     assert shown["details"]["quantization_level"] == "Q4_1"
     assert server.call("POST", "/api/show", {"model": "nobody"}).status == 404
+
+
+def test_lists_and_shows_have_the_details_of_their_version(base: str, server: Server) -> None:
+    listed = next(model for model in server.call("GET", "/api/tags").last["models"] if model["name"] == "base:latest")
+    lengths = {key: listed["details"].get(key) for key in ("context_length", "embedding_length")}
+    known = server.release.version >= (0, 30, 0)
+    assert lengths == {"context_length": 8192 if known else None, "embedding_length": 576 if known else None}
+    info = server.call("POST", "/api/show", {"model": base}).last["model_info"]
+    assert info["llama.attention.layer_norm_rms_epsilon"] == 1e-05
+
+
+def test_what_is_not_there_is_said_in_the_words_of_its_version(server: Server) -> None:
+    new = server.release.version >= (0, 18, 0)
+    shown = "model 'nobody:latest' not found" if new else "model 'nobody' not found"
+    assert server.call("POST", "/api/show", {"model": "nobody"}).error == shown
+    kind = "not_found_error" if new else "api_error"
+    assert (server.call("GET", "/v1/models/nobody").last["error"]["type"]) == kind
+
+
+def test_the_command_lists_and_shows_models(base: str, server: Server) -> None:
+    listed = command(server, "list")
+    assert listed[0].split() == ["NAME", "ID", "SIZE", "MODIFIED"]
+    digest = hashlib.sha256(server.manifest_path(base).read_bytes()).hexdigest()
+    row = next(line for line in listed if line.startswith("base:latest "))
+    assert row.split()[1:4] == [digest[:12], "98", "MB"]
+    assert command(server, "show", base, "--system") == ["Be brief."]
+    shown = command(server, "show", base)
+    assert shown[0] == "  Model"
+    assert [line.split() for line in shown if "quantization" in line] == [["quantization", "Q4_1"]]
+    assert shown[shown.index("  System") + 1].strip() == "Be brief."
+
+
+def command(server: Server, *arguments: str) -> list[str]:
+    environment = {"HOME": str(server.home), "OLLAMA_HOST": server.url, "PATH": os.environ["PATH"]}
+    program = [str(server.release.binary), *arguments]
+    return subprocess.run(program, env=environment, text=True, capture_output=True, check=True).stdout.splitlines()
 
 
 # --- error streams

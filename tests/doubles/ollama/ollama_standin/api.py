@@ -74,7 +74,8 @@ class Api:
                 500 if not self.rules.rewrites_files else 400,
                 "invalid model path" if not self.rules.rewrites_files else creation.INVALID_NAME,
             )
-        model = self._model(text, parse_name(text))
+        name = parse_name(text)
+        model = self._model(name.short if self.rules.names_parsed_first else text, name)
         try:
             return models.show(self.store, model, bool(request.get("verbose")))
         except (OSError, GgufProblem) as problem:
@@ -83,6 +84,8 @@ class Api:
     def delete(self, request: Json) -> None:
         """DELETE /api/delete."""
         text = str(request.get("model") or request.get("name") or "")
+        if not text and self.rules.names_parsed_first:
+            raise Failure(400, "model is required")
         name = parse_name(text)
         if not name.valid:
             raise Failure(400, 'name "%s" is invalid' % text)
@@ -196,7 +199,7 @@ class Api:
         text = str(request.get("model") or "")
         name = parse_name(text)
         if not name.valid:
-            raise _not_found(text)
+            raise Failure(400, creation.INVALID_NAME) if text and self.rules.names_parsed_first else _not_found(text)
         model = self._model(text, name)
         prompt = str(request.get("prompt") or "")
         if not prompt and self._keep_alive(request) == 0:

@@ -71,8 +71,19 @@ def _version(env: Environment) -> int:
 
 def _table(header: List[str], rows: List[List[str]]) -> None:
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    for row in [header, *rows]:
-        print("    ".join(cell.ljust(width) for cell, width in zip(row, widths)))
+    print("    ".join(cell.ljust(width) for cell, width in zip(header, widths)) + " ")
+    _rows(rows, widths)
+
+
+def _rows(rows: List[List[str]], widths: List[int]) -> None:
+    for row in rows:
+        print("".join(cell.ljust(width) + "    " for cell, width in zip(row, widths)))
+
+
+def _section(title: str, rows: List[List[str]]) -> None:
+    print("  " + title)
+    _rows([["", *row] for row in rows], [0, *(max(len(cell) for cell in column) for column in zip(*rows))])
+    print()
 
 
 def _since(stamp: str) -> float:
@@ -144,8 +155,6 @@ def _local_files(argument: str, base: str) -> List[str]:
 def _create(client: Client, options: argparse.Namespace) -> int:
     rules = epochs(VERSION)
     path = os.path.abspath(options.file or "Modelfile")
-    if options.file and not os.path.exists(path):
-        raise ClientProblem("specified Modelfile wasn't found")
     data = b"FROM .\n"
     if os.path.exists(path):
         with open(path, "rb") as stream:
@@ -187,7 +196,8 @@ def _show(client: Client, options: argparse.Namespace) -> int:
             "only one of '--license', '--modelfile', '--parameters', '--system', or '--template' can be specified"
         )
     if asked:
-        print(answer.get(asked[0], ""))
+        end = "" if asked[0] in ("system", "template") else "\n"
+        print(answer.get(asked[0], ""), end=end)
         return 0
     details, info = answer["details"], answer.get("model_info", {})
     architecture = info.get("general.architecture", "")
@@ -196,13 +206,13 @@ def _show(client: Client, options: argparse.Namespace) -> int:
         if "%s.%s" % (architecture, key) in info:
             rows.append([key.replace("_", " "), "%d" % info["%s.%s" % (architecture, key)]])
     rows.append(["quantization", details["quantization_level"]])
-    print("  Model")
-    for name, value in rows:
-        print("    %-20s%s" % (name, value))
-    for title, text in (("Parameters", answer.get("parameters", "")), ("System", answer.get("system", ""))):
-        if text:
-            print("\n  %s" % title)
-            print("\n".join("    " + line for line in text.splitlines()))
+    _section("Model", rows)
+    if answer.get("parameters"):
+        _section("Parameters", [line.split(None, 1) for line in answer["parameters"].splitlines()])
+    for title in ("System", "License"):
+        lines = [line.strip() for line in answer.get(title.lower(), "").splitlines() if line.strip()]
+        if lines:
+            _section(title, [[line] for line in lines[:2]])
     return 0
 
 

@@ -27,9 +27,14 @@ class Epochs(NamedTuple):
     renderer_commands: bool  # RENDERER and PARSER in a Modelfile, `renderer` and `parser` in a create request
     early_error_sets_status: bool
     requires_command: bool
+    names_parsed_first: (
+        bool  # show says m:latest of what is not there, generate and delete say what is wrong with a name
+    )
+    v1_errors_keep_status: bool  # the type of an error below /v1 follows its status
     tensors_bounded: bool  # create refuses a tensor that ends behind the file
     blobs_touched: bool  # reused blobs are touched, prune spares files younger than an hour
     rewrites_files: bool  # create from files rewrites the GGUF; split sets are merged; GGUF chat templates are used
+    details_have_lengths: bool  # context_length and embedding_length in /api/tags
     rootfs: bool  # the config blob lists the layers
     repeat_penalty: float  # where neither model nor request sets one
 
@@ -50,9 +55,12 @@ def epochs(version: str) -> Epochs:
         renderer_commands=v >= (0, 12, 0),
         early_error_sets_status=v >= (0, 12, 6),
         requires_command=v >= (0, 14, 0),
+        names_parsed_first=v >= (0, 18, 0),
+        v1_errors_keep_status=v >= (0, 18, 0),
         tensors_bounded=v >= (0, 17, 1),
         blobs_touched=v >= (0, 21, 0),
         rewrites_files=v >= (0, 30, 0),
+        details_have_lengths=v >= (0, 30, 0),
         rootfs=v < (0, 32, 7),
         repeat_penalty=1.0 if v >= (0, 32, 10) else 1.1,
     )

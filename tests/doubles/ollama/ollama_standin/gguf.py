@@ -127,9 +127,19 @@ def _string(stream: BinaryIO, limit: int) -> str:
     return _take(stream, length).decode("utf-8", "replace")
 
 
+def _shortest(value: float) -> float:
+    """A float of 32 bits as Go shows it: 1e-05, not 9.999999747378752e-06."""
+    for digits in range(1, 9):
+        short = float("%.*g" % (digits, value))
+        if struct.pack("<f", short) == struct.pack("<f", value):
+            return short
+    return value
+
+
 def _value(stream: BinaryIO, kind: int, limit: int) -> Any:
     if kind in _SCALARS:
-        return _unpack(stream, _SCALARS[kind])
+        value = _unpack(stream, _SCALARS[kind])
+        return _shortest(value) if _SCALARS[kind] == "f" else value
     if kind == _STRING:
         return _string(stream, limit)
     if kind == _ARRAY:

@@ -10,11 +10,13 @@ from typing import Any, Dict, List, Optional
 from . import gguf as gguf_file
 from . import store as media
 from .gofmt import literal, plain, time_rfc3339
+from .gotemplate import TemplateProblem
 from .names import Name, parse_name
 from .prompt import ChatTemplate
 from .store import Store
 
 DEFAULT_TEMPLATE = "{{ .Prompt }}"
+_LENGTHS = ("context_length", "embedding_length")
 
 
 class Model:
@@ -135,6 +137,17 @@ def show(store: Store, model: Model, verbose: bool = False) -> Dict[str, Any]:
     return {key: value for key, value in answer.items() if value not in ("", [])}
 
 
+def _of_weights(store: Store, name: Name) -> Dict[str, Any]:
+    """What new versions look up in the weights for /api/tags."""
+    try:
+        model = Model(store, name)
+        info = model.read_gguf().kv
+    except (media.StoreProblem, TemplateProblem, gguf_file.GgufProblem, OSError, ValueError):
+        return {}
+    lengths = {key: info.get("%s.%s" % (info.get("general.architecture"), key)) for key in _LENGTHS}
+    return {"parent_model": model.parent, **{key: value for key, value in lengths.items() if value}}
+
+
 def listing(store: Store) -> List[Dict[str, Any]]:
     """The models of /api/tags, the newest first."""
     found = []
@@ -146,13 +159,16 @@ def listing(store: Store) -> List[Dict[str, Any]]:
             except (media.StoreProblem, ValueError) as problem:
                 store.log("WARN", 'msg="bad manifest config" name=%s error="%s"' % (name, problem))
                 continue
+        details = config_details(config)
+        if store.rules.details_have_lengths:
+            details.update(_of_weights(store, name))
         entry = {
             "name": name.short,
             "model": name.short,
             "modified_at": time_rfc3339(manifest.modified),
             "size": manifest.size,
             "digest": manifest.digest,
-            "details": config_details(config),
+            "details": details,
         }
         found.append((int(manifest.modified), entry))
     return [entry for _modified, entry in sorted(found, key=lambda pair: -pair[0])]

@@ -182,7 +182,8 @@ class Handler(BaseHTTPRequestHandler):
             methods[self.command](self)
         except Failure as failure:
             if path.startswith("/v1/"):
-                self.answer(openai.error(failure.status, str(failure)), failure.status)
+                kind = failure.status if self.server.rules.v1_errors_keep_status else 500
+                self.answer(openai.error(kind, str(failure)), failure.status)
             else:
                 self.answer({"error": str(failure)}, failure.status)
         except StoreProblem as problem:
@@ -261,8 +262,9 @@ class Handler(BaseHTTPRequestHandler):
         try:
             request = self._json()
             translated = translate(request)
-        except openai.BadRequest as problem:
-            raise Failure(400, str(problem)) from problem
+        except (openai.BadRequest, Failure) as problem:
+            self.answer(openai.error(400, str(problem)), 400)
+            return
         pieces = ask(translated, self._gone)
         identity = openai.new_id(prefix)
         if not translated["stream"]:
