@@ -36,7 +36,7 @@ def rows(options: dict[str, dict[str, Any]], prefix: str = "") -> Iterator[str]:
         default = "" if default == "`null`" else default
         cells = (f"`{prefix}{name}`", kind, default, text)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-        yield from rows(option.get("options") or {}, f"{prefix}{name}[].")
+        yield from rows(option.get("options") or {}, f"{prefix}{name}{'[]' if 'elements' in option else ''}.")
 
 
 def table(role: str) -> str:
