@@ -12,7 +12,7 @@ short_description: The findings of a preflight as lines of text
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
-  - Writes what M(gguf.fleet.host_preflight) found on a fleet: a table with a row a host, and below it what is
+  - Writes what M(gguf.fleet.host_preflight) found on a fleet, a table with a row a host, and below it what is
     not in order.
 options:
   _input:

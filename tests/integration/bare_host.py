@@ -50,9 +50,9 @@ def bare_host(smollm2: SmolLM2, tmp_path: Path) -> Iterator[Start]:
     started = []
     shards = smollm2.shards[0].parent
 
-    def start(image: str, *more: str) -> BareHost:
+    def start(image: str, *more: str, network: str = "none") -> BareHost:
         name = f"gguf-fleet-bare-{uuid.uuid4().hex[:8]}"
-        options = ["--init", "--network=none", f"--volume={shards}:{shards}:ro", *more]
+        options = ["--init", f"--network={network}", f"--volume={shards}:{shards}:ro", *more]
         command = ["docker", "run", "--detach", "--name", name, *options, f"gguf-fleet-{image}", "sleep", "infinity"]
         started.append(name)
         subprocess.run(command, check=True, capture_output=True)

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One model over two hosts by llama.cpp's RPC: a worker that lends its device, a head that answers through it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
+from ansible_collections.gguf.fleet.tests.integration.bare_host import Start, bare_host  # noqa: F401
+
+pytestmark = pytest.mark.docker
+ENGINE = {"models_engine": "llama_cpp", "llama_cpp_source": "package"}
+
+
+BACKENDS = "/usr/lib/x86_64-linux-gnu/ggml/backends0"
+
+
+def test_a_head_answers_through_a_worker_that_is_taken_back_afterwards(
+    bare_host: Start,  # noqa: F811
+    smollm2: SmolLM2,
+    judge: Any,
+    tmp_path: Path,
+) -> None:
+    # What the package libggml0-backend-rpc brings.
+    judge(["cp", f"{BACKENDS}/libggml-rpc.so", "."], cwd=tmp_path)
+    rpc = f"--volume={tmp_path}/libggml-rpc.so:{BACKENDS}/libggml-rpc.so:ro"
+    worker = bare_host("forky", rpc)
+    # The two share a loopback interface and nothing else.
+    head = bare_host("forky", rpc, network=f"container:{worker.name}")
+    lent = worker.play("site.yml", **ENGINE, llama_cpp_rpc={"host": "127.0.0.1"})
+    assert lent.returncode == 0, lent.stdout + lent.stderr
+    assert "lends this host's GPUs without authentication" in lent.stdout
+    again = worker.play("site.yml", **ENGINE, llama_cpp_rpc={"host": "127.0.0.1"})
+    assert "changed=0" in again.stdout, again.stdout
+
+    source = {"hub": "path", "path": str(smollm2.shards[0].parent)}
+    parameters = {"rpc": "127.0.0.1:50052", "n-gpu-layers": 31, "ctx-size": 512}
+    serve = [{"name": "smollm2", "source": source, "parameters": parameters}]
+    served = head.play("site.yml", **ENGINE, models_serve=serve, verify_max_tokens=8)
+    assert served.returncode == 0, served.stdout + served.stderr
+    # Ours is the connection that only looks whether the port is open; the head's asks for memory.
+    assert "Accepted client connection" in worker.sh("cat /var/log/gguf-fleet/llama-cpp-rpc.log")
+    held = worker.sh("grep VmRSS /proc/$(pidof ggml-rpc-server)/status")
+    assert int(held.split()[1]) > 80 * 1024, f"the worker holds the weights (98 MB): {held}"
+
+    taken = worker.play("site.yml", **ENGINE)
+    assert taken.returncode == 0, taken.stdout + taken.stderr
+    assert "rpc-server" not in worker.sh("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+
+
+def test_an_address_for_everybody_is_refused(bare_host: Start) -> None:  # noqa: F811
+    worker = bare_host("forky")
+    done = worker.play("site.yml", **ENGINE, llama_cpp_rpc={"host": "0.0.0.0"})
+    assert done.returncode != 0
+    assert "Whoever reaches the RPC server owns it" in done.stdout
