@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Two hosts on one network file system, whose locks mean nothing to each other.
 
-The file system is a real one of that kind: two mounts of sshfs, each with its own kernel locks. The hosts are two
-processes with a host name and a boot id of their own.
+The file system is a real one of that kind: two mounts of sshfs, each with its own kernel locks. A mount of NFS needs a
+kernel with its client, which test machines seldom have; what is particular to it (writes are seen elsewhere only after
+a sync here and a new open there) is kept to in the code and not shown by these tests. The hosts are two processes with
+a host name and a boot id of their own.
 """
 
 from __future__ import annotations
