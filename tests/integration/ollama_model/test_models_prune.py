@@ -1,0 +1,68 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""models_prune of the role models, as a play runs it against the stand-in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import run
+from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import Server, digest_of_file
+from ansible_collections.gguf.fleet.tests.integration.play import CHECKOUT
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
+
+
+def test_pruning_removes_undeclared_models_with_the_files_made_for_them_and_no_others(
+    server: Server, files: Path, tmp_path: Path
+) -> None:
+    ledger = Ledger(str(tmp_path / "ledger.json"))
+    paths = {}
+    for name in ("declared", "dropped", "shared", "brought"):
+        paths[name] = files / f"{name}.gguf"
+        kv = {**builders.MODEL_KV, "general.name": ("str", name)}
+        paths[name].write_bytes(builders.gguf(kv, builders.tensors(2)))
+        if name != "brought":
+            # As gguf_download notes what it fetched.
+            sha256 = digest_of_file(paths[name]).partition(":")[2]
+            ledger.record(str(paths[name]), sha256=sha256, kind="file", lock="a lock")
+        run.present(run.Request(server.url, str(server.models), False, name, file=str(paths[name])), ledger)
+
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "models_prune": True,
+        "_models_declared": [],
+        "_models_ollama": {"url": server.url, "models_dir": str(server.models)},
+        # What else the host serves: a declared model's file, and one that a server of llama.cpp was given by hand.
+        "__models_files": {"results": [{"paths": [str(paths["declared"])]}]},
+        "llama_cpp_servers": [{"name": "by-hand", "model": str(paths["shared"])}],
+    }
+    role = {"name": "gguf.fleet.models", "tasks_from": "ollama"}
+    play = [{"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.include_role": role}]}]
+    (tmp_path / "play.yml").write_text(json.dumps(play), encoding="utf-8")
+    command = ["ansible-playbook", "-e", json.dumps(variables), str(tmp_path / "play.yml")]
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
+        "GGUF_FLEET_LEDGER": str(tmp_path / "ledger.json"),
+    }
+
+    def played(*arguments: str) -> str:
+        done = subprocess.run([*command, *arguments], env=environment, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    checked = played("--check")
+    assert str(paths["dropped"]) in checked
+    assert len(server.names()) == 4
+    assert all(path.exists() for path in paths.values())
+    played()
+    assert server.names() == []
+    assert [name for name, path in paths.items() if path.exists()] == ["declared", "shared", "brought"]
+    assert "changed=0" in played()
