@@ -47,7 +47,7 @@ python_tests() { recorded pytest tests --ignore tests/unit -m 'not long'; }
 fuzz() { tests/fuzz/gguf.sh; }
 long_tests() { recorded pytest tests -m long; }
 
-# pytest's own summary, skips and their reasons included, is shown again under the table of stages.
+# pytest's own summary, skips and their reasons included, is shown again under the table of stages, and so is what a script skipped.
 recorded() { "$@" 2>&1 | tee "$GGUF_FLEET_CACHE/pytest.log"; }
 
 case $tier in
@@ -61,11 +61,13 @@ long) stages=(images fuzz long_tests) ;;
 esac
 [ $# -gt 0 ] && stages=("$@")
 
+rm -f "$GGUF_FLEET_CACHE/skipped.log"
 for name in "${stages[@]}"; do stage "$name" "$name"; done
 
 printf '\n=== stages ===\n'
 printf '%s\n' "${summary[@]}"
 case " ${stages[*]} " in *_tests*) sed -n '/ short test summary info /,$p; /^=.* in [0-9.]*s.*=$/p' "$GGUF_FLEET_CACHE/pytest.log" | awk '!seen[$0]++' ;; esac
+if [ -e "$GGUF_FLEET_CACHE/skipped.log" ]; then cat "$GGUF_FLEET_CACHE/skipped.log"; fi
 if [ ${#failed[@]} -gt 0 ]; then
     echo "Failed: ${failed[*]}"
     exit 1
