@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes the table of variables of every role into its README, from meta/argument_specs.yml. A test compares them."""

@@ -24,7 +24,7 @@ def test_every_default_is_specified_with_the_same_value(role: str) -> None:
 
 @pytest.mark.parametrize("role", WITH_DEFAULTS)
 def test_the_readme_has_every_variable(role: str) -> None:
-    assert (ROLES / role / "README.md").read_text() == readme(role), "run tests/role_readme.py"
+    assert (ROLES / role / "README.md").read_text() == readme(role), "run: python tests/role_readme.py"
 
 
 @pytest.mark.parametrize("role", WITH_DEFAULTS)
