@@ -7,15 +7,11 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
-
-from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,25 +38,6 @@ class BareHost:
 
 
 Start = Callable[..., BareHost]
-
-
-@pytest.fixture
-def bare_host(smollm2: SmolLM2, tmp_path: Path) -> Iterator[Start]:
-    """Starts hosts; the shards are to be read at the same place as on the controller."""
-    started = []
-    shards = smollm2.shards[0].parent
-
-    def start(image: str, *more: str, network: str = "none") -> BareHost:
-        name = f"gguf-fleet-bare-{uuid.uuid4().hex[:8]}"
-        options = ["--init", f"--network={network}", f"--volume={shards}:{shards}:ro", *more]
-        command = ["docker", "run", "--detach", "--name", name, *options, f"gguf-fleet-{image}", "sleep", "infinity"]
-        started.append(name)
-        subprocess.run(command, check=True, capture_output=True)
-        return BareHost(name, tmp_path)
-
-    yield start
-    for name in started:
-        subprocess.run(["docker", "rm", "--force", "--volumes", name], check=False, capture_output=True)
 
 
 def simulated_gpus(nvml_library: Path, config: Path) -> list[str]:

@@ -11,9 +11,8 @@ import pytest
 import yaml
 
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
-from ansible_collections.gguf.fleet.tests.integration.bare_host import (  # noqa: F401
+from ansible_collections.gguf.fleet.tests.integration.bare_host import (
     Start,
-    bare_host,
     release,
     simulated_gpus,
 )
@@ -33,7 +32,7 @@ persistence = on
 
 
 def test_fewer_and_fewer_cards_are_tried_until_the_model_is_on_them_no_more(
-    bare_host: Start,  # noqa: F811
+    bare_host: Start,
     smollm2: SmolLM2,
     ollama_archives: dict[str, Path],
     nvml_library: Path,

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
-from ansible_collections.gguf.fleet.tests.integration.bare_host import (  # noqa: F401
+from ansible_collections.gguf.fleet.tests.integration.bare_host import (
     ROOT,
     BareHost,
     Start,
-    bare_host,
     release,
     simulated_gpus,
 )
@@ -38,7 +37,7 @@ def left(host: BareHost) -> str:
     )
 
 
-def test_llama_server_loads_the_header_over_holes_and_nothing_of_it_stays(bare_host: Start, smollm2: SmolLM2) -> None:  # noqa: F811
+def test_llama_server_loads_the_header_over_holes_and_nothing_of_it_stays(bare_host: Start, smollm2: SmolLM2) -> None:
     machine = bare_host("forky")
     done = rehearse(machine, smollm2, {"ctx-size": 512}, models_engine="llama_cpp")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -48,7 +47,7 @@ def test_llama_server_loads_the_header_over_holes_and_nothing_of_it_stays(bare_h
 
 
 def test_a_server_that_does_not_start_fails_the_run_with_its_reason_and_nothing_of_it_stays(
-    bare_host: Start,  # noqa: F811
+    bare_host: Start,
     smollm2: SmolLM2,
 ) -> None:
     machine = bare_host("forky")
@@ -61,7 +60,7 @@ def test_a_server_that_does_not_start_fails_the_run_with_its_reason_and_nothing_
 
 
 def test_ollama_loads_the_header_over_holes_takes_the_cards_and_nothing_of_it_stays(
-    bare_host: Start,  # noqa: F811
+    bare_host: Start,
     smollm2: SmolLM2,
     ollama_archives: dict[str, Path],
     nvml_library: Path,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
-from ansible_collections.gguf.fleet.tests.integration.bare_host import Start, bare_host  # noqa: F401
+from ansible_collections.gguf.fleet.tests.integration.bare_host import Start
 
 pytestmark = pytest.mark.docker
 ENGINE = {"models_engine": "llama_cpp", "llama_cpp_source": "package"}
@@ -20,7 +20,7 @@ BACKENDS = "/usr/lib/x86_64-linux-gnu/ggml/backends0"
 
 
 def test_a_head_answers_through_a_worker_that_is_taken_back_afterwards(
-    bare_host: Start,  # noqa: F811
+    bare_host: Start,
     smollm2: SmolLM2,
     judge: Any,
     tmp_path: Path,
@@ -52,7 +52,7 @@ def test_a_head_answers_through_a_worker_that_is_taken_back_afterwards(
     assert "rpc-server" not in worker.sh("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
 
 
-def test_an_address_for_everybody_is_refused(bare_host: Start) -> None:  # noqa: F811
+def test_an_address_for_everybody_is_refused(bare_host: Start) -> None:
     worker = bare_host("forky")
     done = worker.play("site.yml", **ENGINE, llama_cpp_rpc={"host": "0.0.0.0"})
     assert done.returncode != 0

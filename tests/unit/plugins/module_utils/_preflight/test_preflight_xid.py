@@ -23,8 +23,8 @@ DMESG = """\
 """.splitlines()
 
 
-def told(lines, cards=CARDS):
-    return [(finding.level, finding.text) for finding in judge_xids(lines, cards)]
+def told(lines):
+    return [(finding.level, finding.text) for finding in judge_xids(lines, CARDS)]
 
 
 def test_lines_of_the_journal_are_counted_and_mapped_to_gpus():
@@ -68,7 +68,7 @@ def test_each_number_has_its_weight_and_a_remedy(number, level):
 def test_a_quiet_log_is_good_and_one_that_may_not_be_read_is_said():
     assert told(JOURNAL[:2]) == [("ok", "no Xid since the start")]
     assert told(None) == [("ok", "the kernel's log may not be read here")]
-    assert told(None, cards=[]) == []
+    assert judge_xids(None, []) == []
 
 
 @pytest.mark.parametrize(
