@@ -23,6 +23,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding impo
 NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "lustre", "fuse.sshfs")
 LARGEST_SKEW_SECONDS = 30
 OLDEST_PYTHON = (3, 9)
+# as which the roles run the engines
+ENGINE_USERS = ("ollama", "llama-cpp")
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def judge_ports(ports: Iterable[int], holders: Mapping[int, str]) -> list[Findin
         holder = holders.get(port)
         if holder is None:
             found.append(Finding("ports", OK, f"{port} is free", short=f"{port} free"))
-        elif any(program in holder for program in ENGINE_PROGRAMS):
+        elif any(name in holder for name in (*ENGINE_PROGRAMS, *ENGINE_USERS)):
             found.append(Finding("ports", OK, f"{port} is served by {holder}", short=f"{port} ours"))
         else:
             remedy = "Stop that program, or set another port for the engine."

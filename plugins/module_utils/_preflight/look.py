@@ -134,9 +134,13 @@ def ram_total_bytes() -> int:
 
 
 def holders_of(ports: Iterable[int], tables: Iterable[str] = ("/proc/net/tcp", "/proc/net/tcp6")) -> dict[int, str]:
-    """Who listens on these ports: program and pid, or "another container" when the program is not to be seen."""
+    """Who listens on these ports: program, pid and user.
+
+    Only the user where the program is not to be seen, as by root in a container without CAP_SYS_PTRACE.
+    """
     wanted = set(ports)
     sockets: dict[str, int] = {}
+    users: dict[int, str] = {}
     for table in tables:
         try:
             with open(table, encoding="ascii") as lines:
@@ -146,13 +150,22 @@ def holders_of(ports: Iterable[int], tables: Iterable[str] = ("/proc/net/tcp", "
                     port = int(words[1].rpartition(":")[2], 16)
                     if words[3] == LISTENING and port in wanted:
                         sockets[words[9]] = port
+                        users[port] = _user_name(int(words[7]))
         except FileNotFoundError:
             continue
-    held = dict.fromkeys(sockets.values(), "a program that is not to be seen from here")
+    held = {port: f"a program of the user {user}" for port, user in users.items()}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         for inode in _sockets_of(pid) & set(sockets):
-            held[sockets[inode]] = f"{program_of(pid)} (pid {pid})"
+            port = sockets[inode]
+            held[port] = f"{program_of(pid)} (pid {pid}) of the user {users[port]}"
     return held
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _sockets_of(pid: str) -> set[str]:

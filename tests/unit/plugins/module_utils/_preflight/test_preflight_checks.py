@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
+import pwd
+import socket
+
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import Gpu, Process, Report
-from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checks, gpus
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checks, gpus, look
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.checks import Disk, Way
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.report import report_lines
 
@@ -120,9 +124,31 @@ def test_what_the_file_system_can_share_is_told(tried, words):
 
 
 def test_a_port_is_free_ours_or_taken():
-    found = checks.judge_ports([1, 2, 3], {2: "ollama (pid 7)", 3: "nginx (pid 9)"})
-    assert [finding.level for finding in found] == ["ok", "ok", "error"]
-    assert "Port 3 is taken by nginx (pid 9)." in found[2].text
+    holders = {
+        2: "ollama (pid 7) of the user admin",
+        3: "nginx (pid 9) of the user root",
+        4: "a program of the user llama-cpp",
+    }
+    found = checks.judge_ports([1, 2, 3, 4], holders)
+    assert [finding.level for finding in found] == ["ok", "ok", "error", "ok"]
+    assert "Port 3 is taken by nginx (pid 9) of the user root." in found[2].text
+
+
+def test_a_port_is_held_by_a_program_of_a_user():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        held = look.holders_of([port, 1])
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    assert held == {port: f"{look.program_of(str(os.getpid()))} (pid {os.getpid()}) of the user {user}"}
+
+
+def test_of_a_program_that_is_not_to_be_seen_the_user_is_told(tmp_path):
+    table = tmp_path / "tcp"
+    table.write_text(
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+        "   0: 00000000:2CAA 00000000:0000 0A 00000000:00000000 00:00000000 00000000  4242  0 99999999 1 0 100 0\n"
+    )
+    assert look.holders_of([11434], [str(table)]) == {11434: "a program of the user 4242"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks that look at a fleet and change nothing, over the provisioned lab."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.docker
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def play(name: str, *options: str) -> str:
+    playbook = Path(sys.executable).with_name("ansible-playbook")
+    argv = [str(playbook), f"playbooks/{name}.yml", "-i", "lab", *options]
+    done = subprocess.run(argv, cwd=CHECKOUT, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not re.search(r"changed=[1-9]", done.stdout)
+    return done.stdout
+
+
+def test_preflight_finds_a_fleet_that_serves_ready_and_its_ports_ours() -> None:
+    output = play("preflight")
+    assert output.count(" ready ") == 3
+    assert output.count("11434 ours") == 2
+    assert output.count("8080 ours") == 1
+
+
+def test_plan_asks_hosts_with_gpus_for_them() -> None:
+    output = play("plan", "--limit", "h20-01:rtx4090-01", "--extra-vars", "plan_from_hosts=true")
+    assert output.count("NVIDIA H20 ") == 8
+    assert output.count("NVIDIA GeForce RTX 4090 ") == 2
+    assert "num_gpu=14" in output
+
+
+def test_verify_asks_every_endpoint_again() -> None:
+    assert play("verify").count("Paris") >= 3
