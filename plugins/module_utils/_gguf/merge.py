@@ -44,8 +44,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.progress import M
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.writing import Checkpoints, Writer, exclusive
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, sync_directory
 
-# What a crash may cost: a second or two of copying. Also how often writing to disk is started, so that the last sync has
-# little left to do; more often takes processor time from the copy.
+# What a crash may cost: a second or two of copying. Also how often writing to disk is started, so that the last sync
+# has little left to do; more often takes processor time from the copy.
 CHECKPOINT_BYTES = 1 << 30
 
 
