@@ -51,7 +51,8 @@ options:
     description:
       - How many connections to use, V(1) to V(16).
       - V(auto) begins with four and doubles them as long as each is slow (distance, loss, a limit of the server for
-        each connection) or more of them make it quicker. It adds none once a server says that it is busy.
+        each connection), and where they are quick tries now and then whether more are quicker or fewer do as well. It
+        adds none once a server says that it is busy.
     type: str
     default: auto
   rate_limit:

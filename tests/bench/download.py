@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ class Sample:
     wall: float
     cpu: float
     rss_mib: float
+    disk_mib: float
 
 
 Contender = Callable[[Path], List[Sequence[str]]]
@@ -142,9 +144,34 @@ def hub(folder: Path, host: str, slow: bool, prefix: Sequence[str]) -> Iterator[
         process.communicate()
 
 
+class DiskWatch(threading.Thread):
+    """The most that a folder took from the disk while something ran."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self._folder = folder
+        self._over = threading.Event()
+        self._peak_bytes = 0
+
+    def run(self) -> None:
+        while not self._over.wait(0.2):
+            taken = 0
+            for path in self._folder.rglob("*"):
+                with contextlib.suppress(FileNotFoundError):
+                    taken += path.lstat().st_blocks * 512
+            self._peak_bytes = max(self._peak_bytes, taken)
+
+    def peak_mib(self) -> float:
+        self._over.set()
+        self.join()
+        return self._peak_bytes / MIB
+
+
 def measure(commands: Sequence[Sequence[str]], folder: Path) -> Sample:
     """Run commands one after the other (those that begin with & side by side), then sync the folder's file system."""
     folder.mkdir(parents=True)
+    disk = DiskWatch(folder)
+    disk.start()
     began, cpu, rss, quiet = time.monotonic(), 0.0, 0.0, subprocess.DEVNULL
     for command in [*commands, ["sync", "-f", str(folder)]]:
         parts = [part.split(" ") for part in command[1:]] if command[0] == "&" else [command]
@@ -157,8 +184,9 @@ def measure(commands: Sequence[Sequence[str]], folder: Path) -> Sample:
             cpu += usage.ru_utime + usage.ru_stime
             rss = max(rss, usage.ru_maxrss / 1024)
     wall = time.monotonic() - began
+    peak = disk.peak_mib()
     shutil.rmtree(folder)
-    return Sample(wall, cpu, rss)
+    return Sample(wall, cpu, rss, peak)
 
 
 def ours(lock: Path, connections: str = "auto") -> Contender:
@@ -231,20 +259,22 @@ def median(samples: Dict[str, List[Sample]], name: str, field: str = "wall") -> 
     return statistics.median(getattr(sample, field) for sample in samples[name])
 
 
-def report(condition: str, samples: Dict[str, List[Sample]]) -> None:
-    print(f"\n{condition}: medians of {len(next(iter(samples.values())))} (lowest to highest)")
+def report(condition: str, samples: Dict[str, List[Sample]], size_mib: float) -> None:
+    print(f"\n{condition}, {size_mib:.0f} MiB: medians of {len(next(iter(samples.values())))} (lowest to highest)")
     for name, taken in samples.items():
         walls = sorted(sample.wall for sample in taken)
         print(
             f"  {name:34} {median(samples, name):7.2f} s ({walls[0]:.2f} to {walls[-1]:.2f})"
             f"   CPU {median(samples, name, 'cpu'):6.2f} s   RSS {median(samples, name, 'rss_mib'):5.0f} MiB"
+            f"   disk {median(samples, name, 'disk_mib'):6.0f} MiB"
         )
-    for text, value, wanted, at_most in bars(samples):
+    for text, value, wanted, at_most in bars(condition, samples, size_mib):
         verdict = "kept" if (value <= wanted) == at_most else "MISSED"
         print(f"  {text}: {value:.2f} (bar {wanted:g}) {verdict}")
 
 
-def bars(samples: Dict[str, List[Sample]]) -> Iterator[tuple[str, float, float, bool]]:
+def bars(condition: str, samples: Dict[str, List[Sample]], size_mib: float) -> Iterator[tuple[str, float, float, bool]]:
+    yield "disk beyond the model's size, MiB", median(samples, MINE, "disk_mib") - size_mib, 64, True
     if "two openssl passes" in samples:
         slowest = max(median(samples, "curl"), median(samples, "two openssl passes"))
         yield "merged and verified / slowest of curl and two SHA-256", median(samples, MINE) / slowest, 1.15, True
@@ -252,7 +282,7 @@ def bars(samples: Dict[str, List[Sample]]) -> Iterator[tuple[str, float, float, 
         yield "CPU / CPU of curl and two SHA-256", median(samples, MINE, "cpu") / cpu, 1.3, True
     if "gguf_download, 16 connections" in samples:
         yield "RSS at 16 connections, MiB", median(samples, "gguf_download, 16 connections", "rss_mib"), 120, True
-    if "aria2c -x8 (unverified)" in samples and "two openssl passes" not in samples:
+    if condition != "free" and "aria2c -x8 (unverified)" in samples:
         yield "time / aria2c -x8", median(samples, MINE) / median(samples, "aria2c -x8 (unverified)"), 1.1, True
     for name in ("SDK 1 + merge + sha256", "SDK 8 + merge + sha256"):
         if name in samples and "gguf_download, from the hub double" in samples:
@@ -266,7 +296,7 @@ def main() -> None:
     parser.add_argument("--far-size-mib", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--conditions", default="free,limited,far")
-    parser.add_argument("--only", help="contenders by name, with ; between")
+    parser.add_argument("--only", help="contenders beside gguf_download by name, with ; between")
     parser.add_argument("--place", type=Path, default=None, help="a directory with three times the size free")
     options = parser.parse_args()
     missing = [package for program, package in NEEDED.items() if shutil.which(program) is None]
@@ -329,9 +359,9 @@ def bench_condition(
         if condition == "free":
             contenders["two openssl passes"] = two_sums(paths)
         if options.only:
-            contenders = {name: contenders[name] for name in options.only.split(";")}
-        size_mib = sum(path.stat().st_size for path in paths) // MIB
-        report(f"{condition}, {size_mib} MiB", run_rounds(contenders, root, options.rounds))
+            contenders = {name: contenders[name] for name in [MINE, *options.only.split(";")]}
+        size_mib = sum(path.stat().st_size for path in paths) / MIB
+        report(condition, run_rounds(contenders, root, options.rounds), size_mib)
 
 
 if __name__ == "__main__":

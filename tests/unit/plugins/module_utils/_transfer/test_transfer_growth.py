@@ -33,14 +33,11 @@ def all_get(limit: float) -> Rate:
     return lambda connections, _now: limit
 
 
-def test_where_each_connection_has_its_own_limit_all_are_used_after_two_seconds() -> None:
-    for limit in (1 * MB, 25 * MB, 100 * MB):
-        assert course(each_gets(limit), 2.0)[-1] == 16
-        assert set(course(each_gets(limit), 60.0)[8:]) == {16}
-
-
-def test_where_each_connection_is_slow_all_are_used_after_one_second() -> None:
-    assert course(each_gets(2 * MB), 1.0)[-1] == 16
+def test_where_each_connection_has_its_own_limit_all_are_used_after_a_second() -> None:
+    for limit in (1 * MB, 25 * MB):
+        assert set(course(each_gets(limit), 60.0)[4:]) == {16}
+    numbers = course(each_gets(100 * MB), 120.0)
+    assert numbers.count(16) > 0.9 * len(numbers)
 
 
 def test_where_more_bring_nothing_few_are_used_most_of_the_time() -> None:
