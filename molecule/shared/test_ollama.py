@@ -67,11 +67,10 @@ def test_the_model_is_listed_and_a_real_answer_comes_back(host):
 
 
 def test_the_hardened_server_writes_its_store(host):
-    said = "curl --silent --fail --max-time 20 --output /dev/null --write-out %{http_code} --json"
-    url = "http://127.0.0.1:11434/api"
-    assert host.check_output(f"{said} '{{\"source\":\"smollm2\",\"destination\":\"copy\"}}' {url}/copy") == "200"
+    curl = "curl --silent --fail --max-time 20 --json %s http://127.0.0.1:11434/api"
+    host.check_output(f"{curl}/copy", json.dumps({"source": "smollm2", "destination": "copy"}))
     assert {model["name"] for model in get(host, "/api/tags")["models"]} == {"smollm2:latest", "copy:latest"}
-    assert host.check_output(f"{said} '{{\"model\":\"copy\"}}' -X DELETE {url}/delete") == "200"
+    host.check_output(f"{curl}/delete --request DELETE", json.dumps({"model": "copy"}))
     assert [model["name"] for model in get(host, "/api/tags")["models"]] == ["smollm2:latest"]
 
 
