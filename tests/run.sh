@@ -35,7 +35,7 @@ lint() {
         antsibull-changelog lint
 }
 
-images() { tests/images/build.sh && tests/assets/build.sh; }
+images() { tests/programs.sh && tests/images/build.sh && tests/assets/build.sh; }
 units() { tests/ansible_test.sh units; }
 sanity() { tests/ansible_test.sh sanity; }
 package() { tests/package.sh; }
