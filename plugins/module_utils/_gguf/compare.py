@@ -10,7 +10,7 @@ import os
 from typing import Callable, Iterator, Optional, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import MergeJob
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.moving import HASH_BYTES, Hasher, read_into
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.moving import BUFFER_BYTES, Hasher, read_into
 
 
 def matching_bytes(
@@ -23,7 +23,7 @@ def matching_bytes(
     told: Callable[[int], None],
 ) -> int:
     """How many of the file's first size_bytes are those of the merge, in steps; hasher gets just these."""
-    buffer = memoryview(bytearray(HASH_BYTES))
+    buffer = memoryview(bytearray(BUFFER_BYTES))
     position = 0
     for expected in _content(job, header):
         length = min(len(expected), size_bytes - position)
@@ -41,19 +41,19 @@ def matching_bytes(
 
 
 def _content(job: MergeJob, header: bytes) -> Iterator[Union[bytes, memoryview]]:
-    """The bytes of the merge in order, in pieces of at most HASH_BYTES."""
-    for start in range(0, len(header), HASH_BYTES):
-        yield header[start : start + HASH_BYTES]
+    """The bytes of the merge in order, in pieces of at most BUFFER_BYTES."""
+    for start in range(0, len(header), BUFFER_BYTES):
+        yield header[start : start + BUFFER_BYTES]
     position = len(header)
-    buffer = memoryview(bytearray(HASH_BYTES))
+    buffer = memoryview(bytearray(BUFFER_BYTES))
     for index, shard in enumerate(job.shards):
         source = os.open(shard.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             for part in (part for part in job.segments if part.shard == index):
                 if part.dest_offset > position:
                     yield bytes(part.dest_offset - position)
-                for done in range(0, part.length_bytes, HASH_BYTES):
-                    piece = buffer[: min(HASH_BYTES, part.length_bytes - done)]
+                for done in range(0, part.length_bytes, BUFFER_BYTES):
+                    piece = buffer[: min(BUFFER_BYTES, part.length_bytes - done)]
                     read_into(source, piece, part.source_offset + done)
                     yield piece
                 position = part.dest_offset + part.length_bytes

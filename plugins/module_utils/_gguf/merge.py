@@ -34,7 +34,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import
     known,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.moving import (
-    HASH_BYTES,
+    BUFFER_BYTES,
     WINDOW_BYTES,
     FollowingHash,
     Hasher,
@@ -392,9 +392,9 @@ def _written_of(segments: Sequence[Segment], position: int) -> int:
 
 
 def _hash_range(file: int, start: int, end: int, hasher: Hasher, told: Callable[[int], None]) -> None:
-    buffer = memoryview(bytearray(HASH_BYTES))
-    for offset in range(start, end, HASH_BYTES):
-        part = buffer[: min(HASH_BYTES, end - offset)]
+    buffer = memoryview(bytearray(BUFFER_BYTES))
+    for offset in range(start, end, BUFFER_BYTES):
+        part = buffer[: min(BUFFER_BYTES, end - offset)]
         read_into(file, part, offset)
         hasher.update(part)
         told(offset + len(part))

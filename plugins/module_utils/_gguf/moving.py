@@ -16,8 +16,8 @@ from typing import Callable, Optional, Protocol
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 
 WINDOW_BYTES = 8 << 20
-# Small enough that the bytes are still in the processor's cache when they are hashed.
-HASH_BYTES = 1 << 20
+# Small enough that the bytes are still in the processor's cache when they are hashed or written.
+BUFFER_BYTES = 1 << 20
 # How far a hash may fall behind the copy: little enough that its bytes are still in the page cache.
 MAX_LAG_BYTES = 64 << 20
 
@@ -27,6 +27,7 @@ _NOT_IN_KERNEL = frozenset((errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNO
 _NOT_MAPPED = frozenset((errno.EFAULT, errno.ENODEV, errno.EACCES, errno.EINVAL, errno.ENOMEM))
 # populating spares a fault for every few pages; Python names it from 3.10 on
 _SHARED = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+_IF_CACHED = getattr(os, "RWF_NOWAIT", 0)
 
 
 class Hasher(Protocol):
@@ -43,6 +44,7 @@ class Copier:
     copy_file_range shares blocks where the file system can, and copies on the server of a network file system. But
     between places that lie differently in their blocks, a local file system splices piece by piece, which takes more
     than twice the processor time of a write from the mapped source: the one copy that such a move needs at least.
+    Where the source is still on disk it is read, though, since a mapping fetches it page by page.
     """
 
     def __init__(self) -> None:
@@ -77,6 +79,8 @@ class Copier:
     def _write_mapped(self, source: int, dest: int, source_offset: int, dest_offset: int, length_bytes: int) -> int:
         before = source_offset % mmap.ALLOCATIONGRANULARITY
         start, length = source_offset - before, min(length_bytes, WINDOW_BYTES)
+        if not _in_page_cache(source, source_offset + length - 1):
+            return self._write_read(source, dest, source_offset, dest_offset, length)
         try:
             mapped = mmap.mmap(source, before + length, _SHARED, mmap.PROT_READ, offset=start)
             with mapped, memoryview(mapped)[before:] as part:
@@ -89,11 +93,18 @@ class Copier:
     def _write_read(self, source: int, dest: int, source_offset: int, dest_offset: int, length_bytes: int) -> int:
         """Through memory, which says by name what is wrong with the source."""
         if self._buffer is None:
-            self._buffer = memoryview(bytearray(WINDOW_BYTES))
+            self._buffer = memoryview(bytearray(BUFFER_BYTES))
         part = self._buffer[:length_bytes]
         got = os.preadv(source, [part], source_offset)
         write_all(dest, part[:got], dest_offset)
         return got
+
+
+def _in_page_cache(file: int, offset: int) -> bool:
+    try:
+        return os.preadv(file, [bytearray(1)], offset, _IF_CACHED) == 1
+    except OSError:
+        return False
 
 
 def _on_block_device(file: int) -> bool:
@@ -170,14 +181,14 @@ class FollowingHash:
             raise RuntimeError("the hash was closed before it was complete")
 
     def _run(self) -> None:
-        buffer = memoryview(bytearray(HASH_BYTES))
+        buffer = memoryview(bytearray(BUFFER_BYTES))
         try:
             while True:
                 with self._changed:
                     self._changed.wait_for(lambda: self._closed or self._position < self._limit)
                     if self._closed:
                         return
-                    length = min(self._limit - self._position, HASH_BYTES)
+                    length = min(self._limit - self._position, BUFFER_BYTES)
                 if self._mark_bytes:
                     length = min(length, self._mark_bytes - self._position % self._mark_bytes)
                 part = buffer[:length]

@@ -103,8 +103,6 @@ class Writer:
             self.fill(part.dest_offset)
         while done < part.length_bytes:
             length = min(WINDOW_BYTES, part.length_bytes - done)
-            # the disk fetches the next window while this one is copied
-            os.posix_fadvise(source, part.source_offset + done + length, WINDOW_BYTES, os.POSIX_FADV_WILLNEED)
             self._copier.copy(source, self.file, part.source_offset + done, part.dest_offset + done, length)
             done += length
             self._moved(part.dest_offset + done)

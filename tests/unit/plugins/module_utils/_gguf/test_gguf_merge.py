@@ -769,8 +769,8 @@ def test_a_file_that_is_read_tells_how_far_that_is(
     place: Place, before: Callable[[Place], None], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before(place)
-    monkeypatch.setattr(merge, "HASH_BYTES", 4000)
-    monkeypatch.setattr(compare, "HASH_BYTES", 4000)
+    monkeypatch.setattr(merge, "BUFFER_BYTES", 4000)
+    monkeypatch.setattr(compare, "BUFFER_BYTES", 4000)
     told = told_merge(place, **options)
     assert told.of(MERGING) == []
     assert told.totals(VERIFYING) == {len(WHOLE)}

@@ -73,10 +73,33 @@ def test_places_alike_in_their_blocks_are_left_to_the_file_system(
 def test_places_that_differ_are_written_from_the_mapped_source(
     files: Files, ranges_copied: list[int], monkeypatch: pytest.MonkeyPatch, source_offset: int
 ) -> None:
+    def read(*_args: Any) -> int:
+        raise AssertionError("the mapping was left for a buffer")
+
     on_block_device(monkeypatch, True)
+    monkeypatch.setattr(moving, "_in_page_cache", lambda _file, _offset: True)
+    monkeypatch.setattr(moving.Copier, "_write_read", read)
     monkeypatch.setattr(moving, "WINDOW_BYTES", 70_000)
     assert files.copy(source_offset, source_offset + 32, 250_000) == CONTENT[source_offset : source_offset + 250_000]
     assert ranges_copied == []
+
+
+def test_bytes_that_are_still_on_disk_are_read_and_not_mapped(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.preadv
+
+    def on_disk(file: int, buffers: Any, offset: int, flags: int = 0) -> int:
+        if flags & os.RWF_NOWAIT:
+            raise BlockingIOError
+        return real(file, buffers, offset, flags)
+
+    def refuse(*_args: Any, **_options: Any) -> mmap.mmap:
+        raise AssertionError("bytes on disk were mapped")
+
+    on_block_device(monkeypatch, True)
+    monkeypatch.setattr(os, "preadv", on_disk)
+    monkeypatch.setattr(moving.mmap, "mmap", refuse)
+    monkeypatch.setattr(moving, "BUFFER_BYTES", 70_000)
+    assert files.copy(96, 0, 250_000) == CONTENT[96:250_096]
 
 
 def test_a_network_file_system_may_copy_on_its_server_wherever_the_places_are(
