@@ -31,6 +31,7 @@ test-long: venv ## what takes minutes: hundreds of kills, long fuzzing
 	@tests/run.sh long
 
 bench-%: venv ## measure one subject of tests/bench: bench-plan, bench-merge, ...
+	@tests/images/build.sh
 	@python tests/bench/$*.py
 
 fuzz-gguf: ## fuzz the GGUF header parser for ten minutes
