@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,42 +14,26 @@ from typing import Any, Optional
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
+from ansible_collections.gguf.fleet.tests.integration.bare_host import ROOT, BareHost
 
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-class Host:
-    """A container, and the playbooks that are run over it."""
+class Host(BareHost):
+    """A container over which one role is run, or a playbook."""
 
     def __init__(self, name: str, folder: Path, role: str) -> None:
-        self.name = name
-        self.folder = folder
+        super().__init__(name, folder)
         self.role = role
 
-    def sh(self, script: str, check: bool = True) -> str:
-        done = subprocess.run(
-            ["docker", "exec", self.name, "sh", "-c", script], text=True, capture_output=True, check=False
-        )
-        assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
     def play(self, playbook: str = "", *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
-        host = {"ansible_connection": "community.docker.docker", "ansible_python_interpreter": "/usr/bin/python3"}
-        sums = {"ollama_sums_file": str(self.folder / "sums")}
-        inventory = {"all": {"hosts": {self.name: host}, "vars": {"ansible_become": False, **sums, **variables}}}
-        (self.folder / "inventory.yml").write_text(yaml.safe_dump(inventory))
         if not playbook:
             role = {"ansible.builtin.include_role": {"name": f"gguf.fleet.{self.role}"}}
-            (self.folder / "play.yml").write_text(
-                yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [role]}])
-            )
             playbook = str(self.folder / "play.yml")
-        program = f"{Path(sys.executable).parent}/ansible-playbook"
-        command = [program, "-i", str(self.folder / "inventory.yml"), playbook, *options]
-        return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+            Path(playbook).write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [role]}]))
+        return super().play(playbook, *options, **{"ollama_sums_file": str(self.folder / "sums"), **variables})
 
     def converge(self, **variables: Any) -> int:
         """Runs the role and gives the number of changes."""

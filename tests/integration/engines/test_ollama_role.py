@@ -147,11 +147,11 @@ def test_it_is_the_entry_point_of_a_container(host: Host) -> None:
 @without_systemd
 def test_uninstalling_takes_the_models_only_when_they_are_to_go(host: Host) -> None:
     store = "/var/lib/ollama/models"
-    done = host.play("playbooks/uninstall.yml")
+    done = host.play("uninstall.yml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "manifests" in host.sh(f"ls {store}")
-    assert changed(host.play("playbooks/uninstall.yml")) == 0
-    assert host.play("playbooks/uninstall.yml", ollama_remove_models=True).returncode == 0
+    assert changed(host.play("uninstall.yml")) == 0
+    assert host.play("uninstall.yml", ollama_remove_models=True).returncode == 0
     assert host.sh(f"ls -d {store} 2>/dev/null; id ollama 2>/dev/null; true") == ""
 
 
@@ -174,7 +174,7 @@ MISREAD: dict[str, tuple[dict[str, Any], str]] = {
 
 def test_settings_that_the_server_would_misread_are_refused_before_anything_changes(fresh: Host) -> None:
     for name, (variables, expected) in MISREAD.items():
-        done = fresh.play("playbooks/site.yml", **variables)
+        done = fresh.play("site.yml", **variables)
         assert expected in message(done), name
         assert changed(done) == 0, name
     assert fresh.sh("ls -d /opt/* /srv/gguf-fleet /etc/gguf-fleet /usr/local/lib/gguf-fleet 2>/dev/null; true") == ""
