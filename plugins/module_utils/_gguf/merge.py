@@ -272,6 +272,8 @@ class _Run:
                 writer.put(known(self.plan.header))
             for index in range(len(self.job.shards)):
                 if os.path.exists(self.job.shards[index].path):
+                    # no further ahead: what comes next may need the disk of consumed shards
+                    writer.reserve(self.job.dest_start(index + 1))
                     self._take_shard(index, writer)
                     if self.request.consume and index + 1 < len(self.job.shards):
                         self._consume_early(index, writer)

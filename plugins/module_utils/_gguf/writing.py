@@ -22,6 +22,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.moving import (
     FollowingHash,
     write_all,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._reserve import reserve_disk
 
 
 class Checkpoints:
@@ -86,6 +87,10 @@ class Writer:
         self._checkpoints = checkpoints
         self._told = told
         self._copier = Copier()
+
+    def reserve(self, offset: int) -> None:
+        """Disk for all bytes up to offset."""
+        reserve_disk(self.file, self.position, offset - self.position)
 
     def put(self, data: bytes) -> None:
         write_all(self.file, data, self.position)

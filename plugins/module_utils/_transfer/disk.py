@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 from typing import Iterable, List, Protocol, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._reserve import reserve_disk
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import Journal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import IN_JOURNAL, Output, Plan, Stretch
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import shown_bytes
-
-_NO_FALLOCATE = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
 def allocated_bytes(path: str) -> int:
@@ -83,12 +81,8 @@ def write_problem(path: str, error: OSError) -> TransferError:
 
 
 def preallocate(descriptor: int, size_bytes: int) -> None:
-    """Reserve the room, so that a full disk shows now; where the file system cannot, only make the file that long."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if size_bytes and libc.fallocate(descriptor, 0, ctypes.c_longlong(0), ctypes.c_longlong(size_bytes)) != 0:
-        code = ctypes.get_errno()
-        if code not in _NO_FALLOCATE:
-            raise OSError(code, os.strerror(code))
+    """A file of its final length, with room on the disk for all of it where the file system can reserve some."""
+    reserve_disk(descriptor, 0, size_bytes)
     os.ftruncate(descriptor, size_bytes)
 
 

@@ -134,7 +134,8 @@ def test_a_transfer_is_stopped_from_another_host(model: Model, hosts: list[Host]
 
 @pytest.mark.long
 def test_the_other_host_goes_on_where_a_dead_one_ended(model: Model, hosts: list[Host]) -> None:
-    with served(model, PACE) as hub:
+    # slow enough that the first one is not done before it dies
+    with served(model, Fault("slow", bytes_per_second=300_000)) as hub:
         first = hosts[0].start(model.lock(hub))
         wait_for_bytes(hub, model.size_bytes // 2)
         second = hosts[1].start(model.lock(hub))
