@@ -17,7 +17,7 @@ def reserve_disk(file: int, offset: int, length_bytes: int) -> None:
     """Reserve a range of an open file without making the file longer; does nothing where the file system cannot.
 
     Not os.posix_fallocate, which makes files longer and writes into every block where the file system cannot reserve.
-    Raises OSError as a write of these bytes would.
+    Raises OSError as a write of these bytes would, and then has taken nothing.
     """
     if length_bytes <= 0:
         return
@@ -28,4 +28,6 @@ def reserve_disk(file: int, offset: int, length_bytes: int) -> None:
         if code in _NO_FALLOCATE:
             return
         if code != errno.EINTR:
+            # ext4 keeps what it could reserve, up to the last free block
+            os.ftruncate(file, os.fstat(file).st_size)
             raise OSError(code, os.strerror(code))
