@@ -13,6 +13,7 @@ packages=()
 command -v sshd >/dev/null || packages+=(openssh-server openssh-client)
 [ -e /usr/lib/openssh/sftp-server ] || packages+=(openssh-sftp-server)
 command -v sshfs >/dev/null || packages+=(sshfs)
+command -v mkfs.ext4 >/dev/null || packages+=(e2fsprogs)
 if [ ${#packages[@]} -eq 0 ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then exit 0; fi
 
 echo "programs: installing ${packages[*]}"

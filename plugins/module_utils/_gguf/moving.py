@@ -27,6 +27,7 @@ _NOT_IN_KERNEL = frozenset((errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNO
 _NOT_MAPPED = frozenset((errno.EFAULT, errno.ENODEV, errno.EACCES, errno.EINVAL, errno.ENOMEM))
 # populating spares a fault for every few pages; Python names it from 3.10 on
 _SHARED = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+# a Python built without it cannot tell: everything counts as cached
 _IF_CACHED = getattr(os, "RWF_NOWAIT", 0)
 
 

@@ -862,3 +862,21 @@ def test_hash_keeps_a_sum_at_every_mark(tmp_path: Path) -> None:
             assert follower.digest() == hashlib.sha256(content[:2500]).hexdigest()
         finally:
             follower.close()
+
+
+@pytest.mark.parametrize("consume", [False, True])
+def test_disk_is_reserved_for_one_shard_at_a_time(place: Place, monkeypatch: pytest.MonkeyPatch, consume: bool) -> None:
+    real, reserved = writing.reserve_disk, []
+
+    def noted(file: int, offset: int, length_bytes: int) -> None:
+        reserved.append((offset, offset + length_bytes))
+        real(file, offset, length_bytes)
+
+    monkeypatch.setattr(writing, "reserve_disk", noted)
+    plan = place.plan(consume=consume, shard_sha256=place.sums)
+    assert plan.job is not None and plan.header is not None
+    place.merge(consume=consume, shard_sha256=place.sums)
+    ends = [plan.job.dest_start(index + 1) for index in range(len(place.shards))]
+    assert [end for _start, end in reserved] == ends
+    assert reserved[0][0] == len(plan.header)
+    assert place.dest.stat().st_size == ends[-1]

@@ -60,6 +60,12 @@ def on_block_device(monkeypatch: pytest.MonkeyPatch, answer: bool) -> None:
     monkeypatch.setattr(moving, "_on_block_device", lambda _file: answer)
 
 
+def mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies go through a mapping, whatever file system the tests run on."""
+    on_block_device(monkeypatch, True)
+    monkeypatch.setattr(moving, "_in_page_cache", lambda _file, _offset: True)
+
+
 @pytest.mark.parametrize("source_offset,dest_offset", [(0, 0), (100, 100 + 2 * mmap.PAGESIZE)])
 def test_places_alike_in_their_blocks_are_left_to_the_file_system(
     files: Files, ranges_copied: list[int], monkeypatch: pytest.MonkeyPatch, source_offset: int, dest_offset: int
@@ -76,8 +82,7 @@ def test_places_that_differ_are_written_from_the_mapped_source(
     def read(*_args: Any) -> int:
         raise AssertionError("the mapping was left for a buffer")
 
-    on_block_device(monkeypatch, True)
-    monkeypatch.setattr(moving, "_in_page_cache", lambda _file, _offset: True)
+    mapped(monkeypatch)
     monkeypatch.setattr(moving.Copier, "_write_read", read)
     monkeypatch.setattr(moving, "WINDOW_BYTES", 70_000)
     assert files.copy(source_offset, source_offset + 32, 250_000) == CONTENT[source_offset : source_offset + 250_000]
@@ -117,7 +122,7 @@ def test_a_source_that_cannot_be_mapped_goes_through_memory(
     def refuse(*_args: Any, **_options: Any) -> mmap.mmap:
         raise OSError(number, os.strerror(number))
 
-    on_block_device(monkeypatch, True)
+    mapped(monkeypatch)
     monkeypatch.setattr(moving.mmap, "mmap", refuse)
     assert files.copy(96, 0, 200_000) == CONTENT[96:200_096]
 
@@ -142,7 +147,7 @@ def test_a_source_that_becomes_shorter_while_it_is_mapped_is_an_error_and_no_cra
         os.truncate(files.source_path, 50_000)
         return real(dest, data, offset)
 
-    on_block_device(monkeypatch, True)
+    mapped(monkeypatch)
     monkeypatch.setattr(os, "pwrite", shrinking)
     with pytest.raises(GgufError, match="a shard became shorter"):
         files.copy(96, 0, 200_000)
