@@ -1,0 +1,62 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Files of ours written whole or not at all, with the owner and mode that were asked for, whatever the umask."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from typing import Optional, Tuple
+
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, parent_of
+from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_entry
+
+_TEMPORARY = ".gguf-fleet-"
+
+
+def write_file(
+    path: str,
+    data: bytes,
+    *,
+    mode: int,
+    owner: Optional[Tuple[int, int]] = None,
+    make_parents: bool = False,
+) -> None:
+    """Put a file with this content, mode and (for root) owner at `path`, in one step that a crash does not tear.
+
+    owner: (uid, gid), root's own by default. Raises FileNotFoundError, PathProblem, OSError; then nothing has changed.
+    """
+    with parent_of(path, make=make_parents) as (directory, name):
+        write_in(directory, name, data, mode=mode, owner=owner)
+
+
+def write_in(
+    directory: Directory, name: str, data: bytes, *, mode: int, owner: Optional[Tuple[int, int]] = None
+) -> None:
+    """The same for a name in a directory that is open already.
+
+    The new file is made in a directory of its own that only we can enter, so that in a directory of somebody else
+    nobody swaps it before it gets its name.
+    """
+    workshop = _TEMPORARY + secrets.token_hex(8)
+    os.mkdir(workshop, 0o700, dir_fd=directory.fd)
+    try:
+        with directory.enter(workshop) as inside:
+            status = os.fstat(inside.fd)
+            if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+                raise PermissionError(f"{directory.path}: somebody replaced a directory while it was being used")
+            descriptor = os.open("file", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=inside.fd)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                if os.geteuid() == 0:
+                    os.fchown(descriptor, *(owner or (0, 0)))
+                os.fchmod(descriptor, mode)
+                os.fsync(descriptor)
+            os.rename("file", name, src_dir_fd=inside.fd, dst_dir_fd=directory.fd)
+    finally:
+        with contextlib.suppress(OSError):
+            remove_entry(directory, workshop)
+    os.fsync(directory.fd)

@@ -1,0 +1,25 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The base of every error of ours, and its way to the operator."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
+
+
+class Problem(Exception):
+    """What is wrong (and where), and what to do about it: one or two sentences each."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}".strip())
+        self.problem = problem
+        self.remedy = remedy
+
+
+def failure(error: Problem) -> Dict[str, str]:
+    """The fields of a module's failure: `msg`, `problem` and `remedy`, with text from outside made harmless."""
+    problem, remedy = printable(error.problem, lines=True), printable(error.remedy, lines=True)
+    return {"msg": f"{problem} {remedy}".strip(), "problem": problem, "remedy": remedy}

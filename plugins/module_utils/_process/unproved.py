@@ -1,0 +1,186 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Programs that nothing vouches for yet: run as nobody, bounded in time, memory and output.
+
+A release is proved by asking its program for its version, and a native parser reads bytes of a hub: neither gets root's
+rights, root's environment, a network (where the kernel lets us take it away) or a way to gain rights by setuid files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import pwd
+import resource
+import selectors
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+
+_NOBODY = 65534
+_PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
+_CLONE_NEWNET = 0x40000000  # linux/sched.h
+_GIB = 2**30
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class UnprovedProblem(Problem):
+    """The program did not end in time, wrote too much, or cannot be started at all."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the program ended: its exit code (negative: the signal that ended it), and what it wrote."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+def run_unproved(
+    argv: Sequence[str],
+    *,
+    seconds: float,
+    limit_bytes: int = 2**20,
+    memory_bytes: int = 4 * _GIB,
+    environment: Optional[Mapping[str, str]] = None,
+    network: bool = False,
+    descriptors: Sequence[int] = (),
+) -> Ended:
+    """Run the program (a whole path first) until it ends.
+
+    Args:
+        argv: the program and its arguments; nobody must be able to reach and read the program.
+        seconds: after this time it is killed with all of its process group.
+        limit_bytes: of standard output and error, each; one byte more kills it.
+        memory_bytes: of writable memory of its own (RLIMIT_DATA).
+        environment: added to PATH, HOME=/nonexistent and LC_ALL=C; nothing of ours is inherited.
+        network: whether it keeps the host's network; without, it gets an empty one where the kernel allows that.
+        descriptors: open descriptors that it inherits, under the same numbers.
+
+    Raises UnprovedProblem. Where the caller is not root, the program runs as the caller, with the same bounds.
+    """
+    variables: Dict[str, str] = {"PATH": _PATH, "HOME": "/nonexistent", "LC_ALL": "C", **(environment or {})}
+    deadline = time.monotonic() + seconds
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            env=variables,
+            pass_fds=tuple(descriptors),
+            start_new_session=True,
+            preexec_fn=_give_up_rights(memory_bytes, seconds, network),  # noqa: PLW1509 - it takes no lock
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnprovedProblem(
+            f"{argv[0]} cannot be started as an unprivileged user: {reason}.",
+            "Check that it is made for this machine, and that others may read it and the directories above it.",
+        ) from error
+    try:
+        stdout, stderr = _read(process, argv[0], deadline, seconds, limit_bytes)
+    finally:
+        _kill(process)
+    return Ended(process.returncode, stdout, stderr)
+
+
+def _give_up_rights(memory_bytes: int, seconds: float, network: bool) -> Callable[[], None]:
+    # Loaded here: between fork and exec nothing may be imported.
+    libc = ctypes.CDLL(None, use_errno=True)
+    as_root = os.geteuid() == 0
+    user, group = _nobody() if as_root else (os.getuid(), os.getgid())
+    limits: Tuple[Tuple[int, int], ...] = (
+        (resource.RLIMIT_DATA, memory_bytes),
+        (resource.RLIMIT_CPU, int(seconds) + 1),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, 1024),
+    )
+
+    def give_up_rights() -> None:
+        os.umask(0o077)
+        if as_root:
+            if not network:
+                # In a container that may not do this the program keeps the container's network.
+                libc.unshare(_CLONE_NEWNET)
+            os.setgroups([])
+            os.setresgid(group, group, group)
+            os.setresuid(user, user, user)
+        for limit, most in limits:
+            hard = resource.getrlimit(limit)[1]
+            allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(limit, (allowed, allowed))
+        if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+            os._exit(127)
+
+    return give_up_rights
+
+
+def _nobody() -> Tuple[int, int]:
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:
+        return _NOBODY, _NOBODY
+    return entry.pw_uid, entry.pw_gid
+
+
+def _read(
+    process: subprocess.Popen[bytes], program: str, deadline: float, seconds: float, limit_bytes: int
+) -> Tuple[bytes, bytes]:
+    if process.stdout is None or process.stderr is None:
+        raise ValueError("the program was started without pipes")
+    written: Dict[int, bytearray] = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    with selectors.DefaultSelector() as selector:
+        for descriptor in written:
+            selector.register(descriptor, selectors.EVENT_READ)
+        # What it left running may hold the pipes open: the end of the program itself is the end of the wait.
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise UnprovedProblem(
+                    f"{program} did not end within {seconds:.0f} s.", "It was killed: it does not run here."
+                )
+            ready = selector.select(min(left, 0.2))
+            if not ready and _has_ended(process):
+                break
+            for key, _events in ready:
+                data = os.read(key.fd, 65536)
+                if not data:
+                    selector.unregister(key.fd)
+                written[key.fd] += data
+                if len(written[key.fd]) > limit_bytes:
+                    raise UnprovedProblem(
+                        f"{program} wrote more than {limit_bytes} bytes.",
+                        "It was killed: it is not the program that was expected.",
+                    )
+    while not _has_ended(process):
+        if time.monotonic() >= deadline:
+            raise UnprovedProblem(
+                f"{program} did not end within {seconds:.0f} s.", "It was killed: it does not run here."
+            )
+        time.sleep(0.01)
+    stdout, stderr = written.values()
+    return bytes(stdout), bytes(stderr)
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    # Not waited for yet: its process group's number stays taken until the group is killed.
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
