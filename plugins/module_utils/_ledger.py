@@ -19,19 +19,16 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Iterator, Mapping, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+
 DEFAULT_PATH = "/var/lib/gguf-fleet/ledger.json"
 PATH_VARIABLE = "GGUF_FLEET_LEDGER"
 KINDS = ("file", "link", "blob", "manifest", "release", "rehearsal")
 VERSION = 1
 
 
-class LedgerError(RuntimeError):
+class LedgerError(Problem, RuntimeError):
     """The ledger cannot be read, trusted or written."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
-        self.problem = problem
-        self.remedy = remedy
 
 
 @dataclass(frozen=True)

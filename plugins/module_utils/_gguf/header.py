@@ -35,6 +35,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.types import (
     VALUE_TYPE_NAMES,
     padded,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 # The smallest thing that each entry can be: key of one byte, type, value of one byte; empty name, no dimensions.
 _MIN_KV_BYTES = 8 + 1 + 4 + 1
@@ -53,13 +54,8 @@ _FETCH_AGAIN = "Fetch the file again; the copy here is damaged or incomplete."
 _NOT_LOADABLE = "Get the file from its publisher again; llama.cpp would refuse this one, too."
 
 
-class GgufError(ValueError):
+class GgufError(Problem, ValueError):
     """A file that is not a usable GGUF file, or a set of them that is not one model."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
-        self.problem = problem
-        self.remedy = remedy
 
 
 class NeedMore(Exception):

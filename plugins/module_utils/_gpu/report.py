@@ -8,16 +8,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+
 MIB = 1024 * 1024
 
 
-class GpuError(Exception):
+class GpuError(Problem):
     """A question about GPUs that cannot be answered, and what to do about it."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
-        self.problem = problem
-        self.remedy = remedy
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+
 CHECK_THE_WAY = (
     "Check the endpoint, the network of this controller and its proxy (https_proxy, no_proxy), and ca_file where the "
     "certificate is your own. A lock file that is there works without the hub."
 )
 
 
-class HubProblem(ValueError):
+class HubProblem(Problem, ValueError):
     """A source, a hub's answer or a lock cannot be used: the problem and the remedy, one sentence each."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
-        self.problem = problem
-        self.remedy = remedy

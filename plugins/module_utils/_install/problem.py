@@ -3,11 +3,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 from __future__ import annotations
 
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
-class InstallProblem(Exception):
+
+class InstallProblem(Problem):
     """A release cannot be installed: what is wrong, and what to do about it."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
-        self.problem = problem
-        self.remedy = remedy

@@ -8,6 +8,8 @@ from __future__ import annotations
 import difflib
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+
 ENGINES = ("ollama", "llama_cpp")
 AUTO = "auto"
 LAYOUT_OF_ENGINE = {"ollama": "merged", "llama_cpp": "shards"}
@@ -31,17 +33,12 @@ _ENTRY_KEYS = (
 _SOURCE_KEYS = ("hub", "repo", "revision", "endpoint", "quant", "pattern", "urls", "path", "sha256")
 
 
-class DeclarationProblem(ValueError):
+class DeclarationProblem(Problem, ValueError):
     """A declaration that cannot be served as written.
 
     :ivar problem: what is wrong and in which entry.
     :ivar remedy: what to write instead.
     """
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
-        self.problem = problem
-        self.remedy = remedy
 
 
 def declare(

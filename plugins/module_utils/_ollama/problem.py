@@ -6,11 +6,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
-class OllamaProblem(ValueError):
+
+class OllamaProblem(Problem, ValueError):
     """A problem with two sentences: `problem` (what, where) and `remedy` (what the operator does next)."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
-        self.problem = problem
-        self.remedy = remedy

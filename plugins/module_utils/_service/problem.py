@@ -3,11 +3,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 from __future__ import annotations
 
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
-class ServiceProblem(Exception):
+
+class ServiceProblem(Problem):
     """A service cannot be brought to what is wanted: what is wrong, and what to do about it."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
-        self.problem = problem
-        self.remedy = remedy

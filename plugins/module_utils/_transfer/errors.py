@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+
 # A server's wish to be left alone for a while is honoured, within reason.
 RETRY_AFTER_AT_MOST_SECONDS = 600.0
 
 
-class TransferError(Exception):
+class TransferError(Problem):
     """A transfer cannot go on: the problem and the remedy, one sentence each.
 
     ``reason`` names the kind of failure, so that a caller can tell them apart without reading the sentence.
@@ -19,12 +21,7 @@ class TransferError(Exception):
 
     def __init__(self, problem: str, remedy: str, *, reason: str = "failed") -> None:
         super().__init__(problem, remedy)
-        self.problem = problem
-        self.remedy = remedy
         self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.problem} {self.remedy}"
 
 
 class SourceError(TransferError):

@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
-class EndpointProblem(Exception):
+
+class EndpointProblem(Problem):
     """An endpoint that does not serve as it should.
 
     :ivar problem: what is wrong, and where.
     :ivar remedy: what to do about it.
     """
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
-        self.problem = problem
-        self.remedy = remedy
 
 
 class NotThere(EndpointProblem):
