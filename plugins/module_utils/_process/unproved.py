@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import pwd
 import resource
 import selectors
 import signal
+import socket
+import struct
 import subprocess
 import time
 from dataclasses import dataclass
@@ -26,6 +29,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 _NOBODY = 65534
 _PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
+_CLONE_NEWUSER = 0x10000000
+_SIOCSIFFLAGS = 0x8914  # linux/sockios.h
+_IFF_UP = 1
 _GIB = 2**30
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -51,6 +57,7 @@ def run_unproved(
     memory_bytes: int = 4 * _GIB,
     environment: Optional[Mapping[str, str]] = None,
     network: bool = False,
+    loopback: bool = False,
     descriptors: Sequence[int] = (),
 ) -> Ended:
     """Run the program (a whole path first) until it ends.
@@ -62,6 +69,8 @@ def run_unproved(
         memory_bytes: of writable memory of its own (RLIMIT_DATA).
         environment: added to PATH, HOME=/nonexistent and LC_ALL=C; nothing of ours is inherited.
         network: whether it keeps the host's network; without, it gets an empty one where the kernel allows that.
+        loopback: it gets a network of its own with a loopback interface and nothing else, or is not started at all: for
+            programs that talk to each other, which nobody else may reach.
         descriptors: open descriptors that it inherits, under the same numbers.
 
     Raises UnprovedProblem. Where the caller is not root, the program runs as the caller, with the same bounds.
@@ -78,10 +87,16 @@ def run_unproved(
             env=variables,
             pass_fds=tuple(descriptors),
             start_new_session=True,
-            preexec_fn=_give_up_rights(memory_bytes, seconds, network),  # noqa: PLW1509 - it takes no lock
+            preexec_fn=_give_up_rights(memory_bytes, seconds, network, loopback),  # noqa: PLW1509 - it takes no lock
         )
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except subprocess.SubprocessError as error:
+        raise UnprovedProblem(
+            f"{argv[0]} cannot be started as an unprivileged user{' in a network of its own' if loopback else ''}.",
+            "The kernel, or the container that this runs in, does not allow it"
+            + (" (try: unshare --user --net true)." if loopback else "."),
+        ) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise UnprovedProblem(
             f"{argv[0]} cannot be started as an unprivileged user: {reason}.",
             "Check that it is made for this machine, and that others may read it and the directories above it.",
@@ -93,7 +108,7 @@ def run_unproved(
     return Ended(process.returncode, stdout, stderr)
 
 
-def _give_up_rights(memory_bytes: int, seconds: float, network: bool) -> Callable[[], None]:
+def _give_up_rights(memory_bytes: int, seconds: float, network: bool, loopback: bool) -> Callable[[], None]:
     # Loaded here: between fork and exec nothing may be imported.
     libc = ctypes.CDLL(None, use_errno=True)
     as_root = os.geteuid() == 0
@@ -108,13 +123,21 @@ def _give_up_rights(memory_bytes: int, seconds: float, network: bool) -> Callabl
 
     def give_up_rights() -> None:
         os.umask(0o077)
+        alone = False
         if as_root:
-            if not network:
+            if loopback or not network:
                 # In a container that may not do this the program keeps the container's network.
-                libc.unshare(_CLONE_NEWNET)
+                alone = libc.unshare(_CLONE_NEWNET) == 0
+            if loopback and alone:
+                _bring_loopback_up()
             os.setgroups([])
             os.setresgid(group, group, group)
             os.setresuid(user, user, user)
+        if loopback and not alone:
+            # What may not have a network of its own may have one in a user namespace of its own; exec ends that power.
+            if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+                raise PermissionError
+            _bring_loopback_up()
         for limit, most in limits:
             hard = resource.getrlimit(limit)[1]
             allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -123,6 +146,11 @@ def _give_up_rights(memory_bytes: int, seconds: float, network: bool) -> Callabl
             os._exit(127)
 
     return give_up_rights
+
+
+def _bring_loopback_up() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
 
 
 def _nobody() -> Tuple[int, int]:

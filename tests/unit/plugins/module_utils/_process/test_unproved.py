@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -80,3 +82,36 @@ def test_one_that_takes_all_memory_fails_alone() -> None:
 def test_a_program_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(UnprovedProblem, match="cannot be started as an unprivileged user"):
         run_unproved([str(tmp_path / "none")], seconds=5)
+
+
+_LISTENS = """
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(server.getsockname())
+print(len(open("/proc/net/route").readlines()))  # its title alone: no way out
+"""
+
+
+def _can_have_a_network() -> bool:
+    return subprocess.run(["unshare", "--user", "--net", "true"], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not _can_have_a_network(), reason="the kernel gives users no network of their own here")
+@pytest.mark.parametrize("user_id", [os.geteuid(), 1000])
+def test_programs_that_talk_to_each_other_do_so_on_a_loopback_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, user_id: int
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user_id)
+    ended = run_unproved(["/usr/bin/env", "python3", "-S", "-c", _LISTENS], seconds=20, loopback=True)
+    assert (ended.code, ended.stdout) == (0, b"1\n"), ended
+
+
+def test_without_a_network_of_its_own_nothing_is_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Refusing:
+        def unshare(self, _flags: int) -> int:
+            return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_names, **_options: Refusing())
+    with pytest.raises(UnprovedProblem, match="in a network of its own"):
+        run_unproved(["/bin/sh", "-c", f"touch {tmp_path}/started"], seconds=20, loopback=True)
+    assert not (tmp_path / "started").exists()
