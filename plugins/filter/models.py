@@ -18,20 +18,21 @@ from ansible_collections.gguf.fleet.plugins.module_utils._models.choice import (
 from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import DeclarationProblem, declare, sources
 from ansible_collections.gguf.fleet.plugins.module_utils._models.files import destination
 from ansible_collections.gguf.fleet.plugins.module_utils._models.servers import llama_cpp_servers
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import failure
 
 
 def models_declared(entries: Any, catalog: Any, engine: str = "ollama") -> List[Dict[str, Any]]:
     try:
         return declare(entries, catalog, engine=engine)
     except DeclarationProblem as problem:
-        raise AnsibleFilterError(str(problem)) from problem
+        raise AnsibleFilterError(failure(problem)["msg"]) from problem
 
 
 def models_sources(entries: Any, catalog: Any, choices: Any = None) -> List[Dict[str, Any]]:
     try:
         return sources(entries, catalog, choices)
     except DeclarationProblem as problem:
-        raise AnsibleFilterError(str(problem)) from problem
+        raise AnsibleFilterError(failure(problem)["msg"]) from problem
 
 
 def models_pinned(fleet_sources: Any, locks: Any) -> Dict[str, str]:

@@ -44,6 +44,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.environment import check_environment
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import failure
 
 
 def ollama_environment(value: Any, version: str) -> dict[str, str]:
@@ -52,7 +53,7 @@ def ollama_environment(value: Any, version: str) -> dict[str, str]:
     try:
         return check_environment(value, str(version))
     except OllamaProblem as problem:
-        raise AnsibleFilterError(str(problem)) from problem
+        raise AnsibleFilterError(failure(problem)["msg"]) from problem
 
 
 class FilterModule:

@@ -14,20 +14,21 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.rehearsal import rehearsal_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.trial import trial_lines
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import failure
 
 
 def plan_facts(model: Any, catalog: Any, locks: Any) -> dict[str, Any]:
     try:
         return known_facts(model, catalog, locks)
     except GpuError as error:
-        raise AnsibleFilterError(str(error)) from error
+        raise AnsibleFilterError(failure(error)["msg"]) from error
 
 
 def plan_candidates(hosts: Any, catalog: Any, locks: Any) -> dict[str, list[dict[str, Any]]]:
     try:
         return candidates([model for host in hosts for model in host["models"]], catalog, locks)
     except GpuError as error:
-        raise AnsibleFilterError(str(error)) from error
+        raise AnsibleFilterError(failure(error)["msg"]) from error
 
 
 def plan_requests(models: Any, catalog: Any, locks: Any) -> list[dict[str, Any]]:

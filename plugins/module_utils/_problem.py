@@ -9,6 +9,9 @@ from typing import Dict
 
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
+# The end of a service's log is part of some messages.
+_MAX_CHARACTERS = 10_000
+
 
 class Problem(Exception):
     """What is wrong (and where), and what to do about it: one or two sentences each."""
@@ -21,5 +24,11 @@ class Problem(Exception):
 
 def failure(error: Problem) -> Dict[str, str]:
     """The fields of a module's failure: `msg`, `problem` and `remedy`, with text from outside made harmless."""
-    problem, remedy = printable(error.problem, lines=True), printable(error.remedy, lines=True)
+    problem = printable(error.problem, limit=_MAX_CHARACTERS, lines=True)
+    remedy = printable(error.remedy, limit=_MAX_CHARACTERS, lines=True)
     return {"msg": f"{problem} {remedy}".strip(), "problem": problem, "remedy": remedy}
+
+
+def file_problem(error: OSError, path: str, remedy: str) -> Problem:
+    """What the system says of a file, as a problem of ours; `path` for errors that name none."""
+    return Problem(f"{error.filename or path}: {error.strerror or error}.", remedy)

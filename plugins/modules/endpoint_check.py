@@ -199,10 +199,12 @@ remedy:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.check import Wanted, check
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Endpoint
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.generation import Question
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.problem import EndpointProblem, NotThere
+from ansible_collections.gguf.fleet.plugins.module_utils._verify.problem import NotThere
 
 
 def main() -> None:
@@ -242,13 +244,13 @@ def main() -> None:
             timeout_seconds=given["timeout_seconds"],
         )
         facts = check(endpoint, wanted)
-    except NotThere as problem:
+    except NotThere as error:
         if module.check_mode:
-            module.warn(f"{problem.problem} There is nothing to check yet.")
+            module.warn(printable(f"{error.problem} There is nothing to check yet."))
             module.exit_json(**result)
-        module.fail_json(msg=str(problem), problem=problem.problem, remedy=problem.remedy, **result)
-    except EndpointProblem as problem:
-        module.fail_json(msg=str(problem), problem=problem.problem, remedy=problem.remedy, **result)
+        module.fail_json(**failure(error), **result)
+    except Problem as error:
+        module.fail_json(**failure(error), **result)
     module.exit_json(**{**result, **facts, "verified": True})
 
 

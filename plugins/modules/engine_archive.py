@@ -82,6 +82,14 @@ archives:
   returned: always
   type: list
   elements: dict
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
 """
 
 import os
@@ -92,6 +100,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import archive, fetch
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 
 
 def repack(given: dict[str, t.Any], dest: str, max_bytes: int) -> None:
@@ -157,10 +166,11 @@ def main() -> None:
     )
     try:
         ready = [make_ready(module, given) for given in module.params["archives"]]
-    except InstallProblem as error:
-        module.fail_json(msg=str(error), problem=error.problem, remedy=error.remedy)
+    except Problem as error:
+        module.fail_json(**failure(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}.")
+        remedy = "Check the path and the disk, and that the user who runs Ansible may write there."
+        module.fail_json(**failure(file_problem(error, module.params["cache"], remedy)))
     made = [file["src"] for file, _archive, changed in ready if changed]
     module.exit_json(
         changed=bool(made),

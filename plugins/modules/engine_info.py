@@ -138,6 +138,14 @@ foreign:
       description: The file of the service's unit, when it is not ours; else empty.
       type: str
       sample: /etc/systemd/system/ollama.service
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
 """
 
 import glob
@@ -150,9 +158,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import archive, engines, install, record
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import LedgerError
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._service import adoption, manager, process
-from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 GPU_GROUPS = ("render", "video")
@@ -285,8 +292,8 @@ def main() -> None:
             if not installed.current:
                 foreign["prefix"] = foreign_prefix(engine, p["root"])
         version = command_version(engine, p["command"])
-    except (InstallProblem, LedgerError, ServiceProblem) as error:
-        module.fail_json(msg=str(error), problem=error.problem, remedy=error.remedy)
+    except Problem as error:
+        module.fail_json(**failure(error))
     module.exit_json(
         changed=False,
         architecture=ARCHITECTURES.get(os.uname().machine, os.uname().machine),

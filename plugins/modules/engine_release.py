@@ -153,6 +153,14 @@ actions:
   sample:
     - "fetch 0.5.7: it is not on this host"
     - "switch 0.5.7: no version is the current one"
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
 """
 
 import contextlib
@@ -164,7 +172,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import engines, install, lock, record, releases
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import LedgerError
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 
 # As long as a slow line may need for an archive of two gigabytes.
 TURN_SECONDS = 3600
@@ -329,8 +337,8 @@ def main() -> None:
     try:
         with contextlib.nullcontext() if alone else lock.exclusive(module.params["root"], TURN_SECONDS):
             result = change(module, engine)
-    except (InstallProblem, LedgerError) as error:
-        module.fail_json(msg=str(error), problem=error.problem, remedy=error.remedy)
+    except Problem as error:
+        module.fail_json(**failure(error))
     module.exit_json(**result)
 
 

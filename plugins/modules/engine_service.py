@@ -166,6 +166,14 @@ health:
     gpu_share:
       description: The part of the model that lies in GPU memory, from 0 to 1.
       type: float
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
 """
 
 import contextlib
@@ -176,9 +184,9 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import lock, releases
-from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._service import change, health, manager, plan
-from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 # A proxy's URL may carry a password.
 SECRET = re.compile(r"(://[^/:@\s]*:)[^@\s]*(@)")
@@ -266,7 +274,7 @@ def bring(module: AnsibleModule, way: manager.Manager) -> dict[str, t.Any]:
         "diff": diff(files, found, actions),
     }
     if waits:
-        module.warn(f"{p['name']} still runs as before, a restart is due: {', '.join(waits)}")
+        module.warn(printable(f"{p['name']} still runs as before, a restart is due: {', '.join(waits)}"))
     if actions and not module.check_mode:
         target = change.Target(
             service=p["name"],
@@ -277,7 +285,7 @@ def bring(module: AnsibleModule, way: manager.Manager) -> dict[str, t.Any]:
         )
         done = change.carry_out(actions, target, files, way)
         for warning in done.warnings:
-            module.warn(warning)
+            module.warn(printable(warning))
         if result["restarted"]:
             result["health"] = dataclasses.asdict(done.health)
     return result
@@ -321,8 +329,8 @@ def main() -> None:
     try:
         with contextlib.nullcontext() if module.check_mode else turn:
             result = bring(module, manager.manager(p["manager"], p["name"]))
-    except (ServiceProblem, InstallProblem) as error:
-        module.fail_json(msg=str(error).strip(), problem=error.problem, remedy=error.remedy)
+    except Problem as error:
+        module.fail_json(**failure(error))
     module.exit_json(**result)
 
 

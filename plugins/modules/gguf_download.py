@@ -217,8 +217,8 @@ from typing import Any, Dict, Mapping, Optional
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, removal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import CONNECTIONS_AT_MOST
@@ -324,13 +324,8 @@ def main() -> None:
     )
     try:
         result = run(module.params, module.check_mode)
-    except (TransferError, HubProblem, LedgerError) as error:
-        module.fail_json(
-            msg=str(error),
-            problem=error.problem,
-            remedy=error.remedy,
-            reason=getattr(error, "reason", "bad-lock"),
-        )
+    except Problem as error:
+        module.fail_json(**failure(error), reason=getattr(error, "reason", "bad-lock"))
     module.exit_json(**returned(result, module.check_mode))
 
 

@@ -233,19 +233,29 @@ gguf:
       type: dict
       sample: {"F32": 1024, "IQ1_S": 5120}
     metadata:
-      description: All metadata of the first file but arrays, by its own names.
+      description:
+        - All metadata of the first file but arrays, by its own names.
+        - Control characters but line ends and tabs are escaped, and at most 200,000 characters of a text are shown.
       type: dict
     arrays:
       description: The items of the arrays that were asked for, by name; null for those that the file does not have.
       type: dict
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
 """
 
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.inspect import inspect
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 
 
 def main() -> None:
@@ -259,10 +269,11 @@ def main() -> None:
     params: dict[str, Any] = module.params
     try:
         facts = inspect(params["path"], params["arrays"])
-    except GgufError as error:
-        module.fail_json(msg=str(error))
+    except Problem as error:
+        module.fail_json(**failure(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}. Check the path, and run as a user who may read it.")
+        remedy = "Check the path, and run as a user who may read it."
+        module.fail_json(**failure(file_problem(error, params["path"], remedy)))
     module.exit_json(changed=False, gguf=facts)
 
 

@@ -196,6 +196,14 @@ seconds:
   description: How long it took.
   returned: when O(state=present) and not in check mode
   type: float
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
 """
 
 import os
@@ -210,8 +218,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.removal import apply_removal, plan_removal
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.writing import wait_for_other_run
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import this_process
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Reporter, StatusFile
 
@@ -324,12 +332,11 @@ def main() -> None:
     act = present if module.params["state"] == "present" else absent
     try:
         outcome = act(module.params, module.check_mode)
-    except (GgufError, HubProblem, LedgerError) as error:
-        module.fail_json(msg=str(error))
+    except Problem as error:
+        module.fail_json(**failure(error))
     except OSError as error:
-        module.fail_json(
-            msg=f"{error.filename or module.params['dest']}: {error.strerror}. Run as root, and check the disk."
-        )
+        remedy = "Run as root, and check the disk."
+        module.fail_json(**failure(file_problem(error, module.params["dest"], remedy)))
     module.exit_json(**outcome)
 
 

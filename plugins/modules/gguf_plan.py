@@ -336,6 +336,14 @@ quant:
   description: The chosen one of O(candidates).
   type: str
   returned: when O(candidates) is given
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
 """
 
 from typing import Any
@@ -348,6 +356,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import KV_T
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, Plan, Wish, choose
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 
 
 def candidates(params: dict[str, Any]) -> list[tuple[str, Model]]:
@@ -455,8 +464,8 @@ def main() -> None:
         asked, among = candidates(module.params), hosts(module.params)
         quant, plans = choose(asked, among)
         more = across(module.params, asked, among, plans)
-    except GpuError as error:
-        module.fail_json(msg=str(error))
+    except Problem as error:
+        module.fail_json(**failure(error))
     result = {name: plan.as_facts() for name, plan in plans.items()}
     if quant:
         more["quant"] = quant

@@ -102,6 +102,14 @@ actions:
     bytes:
       description: Its length in bytes.
       type: int
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
 """
 
 import os
@@ -111,14 +119,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf import rehearsal
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import read_shard
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import ListedFile
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._models.files import destination
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import HttpClient
 
 
@@ -188,12 +194,11 @@ def main() -> None:
     act = present if module.params["state"] == "present" else absent
     try:
         outcome = act(module.params, module.check_mode)
-    except (GgufError, HubProblem, LedgerError, TransferError) as error:
-        module.fail_json(msg=str(error))
+    except Problem as error:
+        module.fail_json(**failure(error))
     except OSError as error:
-        module.fail_json(
-            msg=f"{error.filename or module.params['dest']}: {error.strerror}. Run as root, and check the disk."
-        )
+        remedy = "Run as root, and check the disk."
+        module.fail_json(**failure(file_problem(error, module.params["dest"], remedy)))
     module.exit_json(**outcome)
 
 

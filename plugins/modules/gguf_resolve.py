@@ -232,6 +232,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import Hub
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request, is_address
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.resolve import resolve
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import apply_seal, keep_known
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 
 
 def make_request(params: Mapping[str, Any]) -> Request:
@@ -333,8 +334,8 @@ def main() -> None:
     trust(module.params["ca_file"])
     try:
         result = run(module)
-    except HubProblem as error:
-        module.fail_json(msg=str(error), problem=error.problem, remedy=error.remedy)
+    except Problem as error:
+        module.fail_json(**failure(error))
     module.exit_json(**result)
 
 

@@ -104,7 +104,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.measure import measure, status_path
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import this_process
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import HttpClient
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Reporter, StatusFile
@@ -126,8 +126,8 @@ def main() -> None:
     reporter = Reporter(StatusFile(status_path(params["dest"]), asdict(this_process())))
     try:
         seal = measure(check_lock(params["lock"]), params["dest"], params["layout"], client, tell=reporter)
-    except HubProblem as error:
-        module.fail_json(msg=str(error), problem=error.problem, remedy=error.remedy)
+    except Problem as error:
+        module.fail_json(**failure(error))
     finally:
         reporter.close()
         client.close()

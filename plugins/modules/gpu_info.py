@@ -198,12 +198,21 @@ problems:
     gpu:
       description: Index of the GPU concerned, V(null) for the whole host.
       type: int
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu import nvidia_smi, nvml
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError, Report, Trouble
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 
 
 def ask(module: AnsibleModule) -> Report:
@@ -243,8 +252,8 @@ def main() -> None:
     )
     try:
         report = ask(module)
-    except GpuError as error:
-        module.fail_json(msg=str(error))
+    except Problem as error:
+        module.fail_json(**failure(error))
     module.exit_json(changed=False, **report.as_facts())
 
 

@@ -80,6 +80,14 @@ content:
   returned: success
   type: str
   sample: "FROM /srv/gguf-fleet/models/DeepSeek-R1-UD-Q2_K_XL.gguf\n"
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
 """
 
 import os
@@ -90,9 +98,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.arguments import MODEL_SETTINGS
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.modelfile import SECTIONS, Modelfile, render
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import template_text
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 
 
 def content_of(params: dict) -> str:
@@ -142,14 +150,15 @@ def main() -> None:
     try:
         content = content_of(module.params)
         before = current_content(dest)
-    except OllamaProblem as problem:
-        module.fail_json(msg=str(problem))
+    except Problem as error:
+        module.fail_json(**failure(error))
     except OSError as error:
-        module.fail_json(msg=f"{dest} cannot be read: {error.strerror}. Choose another dest, or remove what is there.")
+        module.fail_json(**failure(file_problem(error, dest, "Choose another dest, or remove what is there.")))
 
     directory = os.path.dirname(dest)
     if not os.path.isdir(directory) and not module.check_mode:
-        module.fail_json(msg=f"{dest} cannot be written: there is no directory {directory}. Make that directory first.")
+        missing = Problem(f"{dest} cannot be written: there is no directory {directory}.", "Make that directory first.")
+        module.fail_json(**failure(missing))
     changed = before != content
     if changed and not module.check_mode:
         write(module, dest, content)

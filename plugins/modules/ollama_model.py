@@ -201,17 +201,25 @@ loaded:
     pinned:
       description: Whether it stays loaded for ever.
       type: bool
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
 """
 
 import json
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import run
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.arguments import MODEL_SETTINGS
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 STATES = {"present": run.present, "absent": run.absent, "pruned": run.pruned}
 
@@ -268,10 +276,10 @@ def main() -> None:
     )
     try:
         result = STATES[module.params["state"]](request_of(module), Ledger())
-    except (OllamaProblem, GgufError, LedgerError) as problem:
-        module.fail_json(msg=str(problem))
+    except Problem as error:
+        module.fail_json(**failure(error))
     for warning in result.warnings:
-        module.warn(warning)
+        module.warn(printable(warning))
     diff = {"before": readable(dict(result.before)), "after": readable(dict(result.after))}
     module.exit_json(diff=diff, **result.as_dict())
 

@@ -20,6 +20,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status, shown_seconds, status_of
 
 display = Display()
@@ -127,7 +128,9 @@ class BackgroundAction(ActionBase):
                 lost_since = lost_since or time.monotonic()
                 if time.monotonic() - lost_since > _UNREACHABLE_FOR_SECONDS:
                     raise
-                display.vv(f"{host}: the connection is lost, the work goes on there: {error}", host=host)
+                display.vv(
+                    f"{host}: the connection is lost, the work goes on there: {printable(str(error))}", host=host
+                )
                 self._reconnect()
                 continue
             lost_since = 0.0
@@ -154,13 +157,18 @@ class BackgroundAction(ActionBase):
         content = _json_object(status_text)
         if content is None:
             return
-        status = status_of(content)
-        if not pacer.is_due(status, now):
+        try:
+            status = status_of(content)
+            if not pacer.is_due(status, now):
+                return
+            line = f"{host}: {self._task.args.get('dest')}: {status.line()}"
+            if display.verbosity:
+                line += self.details(status)
+        except (TypeError, ValueError, AttributeError, OverflowError):
+            # The host says something else than our module writes; the module's result is what counts.
             return
-        line = f"{host}: {self._task.args.get('dest')}: {status.line()}"
-        if display.verbosity:
-            line += self.details(status)
-        display.display(line)
+        # The names of sources and the status itself come from the host.
+        display.display(printable(line))
 
     def _is_running(self, job_file: str) -> bool:
         """Whether the wrapper of the job lives; every process of it has the job's id on its command line."""

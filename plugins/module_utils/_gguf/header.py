@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, BinaryIO, Iterator, Mapping, NamedTuple, NoReturn, Optional, Union
 
+from ansible_collections.gguf.fleet.plugins.module_utils import _text
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.types import (
     ARRAY,
     BOOL,
@@ -68,8 +69,7 @@ class NeedMore(Exception):
 
 def printable(name: str) -> str:
     """A name from a file, safe to show on a terminal."""
-    shown = name if len(name) <= 80 else name[:77] + "..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in shown)
+    return _text.printable(name, limit=80)
 
 
 @dataclass(frozen=True)

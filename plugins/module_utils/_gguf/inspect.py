@@ -10,11 +10,15 @@ import math
 import os
 from typing import Any, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils import _text
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, Header, printable, read_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import check_set
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shards import find_model, require_all, shard_name
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.types import ARRAY
+
+# The longest chat templates have some 20,000.
+_MAX_TEXT_CHARACTERS = 200_000
 
 
 def inspect(path: str, arrays: Sequence[str] = ()) -> dict[str, Any]:
@@ -51,5 +55,7 @@ def _items(header: Header, name: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """JSON, in which facts travel, has no infinity and no NaN."""
+    """What can travel as JSON, which has no infinity and no NaN, and be shown on a terminal."""
+    if isinstance(value, str):
+        return _text.printable(value, limit=_MAX_TEXT_CHARACTERS, lines=True)
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value

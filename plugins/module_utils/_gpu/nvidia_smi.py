@@ -19,6 +19,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import (
     Trouble,
     troubles_of,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._text import lines, printable
 
 # (exit code, standard output, standard error) of nvidia-smi with these arguments.
 Run = Callable[[list[str]], tuple[int, str, str]]
@@ -45,6 +46,9 @@ FIELDS = (
 )
 # Known to drivers since 2022; an older nvidia-smi refuses the whole query for one unknown name.
 NEWER_FIELDS = ("compute_cap", "memory.reserved")
+
+# Names of processes are whatever their owners like.
+_MAX_VALUE_CHARACTERS = 500
 
 # The first that the compute capability starts with.
 _ARCHITECTURES = (
@@ -108,7 +112,7 @@ def _start_trouble(code: int, text: str) -> Trouble:
     for words, problem, remedy in _START_TROUBLES:
         if words in text:
             return Trouble(problem, remedy)
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "no output")
+    first = next((printable(line.strip()) for line in lines(text) if line.strip()), "no output")
     return Trouble(
         f"nvidia-smi failed with exit code {code}: {first}",
         "Run nvidia-smi on the host and look at the kernel's log (NVRM, Xid).",
@@ -120,7 +124,7 @@ def _lost(text: str) -> list[Trouble]:
     found = re.findall(r"the device handle for GPU\s*(?:(\d+):\s+)?([0-9A-F]{4,8}:[0-9A-F:.]+):\s*([^\n]+)", text)
     return [
         Trouble(
-            f"The GPU at {bus} does not answer: {reason.strip()}",
+            f"The GPU at {bus} does not answer: {printable(reason.strip())}",
             "Look for Xid lines in the kernel's log; reset the GPU or power-cycle the host, "
             "then check its seat and power.",
             int(index) if index else None,
@@ -137,7 +141,7 @@ def _parse_gpus(text: str, fields: tuple[str, ...]) -> tuple[tuple[Gpu, ...], Op
 
 
 def _text(value: Optional[str]) -> Optional[str]:
-    value = (value or "").strip()
+    value = printable((value or "").strip(), limit=_MAX_VALUE_CHARACTERS)
     return None if not value or value.startswith("[") or value in ("N/A", "Not Supported") else value
 
 

@@ -12,6 +12,7 @@ import sys
 from typing import Any, Callable, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import Gpu, Process, Report, Trouble, troubles_of
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 ARCHITECTURES = {
     2: "kepler",
@@ -125,12 +126,17 @@ class _Questions:
 
     def ask(self, name: str, call: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return call(*arguments)
+            told = call(*arguments)
+        except UnicodeDecodeError:
+            # The name of a process is whatever its owner likes.
+            self.not_supported.append(name)
+            return None
         except self.nvml.NVMLError as error:
             if error.value == self.nvml.NVML_ERROR_GPU_IS_LOST:
                 raise
             self.not_supported.append(name)
             return None
+        return printable(told) if isinstance(told, str) else told
 
 
 def _read_gpu(nvml: Any, index: int, handle: Any) -> Gpu:

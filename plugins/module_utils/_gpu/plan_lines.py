@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
+
 
 def report_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
     """Results of gguf_plan, one for each C(item.name), as text: hosts with the same plan are told once."""
@@ -25,7 +27,8 @@ def report_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
             report += [f"{', '.join(hosts)}:", *text.split("\n"), ""]
         if "across" in result:
             report += [*_across_lines(name, result["across"]), ""]
-    return report[:-1]
+    # What a header says of its model is part of them.
+    return [printable(line) for line in report[:-1]]
 
 
 def _lines(name: str, plan: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import MIB
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 
 def rehearsal_lines(hosts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
@@ -21,7 +22,8 @@ def rehearsal_lines(hosts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[st
                 continue
             lines.append(f"  {row['model']}: loaded, and made a token.")
             lines += [f"      {line}" for line in _cards(row)]
-    return lines
+    # Errors are the engines' own words.
+    return [printable(line) for line in lines]
 
 
 def _cards(row: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import MIB
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 
 def trial_lines(hosts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
@@ -34,7 +35,8 @@ def trial_lines(hosts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
                 lines.append(f"      {row['error']}")
         good = [row["gpus"] for row in rows if row["answered"]]
         lines.append(f"  Fewest GPUs that answered: {min(good) if good else 'none'}.")
-    return lines
+    # Errors are the engines' own words.
+    return [printable(line) for line in lines]
 
 
 def _range(numbers: Sequence[float]) -> str:

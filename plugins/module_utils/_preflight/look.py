@@ -18,11 +18,13 @@ from typing import Callable, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.checks import Disk, Way
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import MIB
+from ansible_collections.gguf.fleet.plugins.module_utils._text import lines, printable
 
 PROBE_BYTES = 256 * MIB
 SMALLEST_PROBE_BYTES = 16 * MIB
 LISTENING = "0A"
 FICLONE = 0x40049409  # linux/fs.h
+_MAX_NAME_CHARACTERS = 64  # the kernel keeps 15
 TIME_ERROR = 5  # sys/timex.h: the kernel's clock is not synchronised
 
 # (exit code, standard output, standard error) of a program with its arguments.
@@ -129,8 +131,8 @@ def first_refused(path: str, user: str) -> Optional[str]:
 
 
 def ram_total_bytes() -> int:
-    with open("/proc/meminfo", encoding="ascii") as lines:
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal:"))
+    with open("/proc/meminfo", encoding="ascii") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemTotal:"))
 
 
 def holders_of(ports: Iterable[int], tables: Iterable[str] = ("/proc/net/tcp", "/proc/net/tcp6")) -> dict[int, str]:
@@ -143,9 +145,9 @@ def holders_of(ports: Iterable[int], tables: Iterable[str] = ("/proc/net/tcp", "
     users: dict[int, str] = {}
     for table in tables:
         try:
-            with open(table, encoding="ascii") as lines:
-                next(lines, None)
-                for line in lines:
+            with open(table, encoding="ascii") as file:
+                next(file, None)
+                for line in file:
                     words = line.split()
                     port = int(words[1].rpartition(":")[2], 16)
                     if words[3] == LISTENING and port in wanted:
@@ -183,7 +185,7 @@ def _sockets_of(pid: str) -> set[str]:
 def program_of(pid: str) -> str:
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
+            return printable(file.read(_MAX_NAME_CHARACTERS).strip())
     except OSError:
         return "?"
 
@@ -198,7 +200,7 @@ def kernel_log(run: Run) -> Optional[list[str]]:
     for command in (["journalctl", "--dmesg", "--boot", "--quiet", "--no-pager", "-o", "short-iso"], ["dmesg", "-T"]):
         code, out, _err = run(command)
         if code == 0 and out.strip():
-            return out.splitlines()
+            return lines(out)
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import ERROR, OK, WARNING
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 Findings = Sequence[Mapping[str, str]]
 
@@ -24,7 +25,8 @@ def report_lines(hosts: Mapping[str, Findings]) -> list[str]:
         bad = [(host, finding) for host, findings in hosts.items() for finding in findings if finding["level"] == level]
         lines += [title] * bool(bad)
         lines += [f"  {host}: {finding['subject']}: {finding['text']} {finding['remedy']}" for host, finding in bad]
-    return lines
+    # What hosts say of their processes and GPUs is part of them.
+    return [printable(line) for line in lines]
 
 
 def _cell(findings: Findings, subject: str) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
+
 _ANSWER_LENGTH = 200
 
 OPEN = (
@@ -84,4 +86,5 @@ def report(
     lines += ["%s  FAILED, see its message above" % host for host in failed]
     if opened:
         lines += ["WARNING: " + OPEN, *("    " + place for place in dict.fromkeys(opened))]
-    return lines
+    # Answers, versions and names are the engines' own words.
+    return [printable(line) for line in lines]
