@@ -87,10 +87,14 @@ options:
     elements: path
     default: []
   token:
-    description: The hub's access token. It goes to the lock's own addresses only, never to a host they redirect to.
+    description:
+      - The access token of ModelScope or Hugging Face. It goes to the origin (scheme, host and port) of the lock's
+        endpoint only; never to a mirror, to an address of another origin or to a place that a server redirects to.
     type: str
   headers:
-    description: More HTTP headers. C(Authorization) and C(Cookie) are left out when a server redirects to another host.
+    description:
+      - More HTTP headers, for the origin (scheme, host and port) of the lock's endpoint. Like O(token), they go nowhere
+        else.
     type: dict
     default: {}
   ca_file:
@@ -216,11 +220,12 @@ from typing import Any, Dict, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, removal
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import CONNECTIONS_AT_MOST
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import (
     Pace,
@@ -253,8 +258,11 @@ def make_request(params: Mapping[str, Any]) -> download.Request:
         find_in=params["find_in"],
         ollama_stores=params["ollama_stores"],
         access=Access(
-            token=params["token"],
-            headers={str(name): str(value) for name, value in params["headers"].items()},
+            secrets=hub_secrets(
+                params["lock"],
+                params["token"],
+                {str(name): str(value) for name, value in (params["headers"] or {}).items()},
+            ),
             ca_file=params["ca_file"],
             timeout_seconds=params["timeout"],
         ),
@@ -314,7 +322,7 @@ def main() -> None:
             "find_in": {"type": "list", "elements": "path", "default": []},
             "ollama_stores": {"type": "list", "elements": "path", "default": []},
             "token": {"type": "str", "no_log": True},
-            "headers": {"type": "dict", "default": {}},
+            "headers": {"type": "dict", "default": {}, "no_log": True},
             "ca_file": {"type": "path"},
             "timeout": {"type": "float", "default": 30},
             "retries": {"type": "int", "default": 8},

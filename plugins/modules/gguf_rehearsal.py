@@ -37,7 +37,7 @@ options:
     choices: [merged, shards]
     default: merged
   token:
-    description: The hub's access token. It goes to the lock's own addresses only.
+    description: The hub's access token. It goes to the origin of the lock's endpoint only.
     type: str
   ca_file:
     description: A file of PEM certificates on the host to trust instead of the system's.
@@ -119,20 +119,21 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf import rehearsal
+from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
+from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import read_shard
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import ListedFile
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._models.files import destination
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import HttpClient
 
 
 def wanted_files(params: dict[str, Any]) -> list[rehearsal.SparseFile]:
     """The files of the rehearsal, from the headers as they are on the hub now."""
     lock, dest = check_lock(params["lock"]), params["dest"]
     listed = [ListedFile(file["path"], file["size_bytes"], file["sha256"], file["url"]) for file in lock["files"]]
-    client = HttpClient(token=params["token"], ca_file=params["ca_file"])
+    client = HttpClient(secrets=hub_secrets(lock, params["token"]), ca_file=params["ca_file"])
     try:
         headers = [read_shard(file, client).header for file in listed]
     finally:

@@ -36,7 +36,7 @@ options:
     choices: [merged, shards]
     default: merged
   token:
-    description: Access token of the hub.
+    description: The hub's access token. It goes to the origin of the lock's endpoint only.
     type: str
   ca_file:
     description: A file of PEM certificates on the host to trust instead of the system's.
@@ -102,11 +102,12 @@ from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
+from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.measure import measure, status_path
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import this_process
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import HttpClient
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Reporter, StatusFile
 
 
@@ -122,7 +123,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    client = HttpClient(token=params["token"], ca_file=params["ca_file"])
+    client = HttpClient(secrets=hub_secrets(params["lock"], params["token"]), ca_file=params["ca_file"])
     reporter = Reporter(StatusFile(status_path(params["dest"]), asdict(this_process())))
     try:
         seal = measure(check_lock(params["lock"]), params["dest"], params["layout"], client, tell=reporter)

@@ -18,11 +18,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import (
     parse_header,
     read_header,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._http.answer import read_body
+from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError, Transient
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import ListedFile, is_sha256
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.selection import shown_size
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError, Transient
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import HttpClient, read_body
 
 FIRST_READ_BYTES = 256 << 10
 GROWTH = 4
@@ -101,7 +102,8 @@ def _read_range(
     for attempt in range(1, ATTEMPTS + 1):
         try:
             body = client.open_range(file.url, start, length_bytes)
-            return read_body(body, start, length_bytes), body.total_bytes, body.linked_etag
+            data = read_body(body, start, length_bytes, timeout_seconds=client.timeout_seconds)
+            return data, body.total_bytes, body.linked_etag
         except Transient as error:
             if attempt == ATTEMPTS:
                 raise

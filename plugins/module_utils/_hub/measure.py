@@ -18,11 +18,11 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import MergeLayout, merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import read_bytes, read_shard
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import ListedFile
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import PIECE_BYTES, FileSums, make_seal, sum_blocks
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import HttpClient
 
 READ_BYTES = 4 << 20
 MERGED = "merged"

@@ -12,6 +12,8 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
+from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
 from ansible_collections.gguf.fleet.plugins.module_utils._hub import huggingface, modelscope, path, url
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import Shard, read_shard
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import ListedFile, Listing
@@ -19,7 +21,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import LOCK_V
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request, without_credentials
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.selection import select
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import HttpClient
 
 HUBS: Mapping[str, Callable[[Request, Optional[str]], Listing]] = {
     "modelscope": modelscope.list_repository,
@@ -33,7 +34,8 @@ def resolve(request: Request, *, token: Optional[str] = None, ca_file: Optional[
     """The lock of what is asked for. Reads the hub's listing and a few MiB of headers, writes nothing."""
     listing = HUBS[request.hub](request, token)
     chosen = select(listing.files, quant=request.quant, pattern=request.pattern, where=request.shown)
-    client = HttpClient(token=token, ca_file=ca_file)
+    told = hub_secrets({"hub": listing.hub, "endpoint": listing.endpoint}, token)
+    client = HttpClient(secrets=told, ca_file=ca_file)
     try:
         shards = [read_shard(_with_given_sum(file, request), client) for file in chosen.files]
     finally:

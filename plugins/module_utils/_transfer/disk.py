@@ -9,8 +9,8 @@ import errno
 import os
 from typing import Iterable, List, Protocol, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._reserve import reserve_disk
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import Journal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import IN_JOURNAL, Output, Plan, Stretch
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import shown_bytes

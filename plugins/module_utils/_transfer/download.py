@@ -13,6 +13,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.local import MERGED as MERGED_COPY
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.local import LocalCopy, default_caches, local_copies
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger, sync_directory
@@ -24,7 +25,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import (
     needed_bytes,
     write_problem,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import Stopped
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import (
     Held,

@@ -11,14 +11,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable, Dict, List, Optional, Sequence
 
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import Storage
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.durability import Durability
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import (
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import (
     RETRY_AFTER_AT_MOST_SECONDS,
     SourceError,
     TransferError,
     Transient,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import Storage
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.durability import Durability
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import Pace
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import BLOCK_BYTES, Plan
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Meter

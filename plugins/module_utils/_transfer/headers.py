@@ -15,7 +15,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import (
     NeedMore,
     parse_header,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import (
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import (
     RETRY_AFTER_AT_MOST_SECONDS,
     SourceError,
     TransferError,

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Optional, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 
 _UNITS = {
     "": 1,

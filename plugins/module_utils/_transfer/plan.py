@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import MergeLayout
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 
 BLOCK_BYTES = 1 << 20
 MERGED = "merged"

@@ -10,9 +10,9 @@ import os
 import time
 from typing import List
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import write_problem
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import current_holder, is_shared
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.request import Request, Result
 

@@ -10,13 +10,17 @@ import os
 import threading
 import urllib.parse
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import SourceError, TransferError, Transient
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.http import (
+from ansible_collections.gguf.fleet.plugins.module_utils._http.client import (
+    NO_SECRETS,
     READ_TIMEOUT_SECONDS,
     HttpClient,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import SourceError, TransferError, Transient
+from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import (
+    Secrets,
     origin_of,
     shown_url,
 )
@@ -40,8 +44,7 @@ class ByteStream(Protocol):
 class Access:
     """What it takes to be let in."""
 
-    token: Optional[str] = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    secrets: Secrets = NO_SECRETS
     ca_file: Optional[str] = None
     timeout_seconds: float = READ_TIMEOUT_SECONDS
 
@@ -103,8 +106,7 @@ class Session:
 
     def __init__(self, access: Access) -> None:
         self._client = HttpClient(
-            token=access.token,
-            headers=access.headers,
+            secrets=access.secrets,
             ca_file=access.ca_file,
             timeout_seconds=access.timeout_seconds,
         )
@@ -210,7 +212,8 @@ def origin_source(files: Sequence[LockedFile], access: Access) -> Source:
 def mirror_source(mirror: str, files: Sequence[LockedFile], lock: Mapping[str, object], access: Access) -> Source:
     """A mirror: an address or directory that the files' paths are appended to, or a pattern with {path}.
 
-    {repo}, {revision} and {name} stand for what the lock says; a mirror gets no token, which is the hub's alone.
+    {repo}, {revision} and {name} stand for what the lock says. A mirror gets neither token nor headers:
+    those are the hub's alone.
     """
     pattern = mirror if "{" in mirror else mirror.rstrip("/") + "/{path}"
     local = is_path(pattern)
@@ -224,8 +227,7 @@ def mirror_source(mirror: str, files: Sequence[LockedFile], lock: Mapping[str, o
         urls.append(url)
     if not local:
         origin_of(urls[0])
-    without_token = Access(None, access.headers, access.ca_file, access.timeout_seconds)
-    return Source(_shown_origin(urls[0]), urls, without_token)
+    return Source(_shown_origin(urls[0]), urls, Access(NO_SECRETS, access.ca_file, access.timeout_seconds))
 
 
 def local_source(path: str, index: int, files: Sequence[LockedFile], found_in: str) -> Source:

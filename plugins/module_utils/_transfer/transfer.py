@@ -11,10 +11,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable, Dict, List, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import SourceError, TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.digests import Digest, Digests
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import Storage
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.durability import Durability
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import SourceError, TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import (
     CONNECTIONS_AT_MOST,
     Crew,

@@ -17,6 +17,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import Pace
@@ -69,8 +70,8 @@ class Model:
             )
         lock: Dict[str, Any] = {
             "lock_version": 1,
-            "hub": "url",
-            "endpoint": None,
+            "hub": "modelscope" if hub else "path",
+            "endpoint": hub.url if hub else None,
             "repo": None,
             "revision": None,
             "commit": None,
@@ -144,6 +145,7 @@ def request(
     timeout_seconds: float = 1.0,
     retries: int = 3,
     pace: Optional[Pace] = None,
+    token: Optional[str] = None,
     **access: Any,
 ) -> download.Request:
     return download.Request(
@@ -152,7 +154,7 @@ def request(
         layout=layout,
         mirrors=tuple(mirrors),
         find_in=tuple(find_in),
-        access=Access(timeout_seconds=timeout_seconds, **access),
+        access=Access(hub_secrets(lock, token), timeout_seconds=timeout_seconds, **access),
         settings=Settings(connections=connections, retries=retries, pace=pace or Pace()),
     )
 
@@ -166,7 +168,7 @@ _CHILD = """
 import json, os, sys
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.transfer import Settings
 wanted = json.loads(sys.argv[1])
 request = download.Request(

@@ -13,9 +13,9 @@ from typing import Any, Iterator
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import disk, download, removal
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.tests.faults.download.model import (
     MIB,
     Model,

@@ -11,9 +11,9 @@ from typing import Any, Dict
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import (
     Pace,
     RateLimit,

@@ -11,9 +11,9 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import plan as planning
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.digests import steps
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import BLOCK_BYTES, IN_JOURNAL, Plan
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import Tensor, split_set
 

@@ -9,8 +9,11 @@ from typing import Optional
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer import http, pacing, progress, sources
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.errors import SourceError, TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._http.answer import retry_after_seconds
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import SourceError, TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import Secrets, origin_of, shown_url
+from ansible_collections.gguf.fleet.plugins.module_utils._http.proxy import proxy_for
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import pacing, progress, sources
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import MISSING, SYNCED, WRITTEN
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import LockedFile, plan_shards
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.scheduler import Scheduler
@@ -122,14 +125,14 @@ def test_it_is_finished_when_every_block_is_there_and_not_before() -> None:
 
 
 def test_messages_show_no_password_and_no_signature() -> None:
-    shown = http.shown_url("https://ann:s3cret@cdn.example/a/b.gguf?Expires=1&Signature=abc")
+    shown = shown_url("https://ann:s3cret@cdn.example/a/b.gguf?Expires=1&Signature=abc")
     assert shown == "https://cdn.example/a/b.gguf?…"
 
 
 @pytest.mark.parametrize("url", ["ftp://host/x", "host/x", "http:///x", "http://host:port/x"])
 def test_what_is_no_http_address_is_refused_by_name(url: str) -> None:
     with pytest.raises(SourceError, match="not an http or https address"):
-        http.origin_of(url)
+        origin_of(url)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +156,7 @@ def test_no_proxy_holds_names_suffixes_and_networks(
     monkeypatch.setenv("http_proxy", "proxy.example:3128")
     monkeypatch.setenv("no_proxy", exceptions)
     expected: Optional[str] = "http://proxy.example:3128" if proxied else None
-    assert http.proxy_for("http", host, 8080) == expected
+    assert proxy_for("http", host, 8080) == expected
 
 
 @pytest.mark.parametrize(
@@ -161,7 +164,7 @@ def test_no_proxy_holds_names_suffixes_and_networks(
     [("120", 120.0), ("Thu, 01 Jan 1970 00:01:40 GMT", 40.0), ("soon", None), (None, None)],
 )
 def test_retry_after_is_a_number_or_a_date(value: Optional[str], seconds: Optional[float]) -> None:
-    assert http.retry_after_seconds(value, now=60.0) == seconds
+    assert retry_after_seconds(value, now=60.0) == seconds
 
 
 @pytest.mark.parametrize(
@@ -176,12 +179,13 @@ def test_retry_after_is_a_number_or_a_date(value: Optional[str], seconds: Option
 def test_a_mirror_is_a_place_or_a_pattern(mirror: str, url: str) -> None:
     lock = {"repo": "o/r", "revision": "main"}
     file = LockedFile("Q 1/a.gguf", 1, None, "")
-    assert sources.mirror_source(mirror, [file], lock, sources.Access(token="t")).urls == (url,)
+    assert sources.mirror_source(mirror, [file], lock, sources.Access()).urls == (url,)
 
 
-def test_a_mirror_gets_no_token() -> None:
+def test_a_mirror_gets_no_token_and_no_headers_even_at_the_origin_of_the_hub() -> None:
     file = LockedFile("a.gguf", 1, None, "")
-    assert sources.mirror_source("http://m", [file], {}, sources.Access(token="t")).access.token is None
+    access = sources.Access(Secrets(("http", "m", 80), "t", {"X-Key": "k"}))
+    assert sources.mirror_source("http://m", [file], {}, access).access.secrets == Secrets()
 
 
 def test_a_line_says_phase_share_rate_and_time_left() -> None:
