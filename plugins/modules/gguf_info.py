@@ -211,12 +211,18 @@ gguf:
         embedding:
           description: Token embedding, which llama.cpp keeps in main memory.
           type: int
+        input:
+          description: What else a token looks up, also in main memory.
+          type: int
         output:
           description: Output layer.
           type: int
         other:
           description: What belongs to no layer.
           type: int
+        tied_output:
+          description: Whether the output layer uses the token embedding's matrix.
+          type: bool
         blocks:
           description: One entry for each layer.
           type: list
@@ -228,6 +234,29 @@ gguf:
             experts:
               description: Routed experts.
               type: int
+    block_tensors:
+      description:
+        - The kinds of layers by what they consist of. C(widths) are the inner lengths of their feed-forward parts, and
+          layers for the prediction of further tokens tell the C(bytes) of each tensor.
+      type: list
+      elements: dict
+      contains:
+        blocks:
+          description: Numbers of the layers.
+          type: str
+          sample: 0-2,5
+        tensors:
+          description: Names of their tensors, without what all of them have in common.
+          type: list
+          elements: str
+    unplaced_tensors:
+      description: Names of tensors outside of layers that are not known.
+      type: list
+      elements: str
+    hyperparameters:
+      description: Whole numbers, switches and lists of them that the architecture has, under its own names.
+      type: dict
+      sample: {"attention.sliding_window": 1024, "nextn_predict_layers": 1}
     type_bytes:
       description: Bytes of the tensors, by tensor type.
       type: dict

@@ -352,7 +352,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.across import Member, plan_across
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device, devices_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import KV_TYPES, Model, model_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import KV_TYPES
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model, model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, Plan, Wish, choose
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of

@@ -187,7 +187,7 @@ from ansible.module_utils.urls import open_url
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu import nvidia_smi, nvml
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import model_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import make_plan
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError, Report
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of

@@ -9,7 +9,6 @@ Every value comes from a file that may lie: wrong types count as absent, and no 
 
 from __future__ import annotations
 
-import re
 from typing import Any, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, Header, printable
@@ -19,18 +18,19 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import (
     SPLIT_TENSORS,
     check_set,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.tensors import block_tensors, tensor_bytes, unplaced
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.types import (
     ARRAY,
+    BOOL,
     FLOAT32,
     FLOAT64,
     INTEGER_TYPES,
     STRING,
 )
 
-_BLOCK = re.compile(r"blk\.(\d{1,4})\.")
-# the tensors that llama.cpp's --cpu-moe moves, and the per-expert names of early conversions
-_EXPERTS = re.compile(r"\.ffn_(up|down|gate|gate_up)(_(ch|)exps|\.\d+)\.")
 _MAX_LIST = 4096
+_MAX_KEYS = 256
+_MAX_KEY = 120
 _GUESSED = 1024  # flag of general.file_type: guessed from the tensors
 
 # general.file_type, enum llama_ftype in llama.cpp's include/llama.h
@@ -97,10 +97,13 @@ def describe(headers: Sequence[Header]) -> dict[str, Any]:
         "tensors": sum(len(header.tensors) for header in headers),
         "parameter_count": sum(_elements(tensor.dims) for header in headers for tensor in header.tensors),
         "size_bytes": sum(header.data_end for header in headers),
-        "tensor_bytes": _tensor_bytes(headers),
+        "tensor_bytes": tensor_bytes(headers),
+        "block_tensors": block_tensors(headers),
+        "unplaced_tensors": unplaced(headers),
         "type_bytes": _type_bytes(headers),
     }
     facts.update(_hyperparameters(first, architecture))
+    facts["hyperparameters"] = _all_hyperparameters(first, architecture)
     return facts
 
 
@@ -151,24 +154,17 @@ def _hyperparameters(first: Header, architecture: Optional[str]) -> dict[str, An
     }
 
 
-def _tensor_bytes(headers: Sequence[Header]) -> dict[str, Any]:
-    """Bytes by the place that an engine gives them: input side, output side, and every block's two kinds."""
-    embedding = output = other = 0
-    blocks: dict[int, dict[str, int]] = {}
-    for header in headers:
-        for tensor in header.tensors:
-            block = _BLOCK.match(tensor.name)
-            if block:
-                kind = "experts" if _EXPERTS.search(tensor.name) else "dense"
-                blocks.setdefault(int(block.group(1)), {"dense": 0, "experts": 0})[kind] += tensor.nbytes
-            elif tensor.name.startswith("token_embd."):
-                embedding += tensor.nbytes
-            elif tensor.name.startswith(("output.", "output_norm.")):
-                output += tensor.nbytes
-            else:
-                other += tensor.nbytes
-    listed = [blocks.get(index, {"dense": 0, "experts": 0}) for index in range(max(blocks, default=-1) + 1)]
-    return {"embedding": embedding, "output": output, "other": other, "blocks": listed}
+def _all_hyperparameters(header: Header, architecture: Optional[str]) -> dict[str, Any]:
+    """Whole numbers and switches of the architecture under their own names, also as lists with one for each block."""
+    prefix = f"{architecture}."
+    found: dict[str, Any] = {}
+    for name, entry in header.kv.items():
+        if not name.startswith(prefix) or len(found) >= _MAX_KEYS or len(name) > _MAX_KEY:
+            continue
+        plain = entry.item_type == BOOL or entry.item_type in INTEGER_TYPES
+        if plain and (entry.type != ARRAY or entry.count <= _MAX_LIST):
+            found[printable(name[len(prefix) :])] = entry.value
+    return found
 
 
 def _type_bytes(headers: Sequence[Header]) -> dict[str, int]:

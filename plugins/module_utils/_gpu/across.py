@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import LLAMA_CPP
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Model
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Plan, Wish, make_plan, visible
 
 PORT = 50052

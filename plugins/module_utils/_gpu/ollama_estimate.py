@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, Model
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model
 
 MINIMUM_BYTES = 457 * 1024 * 1024
 

@@ -17,14 +17,13 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import (
     Rules,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import (
-    Block,
     Load,
-    Model,
     Part,
     compute_bytes,
     kv_bytes,
     largest_matrix_bytes,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Block, Model
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.ollama_estimate import deal
 
 
@@ -132,7 +131,9 @@ def lay_out(
         block.experts_bytes for number, block in enumerate(model.blocks) if number in on_gpu and number < host_experts
     )
     host = replace(
-        host, experts_bytes=host.experts_bytes + stranded, dense_bytes=host.dense_bytes + model.embedding_bytes
+        host,
+        experts_bytes=host.experts_bytes + stranded,
+        dense_bytes=host.dense_bytes + model.embedding_bytes + model.input_bytes,
     )
     return Layout(ngl, host_experts, tuple(len(layers) for layers in parts), tuple(shares), host)
 
@@ -220,7 +221,7 @@ def _share(
     last = len(model.blocks)
     blocks = [(number, model.blocks[number]) for number in layers if number < last]
     on_host = device is None
-    output = 0 if last not in layers else model.output_bytes if on_host else model.gpu_output_bytes
+    output = 0 if last not in layers else model.host_output_bytes if on_host else model.gpu_output_bytes
     return Share(
         device=device,
         layers=tuple(layers),

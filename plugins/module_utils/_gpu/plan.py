@@ -11,7 +11,8 @@ from typing import Any, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import OLLAMA, ROUND_ROBIN, Rules, rules_for
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import CELLS, Load, Model
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import CELLS, Load
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.placement import Layout, Share, lay_out
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import MIB
 
@@ -268,7 +269,7 @@ def _warnings(model: Model, devices: Sequence[Device], wish: Wish, rules: Rules,
     if model.guesses:
         found.append(f"Guessed: {'; '.join(model.guesses)}. A lock with the header's facts makes the plan exact.")
     if model.legacy_deepseek:
-        kib = 2 * sum(block.key_values + block.value_values for block in model.blocks) // 1024
+        kib = 2 * sum(cache.keys + cache.values for block in model.blocks for cache in block.caches) // 1024
         found.append(
             f"This file has no MLA keys: its KV cache takes {kib:,} KiB a token, "
             "and CUDA has no flash attention for it."

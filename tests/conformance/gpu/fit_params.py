@@ -17,8 +17,10 @@ from typing import Any, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import rules_for
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, Model, model_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model, model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.placement import lay_out
+from ansible_collections.gguf.fleet.tests.conformance.gpu import families
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu import models
 
 MIB = 1024 * 1024
@@ -29,6 +31,7 @@ MODELS: dict[str, Callable[[], models.Model]] = {
     "qwen3-30b": models.qwen3_moe_30b,
     "gemma3-27b": models.gemma3_27b,
 }
+MODELS.update({name: partial(families.family, name) for name in families.entries()})
 for quant in models.R1_EXPERTS:
     MODELS[f"r1-{quant}"] = partial(models.deepseek_r1, quant)
     MODELS[f"r1-{quant}-mla"] = partial(models.deepseek_r1, quant, mla=True)
@@ -69,10 +72,11 @@ class Case:
 
 R1 = ("r1-IQ1_S", "r1-Q2_K_XL")
 OTHERS = ("llama3-70b", "qwen3-30b", "gemma3-27b")
+FIRST = tuple(name for name in MODELS if name not in families.entries())
 CASES: tuple[Case, ...] = (
-    *(Case(model) for model in MODELS),
-    *(Case(model, split=(1,)) for model in MODELS),
-    *(Case(model, split=(1, 1)) for model in MODELS),
+    *(Case(model) for model in FIRST),
+    *(Case(model, split=(1,)) for model in FIRST),
+    *(Case(model, split=(1, 1)) for model in FIRST),
     *(Case(model, split=(2, 3, 1), num_ctx=16384) for model in (*R1, "r1-Q2_K_XL-mla", *OTHERS)),
     *(Case(model, split=(1, 1, 1), num_ctx=2048, flash=False) for model in (*R1, "r1-IQ1_S-mla", *OTHERS)),
     *(Case(model, split=(1, 1), num_ctx=4096, slots=4) for model in (*R1, "r1-IQ1_S-mla", *OTHERS)),
@@ -93,6 +97,29 @@ CASES: tuple[Case, ...] = (
     Case("llama3-70b", num_ctx=131072, split=(3, 2, 2, 1), kv="q8_0"),
     Case("gemma3-27b", num_ctx=65536, split=(1, 2)),
 )
+
+
+# Tokens of a slot, slots, type of the KV cache.
+CONTEXTS = ((4096, 1, "f16"), (8192, 4, "f16"), (131072, 1, "q8_0"))
+
+
+def family_cases(name: str) -> list[list[Case]]:
+    """For each way to place a model, the cases with each context."""
+    dimensions = families.entries()[name]["dimensions"]
+    layers = dimensions["layers"]
+    places: list[dict[str, Any]] = [{}, {"split": (1, 1)}, {"split": (1, 1), "ngl": layers // 2}]
+    if "x" in dimensions:
+        places.append({"split": (1, 1), "host_experts": layers})
+    return [[Case(name, context, slots, kv=kv, **place) for context, slots, kv in CONTEXTS] for place in places]
+
+
+# Each family in each place, with contexts in turn; all of them take minutes.
+FAMILY_CASES = tuple(
+    cases[(number + place) % len(cases)]
+    for number, name in enumerate(families.entries())
+    for place, cases in enumerate(family_cases(name))
+)
+ALL_FAMILY_CASES = tuple(case for name in families.entries() for cases in family_cases(name) for case in cases)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import yaml
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import read_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.known import known_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, kv_bytes, model_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, kv_bytes
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import declare
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import BUILT_IN

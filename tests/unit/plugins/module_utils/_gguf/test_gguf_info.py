@@ -104,8 +104,10 @@ def test_tensor_bytes_are_told_by_place_and_by_type():
     got = facts()
     assert got["tensor_bytes"] == {
         "embedding": 4 * 144,
+        "input": 0,
         "output": 4 * 210 + 128,
         "other": 32,
+        "tied_output": False,
         "blocks": [
             {"dense": 144, "experts": 0},
             {"dense": 0, "experts": 0},

@@ -40,7 +40,7 @@ class Model:
             file.truncate(len(head) + sum(-(-tensor.nbytes // 32) * 32 for tensor in self.tensors))
 
 
-def _common(architecture: str, name: str, vocab: int, values: dict[str, tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
+def common(architecture: str, name: str, vocab: int, values: dict[str, tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
     own = {f"{architecture}.{key}": value for key, value in values.items()}
     return {
         "general.architecture": ("str", architecture),
@@ -136,7 +136,7 @@ def deepseek_r1(quant: str, *, mla: bool = False) -> Model:
         values["attention.value_length_mla"] = ("u32", 128)
     return Model(
         f"DeepSeek-R1 {quant}{' MLA' if mla else ''}",
-        _common("deepseek2", "DeepSeek R1", vocab, values),
+        common("deepseek2", "DeepSeek R1", vocab, values),
         tuple(tensors),
     )
 
@@ -174,7 +174,7 @@ def llama3_70b() -> Model:
         "rope.dimension_count": ("u32", 128),
         "attention.layer_norm_rms_epsilon": ("f32", 1e-5),
     }
-    return Model("Llama-3-70B Q4_K_M", _common("llama", "Llama 3 70B", vocab, values), tuple(tensors))
+    return Model("Llama-3-70B Q4_K_M", common("llama", "Llama 3 70B", vocab, values), tuple(tensors))
 
 
 def qwen3_moe_30b() -> Model:
@@ -216,7 +216,7 @@ def qwen3_moe_30b() -> Model:
         "expert_used_count": ("u32", 8),
         "expert_feed_forward_length": ("u32", ff_exp),
     }
-    return Model("Qwen3-30B-A3B Q4_K", _common("qwen3moe", "Qwen3 30B A3B", vocab, values), tuple(tensors))
+    return Model("Qwen3-30B-A3B Q4_K", common("qwen3moe", "Qwen3 30B A3B", vocab, values), tuple(tensors))
 
 
 def gemma3_27b() -> Model:
@@ -255,4 +255,4 @@ def gemma3_27b() -> Model:
         "rope.scaling.factor": ("f32", 8.0),
         "attention.layer_norm_rms_epsilon": ("f32", 1e-6),
     }
-    return Model("Gemma-3-27B Q4_K", _common("gemma3", "Gemma 3 27B", vocab, values), tuple(tensors))
+    return Model("Gemma-3-27B Q4_K", common("gemma3", "Gemma 3 27B", vocab, values), tuple(tensors))

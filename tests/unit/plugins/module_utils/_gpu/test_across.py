@@ -6,7 +6,7 @@ from functools import cache
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.across import MOST_GPUS, Member, plan_across
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import model_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import deepseek_r1

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import model_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, make_plan
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import deepseek_r1
 

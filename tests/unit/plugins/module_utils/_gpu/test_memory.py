@@ -6,13 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import (
-    Load,
-    Part,
-    compute_bytes,
-    kv_bytes,
-    model_from_facts,
-)
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, Part, compute_bytes, kv_bytes
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import (
     deepseek_r1,
@@ -52,7 +47,7 @@ def test_a_quantised_cache_counts_its_scales():
 
 def test_blocks_with_a_sliding_window_cache_the_window_and_a_batch():
     model = model_from_facts(gemma3_27b().facts())
-    assert [block.sliding for block in model.blocks[:7]] == [True] * 5 + [False, True]
+    assert [block.caches[0].window for block in model.blocks[:7]] == [1024] * 5 + [0, 1024]
     assert kv_mib(model, Load(num_ctx=8192)) == 1264
     assert kv_mib(model, Load(num_ctx=8192, sliding_cache=False)) == 62 * 64
     assert kv_mib(model, Load(num_ctx=512)) == 62 * 4
@@ -84,7 +79,8 @@ def test_deepseek_without_mla_keys_has_no_flash_attention_kernel_on_cuda():
 
 
 def test_facts_without_tensor_sizes_are_spread_evenly_and_say_so():
-    facts = {**deepseek_r1("Q2_K_XL").facts(), "tensor_bytes": None, "expert_feed_forward_length": None}
+    facts = {**deepseek_r1("Q2_K_XL").facts(), "tensor_bytes": None, "block_tensors": None}
+    facts["expert_feed_forward_length"] = None
     model = model_from_facts(facts)
     whole = model.embedding_bytes + model.output_bytes + sum(b.dense_bytes + b.experts_bytes for b in model.blocks)
     assert whole == pytest.approx(facts["size_bytes"], rel=0.001)

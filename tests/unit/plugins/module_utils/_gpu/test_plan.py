@@ -9,7 +9,8 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import rules_for
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, model_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.placement import lay_out, layers_on_gpu
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, choose, make_plan
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
