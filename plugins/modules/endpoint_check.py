@@ -61,7 +61,9 @@ options:
     default: 0.0
   timeout_seconds:
     description:
-      - Longest silence of the endpoint in seconds, the load of the model included. It is not a limit of the whole.
+      - Longest silence of the endpoint in seconds, the load of the model included.
+      - The answer may take this long and 30 seconds more for each of O(max_tokens); what an engine answers out of its
+        memory may take 300 seconds at most.
     type: float
     default: 3600.0
   api_key:
@@ -119,7 +121,7 @@ model:
   type: str
   returned: when verified
 answer:
-  description: What it answered.
+  description: What it answered, with control characters but line ends and tabs escaped.
   type: str
   returned: when verified
   sample: The capital of France is Paris.

@@ -238,7 +238,7 @@ def ask(module: AnsibleModule) -> Report:
             "Install the NVIDIA driver; on a host without a GPU this is as it should be.",
         )
         return Report(source="none", troubles=(nothing,))
-    return nvidia_smi.read_report(lambda arguments: module.run_command([program, *arguments]))
+    return nvidia_smi.read_report(nvidia_smi.runner(program))
 
 
 def main() -> None:

@@ -193,6 +193,10 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuE
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checks, gpus, look, xid
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import ERROR, WARNING, Finding
+from ansible_collections.gguf.fleet.plugins.module_utils._process.bounded import ProcessProblem, run_bounded
+
+PROGRAM_SECONDS = 60.0
+KERNEL_LOG_BYTES = 64 * 2**20
 
 
 def ask_gpus(module: AnsibleModule) -> dict[str, Any]:
@@ -202,7 +206,7 @@ def ask_gpus(module: AnsibleModule) -> dict[str, Any]:
     program = module.get_bin_path("nvidia-smi")
     if program is None:
         return Report(source="none").as_facts()
-    return nvidia_smi.read_report(lambda arguments: module.run_command([program, *arguments])).as_facts()
+    return nvidia_smi.read_report(nvidia_smi.runner(program)).as_facts()
 
 
 def place(params: dict[str, Any], model: dict[str, Any], seen: list[dict[str, Any]]) -> list[Finding]:
@@ -250,8 +254,15 @@ def judge(module: AnsibleModule, report: dict[str, Any]) -> list[Finding]:
 
 
 def run_if_there(module: AnsibleModule, command: list[str]) -> tuple[int, str, str]:
+    """A program of the system; one that is not there, hangs or does not stop talking told nothing."""
     program = module.get_bin_path(command[0])
-    return module.run_command([program, *command[1:]]) if program else (127, "", "")
+    if program is None:
+        return 127, "", ""
+    try:
+        ended = run_bounded([program, *command[1:]], seconds=PROGRAM_SECONDS, limit_bytes=KERNEL_LOG_BYTES)
+    except ProcessProblem as error:
+        return 1, "", error.problem
+    return ended.code, ended.stdout.decode("utf-8", "replace"), ended.stderr.decode("utf-8", "replace")
 
 
 def ask(url: str) -> None:

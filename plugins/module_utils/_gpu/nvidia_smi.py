@@ -1,15 +1,20 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""Reads what the nvidia-smi program prints, for hosts without pynvml."""
+"""Reads what the nvidia-smi program prints, for hosts without pynvml.
+
+It runs with our own rights, since it may have to make the driver's device files, but never for ever: with a GPU that
+fell off the bus it hangs.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from dataclasses import replace
-from typing import Callable, Optional
+from typing import Callable, Iterator, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import (
     MIB,
@@ -19,6 +24,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import (
     Trouble,
     troubles_of,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._process.bounded import ProcessProblem, run_bounded
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines, printable
 
 # (exit code, standard output, standard error) of nvidia-smi with these arguments.
@@ -47,6 +53,10 @@ FIELDS = (
 # Known to drivers since 2022; an older nvidia-smi refuses the whole query for one unknown name.
 NEWER_FIELDS = ("compute_cap", "memory.reserved")
 
+# Without persistence mode it initialises every GPU anew, which takes some seconds for each.
+_SECONDS = 120.0
+_MAX_BYTES = 2**20
+_MAX_GPUS = 256
 # Names of processes are whatever their owners like.
 _MAX_VALUE_CHARACTERS = 500
 
@@ -82,8 +92,28 @@ _START_TROUBLES = (
 )
 
 
+def runner(program: str, *, seconds: float = _SECONDS) -> Run:
+    """Runs this program, a whole path, with bounds of time and output."""
+
+    def run(arguments: list[str]) -> tuple[int, str, str]:
+        ended = run_bounded([program, *arguments], seconds=seconds, limit_bytes=_MAX_BYTES)
+        return ended.code, ended.stdout.decode("utf-8", "replace"), ended.stderr.decode("utf-8", "replace")
+
+    return run
+
+
 def read_report(run: Run) -> Report:
     """Everything that nvidia-smi tells about this host; what it refuses becomes a trouble, not an error."""
+    try:
+        return _read_report(run)
+    except ProcessProblem as error:
+        trouble = Trouble(
+            error.problem, "A GPU or its driver hangs: look for Xid lines in the kernel's log, then reboot the host."
+        )
+        return Report(source="nvidia_smi", troubles=(trouble,))
+
+
+def _read_report(run: Run) -> Report:
     fields: tuple[str, ...] = FIELDS + NEWER_FIELDS
     code, out, err = _query(run, fields)
     if code != 0 and "not a valid field" in out + err:
@@ -121,7 +151,9 @@ def _start_trouble(code: int, text: str) -> Trouble:
 
 def _lost(text: str) -> list[Trouble]:
     # Older programs print `GPU0000:3B:00.0: GPU is lost`, newer ones `GPU0: 0000:3B:00.0: GPU is lost`.
-    found = re.findall(r"the device handle for GPU\s*(?:(\d+):\s+)?([0-9A-F]{4,8}:[0-9A-F:.]+):\s*([^\n]+)", text)
+    found = re.findall(
+        r"the device handle for GPU\s*(?:([0-9]{1,10}):\s+)?([0-9A-F]{4,8}:[0-9A-F:.]+):\s*([^\n]+)", text
+    )
     return [
         Trouble(
             f"The GPU at {bus} does not answer: {printable(reason.strip())}",
@@ -129,15 +161,27 @@ def _lost(text: str) -> list[Trouble]:
             "then check its seat and power.",
             int(index) if index else None,
         )
-        for index, bus, reason in found
+        for index, bus, reason in found[:_MAX_GPUS]
     ]
 
 
 def _parse_gpus(text: str, fields: tuple[str, ...]) -> tuple[tuple[Gpu, ...], Optional[str]]:
-    rows = [row for row in csv.reader(io.StringIO(text), skipinitialspace=True) if len(row) == len(fields)]
+    rows = [row for row in _rows(text) if len(row) == len(fields)]
     values = [dict(zip(fields, row)) for row in rows]
     driver = next((_text(row["driver_version"]) for row in values), None)
-    return tuple(_gpu(row) for row in values if row["index"].strip().isdigit()), driver
+    return tuple(_gpu(row) for row in values if _is_number(row["index"]))[:_MAX_GPUS], driver
+
+
+def _rows(text: str) -> Iterator[list[str]]:
+    """The rows up to what is no table any more."""
+    try:
+        yield from csv.reader(io.StringIO(text), skipinitialspace=True)
+    except csv.Error:
+        return
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r" *[0-9]{1,10} *", text) is not None
 
 
 def _text(value: Optional[str]) -> Optional[str]:
@@ -148,9 +192,10 @@ def _text(value: Optional[str]) -> Optional[str]:
 def _number(value: Optional[str]) -> Optional[float]:
     text = _text(value)
     try:
-        return None if text is None else float(text)
+        number = math.nan if text is None else float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _whole(value: Optional[str]) -> Optional[int]:
@@ -201,8 +246,8 @@ def _processes(run: Run) -> dict[str, list[Process]]:
     asked = ["--query-compute-apps=gpu_uuid,pid,process_name,used_memory", "--format=csv,noheader,nounits"]
     code, out, _err = run(asked)
     found: dict[str, list[Process]] = {}
-    for row in csv.reader(io.StringIO(out if code == 0 else ""), skipinitialspace=True):
-        if len(row) == 4 and row[1].strip().isdigit():
+    for row in _rows(out if code == 0 else ""):
+        if len(row) == 4 and _is_number(row[1]):
             found.setdefault(row[0].strip(), []).append(Process(int(row[1]), _text(row[2]), _bytes(row[3])))
     return found
 
@@ -215,5 +260,5 @@ def _with_processes(gpu: Gpu, processes: dict[str, list[Process]]) -> Gpu:
 def _cuda_version(run: Run) -> Optional[str]:
     """Only the table's head names it, in all versions."""
     _code, out, _err = run([])
-    match = re.search(r"CUDA Version:\s*([0-9]+\.[0-9]+)", out)
+    match = re.search(r"CUDA Version:\s*([0-9]{1,4}\.[0-9]{1,4})", out)
     return match.group(1) if match else None

@@ -19,11 +19,14 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.client import C
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.config import config_of_source
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.loading import whole_file_seconds
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import Settings
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name, parse_name
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name, is_named
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Version
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights
+from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
 
 _BLOB_OF_FROM = re.compile(r"^FROM .*/sha256-([0-9a-f]{64})$", re.MULTILINE)
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 Scalar = Union[str, float, bool]
 
@@ -84,7 +87,7 @@ def apply(client: Client, plan: ApiPlan, path: Optional[str]) -> None:
 def listed(client: Client, name: Name) -> Optional[Dict[str, Any]]:
     """The model's entry in `/api/tags`."""
     for model in client.models():
-        if parse_name(str(model.get("name"))).folded == name.folded:
+        if is_named(model.get("name"), name):
             return model
     return None
 
@@ -167,7 +170,7 @@ def _scalar(value: Any) -> Scalar:
 def _shown_parameters(text: str) -> Dict[str, List[Scalar]]:
     """`stop "<a>"`, `num_ctx 2048`, `seed 1e+06`: Go's %#v, one a line, the same name again for each item of a list."""
     found: Dict[str, List[Scalar]] = {}
-    for line in text.splitlines():
+    for line in lines(text):
         name, _blank, value = line.partition(" ")
         found.setdefault(name, []).append(_read_go_value(value.strip()))
     return found
@@ -177,7 +180,7 @@ def _read_go_value(text: str) -> Scalar:
     if text in ("true", "false"):
         return text == "true"
     try:
-        # Go and Python quote texts alike.
-        return str(ast.literal_eval(text)) if text.startswith('"') else float(text)
+        # Go and Python quote texts alike. Of Python, only one text is read.
+        return str(ast.literal_eval(text)) if _QUOTED.fullmatch(text) else float(text)
     except (ValueError, SyntaxError):
         return text

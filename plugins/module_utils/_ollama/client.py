@@ -4,9 +4,9 @@
 
 """Ollama's HTTP API, as far as models are concerned.
 
-The time-outs are stalls: seconds without a byte, never a total. Ollama before 0.12.6 answers a streamed request with
-200 and reports the error as a line of the stream, later versions do so once the stream has begun (streamResponse in
-ollama server/routes.go); so every line is read, and only a last line that says success counts.
+Every exchange ends in time, and no answer is longer than it can rightly be. Ollama before 0.12.6 answers a streamed
+request with 200 and reports the error as a line of the stream, later versions do so once the stream has begun
+(streamResponse in ollama server/routes.go); so every line is read, and only a last line that says success counts.
 """
 
 from __future__ import annotations
@@ -16,15 +16,36 @@ import http.client
 import json
 import os
 import socket
+import ssl
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 from urllib.parse import urlsplit
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.deadline import (
+    AnswerProblem,
+    Connection,
+    Deadline,
+    read_answer,
+    read_lines,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer import (
+    as_count,
+    as_dict,
+    as_dicts,
+    as_text,
+    decode_json,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 
 DEFAULT_PORT = 11434
 _STALL_SECONDS = 60.0
-_MAX_ANSWER_BYTES = 64 * 2**20
+# `show` of a model with its licence, template and list of tensors has some 300 kB.
+_MAX_ANSWER_BYTES = 4 * 2**20
+_MAX_LINE_BYTES = 64 * 2**10
 _UPLOAD_BYTES = 2**20
+_UPLOAD_BYTES_PER_SECOND = 2**20
+# Copy, hash, rewrite and check of the whole file: each may be as silent as a stall allows.
+_CREATE_STAGES = 4
+_MAX_SAID_CHARACTERS = 500
 
 
 class ServerProblem(OllamaProblem):
@@ -65,16 +86,16 @@ class Client:
         self.url = f"{parts.scheme}://{shown}:{self._address[1]}"
 
     def version(self) -> str:
-        return str(self._json("GET", "/api/version").get("version", ""))
+        return as_text(self._json("GET", "/api/version").get("version"))
 
     def models(self) -> List[Dict[str, Any]]:
         """What `/api/tags` lists."""
-        return list(self._json("GET", "/api/tags").get("models") or [])
+        return as_dicts(self._json("GET", "/api/tags").get("models"))
 
     def show(self, name: str) -> Optional[Dict[str, Any]]:
-        """The model's structured fields; None when there is no such model."""
+        """The model's structured fields, each of its own type; None when there is no such model."""
         try:
-            return self._json("POST", "/api/show", {"model": name})
+            return _shown(self._json("POST", "/api/show", {"model": name}))
         except ServerProblem as problem:
             if problem.status == 404:
                 return None
@@ -82,7 +103,7 @@ class Client:
 
     def running(self) -> List[Dict[str, Any]]:
         """What `/api/ps` lists: the models in memory."""
-        return list(self._json("GET", "/api/ps").get("models") or [])
+        return as_dicts(self._json("GET", "/api/ps").get("models"))
 
     def delete(self, name: str) -> bool:
         """False when there was no such model."""
@@ -98,7 +119,7 @@ class Client:
         """Load a model, or unload it with keep_alive 0; nothing is sent before it is there, hence the limit."""
         request = {"model": name, "keep_alive": keep_alive, "stream": False}
         try:
-            self._json("POST", "/api/generate", request, stall_seconds=limit_seconds)
+            self._json("POST", "/api/generate", request, limit_seconds=limit_seconds)
         except Stalled:
             raise ServerProblem(
                 f"Ollama at {self.url} did not load {name} within {limit_seconds:.0f} seconds.",
@@ -113,10 +134,14 @@ class Client:
 
     def upload_blob(self, digest: str, path: str, *, stall_seconds: Optional[float] = None) -> None:
         """Send a file; the server copies it into its store and checks the sum."""
+        stall = stall_seconds or self._stall_seconds
         with open(path, "rb") as file:
-            headers = {"Content-Length": str(os.fstat(file.fileno()).st_size)}
-            with self._answer("POST", f"/api/blobs/{digest}", file, headers, stall_seconds=stall_seconds) as answer:
-                self._decoded("POST", f"/api/blobs/{digest}", answer)
+            size_bytes = os.fstat(file.fileno()).st_size
+            headers = {"Content-Length": str(size_bytes)}
+            limit = stall + size_bytes / _UPLOAD_BYTES_PER_SECOND
+            address = f"/api/blobs/{digest}"
+            with self._answer("POST", address, file, headers, limit_seconds=limit, stall_seconds=stall) as answer:
+                self._decoded("POST", address, answer)
 
     def create(self, request: Mapping[str, Any], *, stall_seconds: Optional[float] = None) -> None:
         """Have the server make a model. The caller makes sure that it has `from`: it would try to pull that.
@@ -125,26 +150,28 @@ class Client:
         """
         last = ""
         body = json.dumps({**request, "stream": True})
-        with self._answer("POST", "/api/create", body, stall_seconds=stall_seconds) as answer:
+        stall = stall_seconds or self._stall_seconds
+        limit = stall * _CREATE_STAGES
+        with self._answer("POST", "/api/create", body, limit_seconds=limit, stall_seconds=stall) as answer:
             if answer.status != 200:
                 self._decoded("POST", "/api/create", answer)
             for line in self._lines(answer):
                 if "error" in line:
-                    raise self._refused("POST", "/api/create", int(line.get("status") or 500), str(line["error"]))
-                last = str(line.get("status", ""))
+                    raise self._refused("POST", "/api/create", as_count(line.get("status")) or 500, line["error"])
+                last = as_text(line.get("status"))
         if last != "success":
             raise ServerProblem(
-                f"Ollama at {self.url} broke off while it made {request.get('model')} (last said: '{last}').",
+                f"Ollama at {self.url} broke off while it made {request.get('model')} (last said: '{last[:80]}').",
                 "Look at the server's log, then run again.",
             )
 
     # --- transport
 
     def _json(
-        self, method: str, path: str, body: Optional[Mapping[str, Any]] = None, *, stall_seconds: Optional[float] = None
+        self, method: str, path: str, body: Optional[Mapping[str, Any]] = None, *, limit_seconds: Optional[float] = None
     ) -> Dict[str, Any]:
         text = None if body is None else json.dumps(body)
-        with self._answer(method, path, text, stall_seconds=stall_seconds) as answer:
+        with self._answer(method, path, text, limit_seconds=limit_seconds) as answer:
             return self._decoded(method, path, answer)
 
     @contextlib.contextmanager
@@ -155,11 +182,18 @@ class Client:
         body: Any = None,
         headers: Optional[Dict[str, str]] = None,
         *,
+        limit_seconds: Optional[float] = None,
         stall_seconds: Optional[float] = None,
     ) -> Iterator[http.client.HTTPResponse]:
-        make = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = make(*self._address, timeout=self._stall_seconds, blocksize=_UPLOAD_BYTES)
-        limit = stall_seconds or self._stall_seconds
+        """One exchange: all of it within the limit, and with a stall, no byte later than that after the one before."""
+        limit = limit_seconds or self._stall_seconds
+        connection = Connection(
+            *self._address,
+            Deadline(limit),
+            context=ssl.create_default_context() if self._secure else None,
+            silence_seconds=stall_seconds,
+            blocksize=_UPLOAD_BYTES,
+        )
         if isinstance(body, str):
             body = body.encode()
             headers = {"Content-Type": "application/json"}
@@ -171,15 +205,15 @@ class Client:
                     f"No Ollama server answers at {self.url} ({error.strerror or error}).",
                     "Start it first, or give the address that its OLLAMA_HOST names.",
                 ) from None
-            connection.sock.settimeout(limit)
             try:
                 connection.request(method, path, body, headers or {})
                 yield connection.getresponse()
             except socket.timeout:
-                raise Stalled(
-                    f"Ollama at {self.url} sent nothing for {limit:.0f} seconds ({method} {path}).",
-                    "Look at the server's log, then run again.",
-                ) from None
+                raise self._stalled(method, path, limit, stall_seconds) from None
+            except AnswerProblem as error:
+                if error.reason == "too-slow":
+                    raise self._stalled(method, path, limit, stall_seconds) from None
+                raise ServerProblem(error.problem, error.remedy) from None
             except (OSError, http.client.HTTPException) as error:
                 raise ServerProblem(
                     f"The connection to Ollama at {self.url} broke ({method} {path}: {error!r}).",
@@ -189,34 +223,45 @@ class Client:
             connection.close()
 
     def _decoded(self, method: str, path: str, answer: http.client.HTTPResponse) -> Dict[str, Any]:
-        data = answer.read(_MAX_ANSWER_BYTES)
+        what = f"The answer of {self.url} to {method} {path}"
+        data = read_answer(answer, limit_bytes=_MAX_ANSWER_BYTES, what=what)
         try:
-            content = json.loads(data) if data.strip() else {}
+            content = decode_json(data) if data.strip() else {}
         except ValueError:
             content = None
         if answer.status >= 400:
-            said = content.get("error") if isinstance(content, dict) else data[:200].decode(errors="replace")
-            raise self._refused(method, path, answer.status, str(said or ""))
+            said = content.get("error") if isinstance(content, dict) else data.decode(errors="replace")
+            raise self._refused(method, path, answer.status, said)
         if not isinstance(content, dict):
-            raise ServerProblem(
-                f"What answers at {self.url} is not Ollama ({method} {path} gave {data[:60]!r}).",
-                "Check the address and what else listens there.",
-            )
+            raise self._no_ollama(method, path, data)
         return content
 
     def _lines(self, answer: http.client.HTTPResponse) -> Iterator[Dict[str, Any]]:
-        while True:
-            line = answer.readline(_MAX_ANSWER_BYTES)
-            if not line:
-                return
+        what = f"The answer of {self.url} to POST /api/create"
+        for line in read_lines(answer, line_bytes=_MAX_LINE_BYTES, limit_bytes=_MAX_ANSWER_BYTES, what=what):
             if line.strip():
-                content = json.loads(line)
+                try:
+                    content = decode_json(line)
+                except ValueError:
+                    raise self._no_ollama("POST", "/api/create", line) from None
                 if isinstance(content, dict):
                     yield content
 
-    def _refused(self, method: str, path: str, status: int, said: str) -> ServerProblem:
+    def _stalled(self, method: str, path: str, limit: float, stall: Optional[float]) -> Stalled:
+        late = f"was not done within {limit:.0f} seconds"
+        told = late if stall is None else f"sent nothing for {stall:.0f} seconds, or {late}"
+        return Stalled(f"Ollama at {self.url} {told} ({method} {path}).", "Look at the server's log, then run again.")
+
+    def _no_ollama(self, method: str, path: str, data: bytes) -> ServerProblem:
         return ServerProblem(
-            f"Ollama at {self.url} answered {method} {path} with {status}: {said or 'no reason given'}.",
+            f"What answers at {self.url} is not Ollama ({method} {path} gave {data[:60]!r}).",
+            "Check the address and what else listens there.",
+        )
+
+    def _refused(self, method: str, path: str, status: int, error: Any) -> ServerProblem:
+        said = str(error or "no reason given")[:_MAX_SAID_CHARACTERS]
+        return ServerProblem(
+            f"Ollama at {self.url} answered {method} {path} with {status}: {said}.",
             _remedy_of(status, said),
             status=status,
         )
@@ -233,3 +278,8 @@ def _remedy_of(status: int, said: str) -> str:
     if "invalid split file" in said or "split" in said:
         return "Merge the shards first, with gguf_merge or gguf_download's layout merged."
     return "Look at the server's log for the reason."
+
+
+def _shown(told: Mapping[str, Any]) -> Dict[str, Any]:
+    texts = {name: as_text(told.get(name)) for name in ("modelfile", "template", "system", "parameters", "license")}
+    return {**told, **texts, "messages": as_dicts(told.get("messages")), "details": as_dict(told.get("details"))}

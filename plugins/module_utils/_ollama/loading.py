@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Dict, Optional, Union
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer import as_count, as_text
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.client import Client
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name, parse_name
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name, is_named
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 
 # A slow disk gives 100 MB a second; what comes on top is the server's own start of the model.
@@ -38,7 +39,7 @@ class Loaded:
     @property
     def pinned(self) -> bool:
         year = self.expires_at[:4]
-        return year.isdigit() and int(year) > datetime.now(timezone.utc).year + _FOR_EVER_YEARS
+        return year.isdecimal() and int(year) > datetime.now(timezone.utc).year + _FOR_EVER_YEARS
 
     def as_dict(self) -> Dict[str, Any]:
         return {
@@ -73,12 +74,12 @@ def whole_file_seconds(size_bytes: int) -> int:
 def find_loaded(client: Client, name: Name) -> Optional[Loaded]:
     """The model, when it is in memory now."""
     for running in client.running():
-        if parse_name(str(running.get("name") or running.get("model"))).folded == name.folded:
+        if is_named(running.get("name") or running.get("model"), name):
             return Loaded(
-                size_bytes=int(running.get("size") or 0),
-                size_vram_bytes=int(running.get("size_vram") or 0),
-                context_length=running.get("context_length"),
-                expires_at=str(running.get("expires_at") or ""),
+                size_bytes=as_count(running.get("size")) or 0,
+                size_vram_bytes=as_count(running.get("size_vram")) or 0,
+                context_length=as_count(running.get("context_length")),
+                expires_at=as_text(running.get("expires_at")),
             )
     return None
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Iterable, Tuple
+from typing import Any, Iterable, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 
@@ -77,6 +77,14 @@ def parse_name(text: str) -> Name:
                 "(no '.' in the namespace), each part beginning with a letter, a digit or '_', at most 80 long.",
             )
     return name
+
+
+def is_named(text: Any, name: Name) -> bool:
+    """Whether this is what the server calls the model; what is no name at all is not."""
+    try:
+        return isinstance(text, str) and parse_name(text).folded == name.folded
+    except NameProblem:
+        return False
 
 
 def spelled_as_in_store(name: Name, existing: Iterable[Name]) -> Name:

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer import as_count
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import api_import, apply, loading
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
@@ -228,7 +229,7 @@ def _by_api(request: Request, server: _Server, name: Name, settings: Settings, l
         actions=tuple(actions),
         model=str(model.get("name") or name),
         digest=str(model["digest"]).rpartition(":")[2] if "digest" in model else None,
-        size_bytes=int(model.get("size") or 0),
+        size_bytes=as_count(model.get("size")) or 0,
         before=plan.before,
         after=plan.after,
     )

@@ -9,22 +9,17 @@ rights, root's environment, a network (where the kernel lets us take it away) or
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import fcntl
 import os
 import pwd
 import resource
-import selectors
-import signal
 import socket
 import struct
 import subprocess
-import time
-from dataclasses import dataclass
 from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+from ansible_collections.gguf.fleet.plugins.module_utils._process.bounded import Ended, ProcessProblem, collect
 
 _NOBODY = 65534
 _PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
@@ -36,17 +31,8 @@ _GIB = 2**30
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class UnprovedProblem(Problem):
+class UnprovedProblem(ProcessProblem):
     """The program did not end in time, wrote too much, or cannot be started at all."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How the program ended: its exit code (negative: the signal that ended it), and what it wrote."""
-
-    code: int
-    stdout: bytes
-    stderr: bytes
 
 
 def run_unproved(
@@ -76,7 +62,6 @@ def run_unproved(
     Raises UnprovedProblem. Where the caller is not root, the program runs as the caller, with the same bounds.
     """
     variables: Dict[str, str] = {"PATH": _PATH, "HOME": "/nonexistent", "LC_ALL": "C", **(environment or {})}
-    deadline = time.monotonic() + seconds
     try:
         process = subprocess.Popen(
             list(argv),
@@ -101,11 +86,7 @@ def run_unproved(
             f"{argv[0]} cannot be started as an unprivileged user: {reason}.",
             "Check that it is made for this machine, and that others may read it and the directories above it.",
         ) from error
-    try:
-        stdout, stderr = _read(process, argv[0], deadline, seconds, limit_bytes)
-    finally:
-        _kill(process)
-    return Ended(process.returncode, stdout, stderr)
+    return collect(process, argv[0], seconds, limit_bytes, UnprovedProblem)
 
 
 def _give_up_rights(memory_bytes: int, seconds: float, network: bool, loopback: bool) -> Callable[[], None]:
@@ -159,56 +140,3 @@ def _nobody() -> Tuple[int, int]:
     except KeyError:
         return _NOBODY, _NOBODY
     return entry.pw_uid, entry.pw_gid
-
-
-def _read(
-    process: subprocess.Popen[bytes], program: str, deadline: float, seconds: float, limit_bytes: int
-) -> Tuple[bytes, bytes]:
-    if process.stdout is None or process.stderr is None:
-        raise ValueError("the program was started without pipes")
-    written: Dict[int, bytearray] = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
-    with selectors.DefaultSelector() as selector:
-        for descriptor in written:
-            selector.register(descriptor, selectors.EVENT_READ)
-        # What it left running may hold the pipes open: the end of the program itself is the end of the wait.
-        while selector.get_map():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise UnprovedProblem(
-                    f"{program} did not end within {seconds:.0f} s.", "It was killed: it does not run here."
-                )
-            ready = selector.select(min(left, 0.2))
-            if not ready and _has_ended(process):
-                break
-            for key, _events in ready:
-                data = os.read(key.fd, 65536)
-                if not data:
-                    selector.unregister(key.fd)
-                written[key.fd] += data
-                if len(written[key.fd]) > limit_bytes:
-                    raise UnprovedProblem(
-                        f"{program} wrote more than {limit_bytes} bytes.",
-                        "It was killed: it is not the program that was expected.",
-                    )
-    while not _has_ended(process):
-        if time.monotonic() >= deadline:
-            raise UnprovedProblem(
-                f"{program} did not end within {seconds:.0f} s.", "It was killed: it does not run here."
-            )
-        time.sleep(0.01)
-    stdout, stderr = written.values()
-    return bytes(stdout), bytes(stderr)
-
-
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    # Not waited for yet: its process group's number stays taken until the group is killed.
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for stream in (process.stdout, process.stderr):
-        if stream is not None:
-            stream.close()

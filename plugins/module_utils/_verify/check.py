@@ -44,7 +44,7 @@ def check(endpoint: Endpoint, wanted: Wanted, clock: Callable[[], float] = time.
         model = engine.model(endpoint, wanted.model)
         engine.load(endpoint, model, wanted.timeout_seconds)
     load_seconds = round(clock() - begun, 3)
-    generation = generate(endpoint, model, wanted.question, clock)
+    generation = generate(endpoint, model, wanted.question, clock, wait_seconds=wanted.timeout_seconds)
     placement = engine.placement(endpoint, model)
     share = placement.share
     if wanted.gpu_share_min > 0 and (share is None or share < wanted.gpu_share_min):

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""HTTP to an endpoint: status, headers and lines. Time-outs are silences, not totals: loading 200 GB takes its time."""
+"""HTTP to an endpoint: status, headers and lines, none of them longer or later than it can rightly be.
+
+Loading 200 GB takes its time, and so does a slow answer; both have limits that an endpoint cannot move.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,21 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterator, Mapping, Optional
 from urllib.parse import urlsplit
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.deadline import (
+    CONNECT_SECONDS,
+    AnswerProblem,
+    Connection,
+    Deadline,
+    read_answer,
+    read_lines,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer import as_text, decode_json
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.problem import EndpointProblem, NotThere
 
-_CONNECT_SECONDS = 10.0
-_MAX_ANSWER_BYTES = 16 * 2**20
+# For all that an engine answers out of its memory.
+_ASK_SECONDS = 300.0
+_MAX_ANSWER_BYTES = 4 * 2**20
+_MAX_LINE_BYTES = 2**20
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -31,7 +45,7 @@ class Answer:
     def json(self) -> Any:
         """The body's value, nothing where it has none."""
         try:
-            return json.loads(self.body)
+            return decode_json(self.body)
         except ValueError:
             return None
 
@@ -59,11 +73,10 @@ class Endpoint:
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._tls = _tls(ca_file) if parts.scheme == "https" else None
 
-    def _connect(self) -> http.client.HTTPConnection:
-        connection = (
-            http.client.HTTPSConnection(self._host, self._port, timeout=_CONNECT_SECONDS, context=self._tls)
-            if self._tls
-            else http.client.HTTPConnection(self._host, self._port, timeout=_CONNECT_SECONDS)
+    def _connect(self, limit_seconds: float) -> Connection:
+        """A connection for one exchange, which has to end within the limit."""
+        connection = Connection(
+            self._host, self._port, Deadline(limit_seconds), context=self._tls, silence_seconds=self._silence_seconds
         )
         try:
             connection.connect()
@@ -84,53 +97,68 @@ class Endpoint:
             ) from error
         except (socket.timeout, OSError) as error:
             raise EndpointProblem(
-                f"{self.url}: no connection within {_CONNECT_SECONDS:.0f} s ({error}).",
+                f"{self.url}: no connection within {CONNECT_SECONDS:.0f} s ({error}).",
                 "See whether the host is up, and whether a firewall closes the port.",
             ) from error
-        connection.sock.settimeout(self._silence_seconds)
         return connection
 
     def _open(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: Any, headers: Mapping[str, str]
+        self, connection: Connection, method: str, path: str, body: Any, headers: Mapping[str, str]
     ) -> http.client.HTTPResponse:
         data = None if body is None else json.dumps(body).encode()
         kind = {"Content-Type": "application/json"} if data is not None else {}
         connection.request(method, self._path + path, data, {**self._headers, **kind, **headers})
         return connection.getresponse()
 
-    def ask(self, method: str, path: str, body: Any = None, headers: Optional[Mapping[str, str]] = None) -> Answer:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Optional[Mapping[str, str]] = None,
+        *,
+        limit_seconds: Optional[float] = None,
+    ) -> Answer:
         """One request and its whole answer, whatever its status."""
-        connection = self._connect()
+        limit = limit_seconds or min(_ASK_SECONDS, self._silence_seconds)
+        connection = self._connect(limit)
         try:
-            response = self._open(connection, method, path, body, headers or {})
-            return Answer(response.status, dict(response.getheaders()), response.read(_MAX_ANSWER_BYTES))
-        except (OSError, http.client.HTTPException) as error:
-            raise self._broken(path, error) from error
+            return self._whole(path, self._open(connection, method, path, body, headers or {}))
+        except (AnswerProblem, OSError, http.client.HTTPException) as error:
+            raise self._broken(path, error, limit) from error
         finally:
             connection.close()
 
-    def lines(self, path: str, body: Dict[str, Any]) -> Iterator[bytes]:
+    def lines(self, path: str, body: Dict[str, Any], *, limit_seconds: float, limit_bytes: int) -> Iterator[bytes]:
         """The lines of a streamed answer, as they come. An answer that is none raises."""
-        connection = self._connect()
+        connection = self._connect(limit_seconds)
         try:
             response = self._open(connection, "POST", path, body, {})
             if response.status != 200:
-                answer = Answer(response.status, dict(response.getheaders()), response.read(_MAX_ANSWER_BYTES))
-                raise self.refusal(path, answer)
-            for line in response:
+                raise self.refusal(path, self._whole(path, response))
+            what = f"The answer of {self.url}{path}"
+            for line in read_lines(response, line_bytes=_MAX_LINE_BYTES, limit_bytes=limit_bytes, what=what):
                 if line.strip():
                     yield line.strip()
-        except (OSError, http.client.HTTPException) as error:
-            raise self._broken(path, error) from error
+        except (AnswerProblem, OSError, http.client.HTTPException) as error:
+            raise self._broken(path, error, limit_seconds) from error
         finally:
             connection.close()
 
-    def _broken(self, path: str, error: Exception) -> EndpointProblem:
-        if isinstance(error, socket.timeout):
+    def _whole(self, path: str, response: http.client.HTTPResponse) -> Answer:
+        body = read_answer(response, limit_bytes=_MAX_ANSWER_BYTES, what=f"The answer of {self.url}{path}")
+        return Answer(response.status, dict(response.getheaders()), body)
+
+    def _broken(self, path: str, error: Exception, limit_seconds: float) -> EndpointProblem:
+        reason = error.reason if isinstance(error, AnswerProblem) else ""
+        if isinstance(error, socket.timeout) or reason == "too-slow":
             return EndpointProblem(
-                f"{self.url}{path}: not a byte for {self._silence_seconds:.0f} s.",
+                f"{self.url}{path}: not done within {limit_seconds:.0f} s, "
+                f"or not a byte for {self._silence_seconds:.0f} s.",
                 "See in the engine's log whether the model is still being loaded; raise timeout_seconds when it is.",
             )
+        if isinstance(error, AnswerProblem) and reason == "too-long":
+            return EndpointProblem(error.problem, error.remedy)
         return EndpointProblem(
             f"{self.url}{path}: the connection broke ({error or type(error).__name__}).",
             "The engine's log tells why; out of memory ends it most often.",
@@ -159,7 +187,7 @@ def reason(answer: Answer) -> str:
     error = told.get("error") if isinstance(told, dict) else None
     if isinstance(error, dict):
         error = error.get("message")
-    text = str(error) if error else answer.body.decode("utf-8", "replace").strip()
+    text = as_text(error) or answer.body[:2000].decode("utf-8", "replace").strip()
     return text[:500].rstrip(".") or "no reason told"
 
 

@@ -9,10 +9,13 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer import as_count, as_dict, as_dicts, as_text
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Endpoint, reason
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.problem import EndpointProblem, NotThere
 
 _POLL_SECONDS = 0.5
+_MAX_LISTED = 20
+_MAX_NAME_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ def _told(endpoint: Endpoint, path: str) -> Dict[str, Any]:
 
 
 def _no_such_model(endpoint: Endpoint, model: str, there: List[str]) -> NotThere:
-    listed = ", ".join(there) if there else "none at all"
+    more = f" and {len(there) - _MAX_LISTED} more" if len(there) > _MAX_LISTED else ""
+    listed = ", ".join(name[:_MAX_NAME_CHARACTERS] for name in there[:_MAX_LISTED]) + more if there else "none at all"
     return NotThere(
         f"{endpoint.url}: there is no model {model}; there are: {listed}.", "Run the models role for this host."
     )
@@ -62,11 +66,11 @@ class Ollama:
 
     def version(self, endpoint: Endpoint) -> str:
         """The server's version."""
-        return str(_told(endpoint, "/api/version").get("version", ""))
+        return as_text(_told(endpoint, "/api/version").get("version"))
 
     def model(self, endpoint: Endpoint, wanted: Optional[str]) -> str:
         """The wanted model, if the store has it."""
-        there = [str(entry.get("name")) for entry in _told(endpoint, "/api/tags").get("models") or []]
+        there = [as_text(entry.get("name")) for entry in as_dicts(_told(endpoint, "/api/tags").get("models"))]
         if wanted is None:
             raise EndpointProblem(f"{endpoint.url}: no model is named.", "Name the one to ask in `model`.")
         if full_name(wanted) not in [full_name(name) for name in there]:
@@ -75,8 +79,8 @@ class Ollama:
 
     def load(self, endpoint: Endpoint, model: str, limit_seconds: float) -> None:
         """An empty request loads the model and nothing else; without it the first token would bear the load."""
-        del limit_seconds  # the connection's own: not a byte comes until the model is there
-        answer = endpoint.ask("POST", "/api/generate", {"model": model, "stream": False})
+        # Not a byte comes until the model is there.
+        answer = endpoint.ask("POST", "/api/generate", {"model": model, "stream": False}, limit_seconds=limit_seconds)
         if answer.status != 200:
             raise EndpointProblem(
                 f"{endpoint.url}: {model} does not load: {reason(answer)}.",
@@ -85,9 +89,9 @@ class Ollama:
 
     def placement(self, endpoint: Endpoint, model: str) -> Placement:
         """What /api/ps says."""
-        for entry in _told(endpoint, "/api/ps").get("models") or []:
-            if full_name(str(entry.get("name"))) == full_name(model):
-                return Placement(entry.get("size"), entry.get("size_vram"), entry.get("context_length"))
+        for entry in as_dicts(_told(endpoint, "/api/ps").get("models")):
+            if full_name(as_text(entry.get("name"))) == full_name(model):
+                return Placement(*(as_count(entry.get(name)) for name in ("size", "size_vram", "context_length")))
         return Placement()
 
 
@@ -105,8 +109,7 @@ class LlamaCpp:
     def version(self, endpoint: Endpoint) -> str:
         """The build, where /props tells it."""
         answer = endpoint.ask("GET", "/props")
-        told = answer.json()
-        return str(told.get("build_info", "")) if answer.status == 200 and isinstance(told, dict) else ""
+        return as_text(as_dict(answer.json()).get("build_info")) if answer.status == 200 else ""
 
     def load(self, endpoint: Endpoint, model: str, limit_seconds: float) -> None:
         """Wait until /health says that the model is loaded."""
@@ -127,7 +130,7 @@ class LlamaCpp:
 
     def model(self, endpoint: Endpoint, wanted: Optional[str]) -> str:
         """The wanted model, or the one that is served."""
-        there = [str(entry.get("id")) for entry in _told(endpoint, "/v1/models").get("data") or []]
+        there = [as_text(entry.get("id")) for entry in as_dicts(_told(endpoint, "/v1/models").get("data"))]
         if wanted is None and there:
             return there[0]
         if wanted is None or wanted not in there:
@@ -136,9 +139,8 @@ class LlamaCpp:
 
     def placement(self, endpoint: Endpoint, model: str) -> Placement:
         """llama-server does not tell; the context it does."""
-        told = endpoint.ask("GET", "/props").json()
-        settings = told.get("default_generation_settings") if isinstance(told, dict) else None
-        return Placement(context_length=settings.get("n_ctx") if isinstance(settings, dict) else None)
+        told = as_dict(endpoint.ask("GET", "/props").json())
+        return Placement(context_length=as_count(as_dict(told.get("default_generation_settings")).get("n_ctx")))
 
 
 ENGINES = {"ollama": Ollama, "llama_cpp": LlamaCpp}

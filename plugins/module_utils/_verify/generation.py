@@ -5,13 +5,28 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer import (
+    as_count,
+    as_dict,
+    as_dicts,
+    as_number,
+    as_text,
+    decode_json,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Endpoint
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.problem import EndpointProblem
+
+# No engine that serves needs longer for a token, nor more bytes around it.
+_SECONDS_A_TOKEN = 30.0
+_BYTES_A_TOKEN = 16 * 2**10
+_BYTES_BEFORE = 2**20
+_MAX_BYTES = 64 * 2**20
+_MAX_TEXT_CHARACTERS = 1_000_000
 
 _PATHS = {"openai": "/v1/chat/completions", "ollama": "/api/chat"}
 
@@ -42,10 +57,12 @@ class Generation:
 class _Heard:
     """A stream so far."""
 
-    answer: str = ""
-    reasoning: str = ""
+    answer: List[str] = field(default_factory=list)
+    reasoning: List[str] = field(default_factory=list)
     finish_reason: str = ""
     pieces: int = 0
+    first: float = 0.0
+    last: float = 0.0
     tokens: Optional[int] = None
     rate: Optional[float] = None
     done: bool = False
@@ -71,7 +88,7 @@ def _values(lines: Iterator[bytes], api: str) -> Iterator[Dict[str, Any]]:
                 yield {}
                 return
         try:
-            value = json.loads(line)
+            value = decode_json(line)
         except ValueError:
             value = None
         if not isinstance(value, dict):
@@ -86,69 +103,82 @@ def _hear_openai(heard: _Heard, value: Dict[str, Any]) -> Tuple[str, str]:
     if not value:
         heard.done = True
         return "", ""
-    usage, timings = value.get("usage") or {}, value.get("timings") or {}
-    heard.tokens = usage.get("completion_tokens", heard.tokens)
-    heard.rate = timings.get("predicted_per_second", heard.rate)
-    choices = value.get("choices") or [{}]
-    delta = choices[0].get("delta") or {}
-    heard.finish_reason = choices[0].get("finish_reason") or heard.finish_reason
-    return delta.get("content") or "", delta.get("reasoning_content") or delta.get("reasoning") or ""
+    tokens = as_count(as_dict(value.get("usage")).get("completion_tokens"))
+    rate = as_number(as_dict(value.get("timings")).get("predicted_per_second"))
+    heard.tokens = heard.tokens if tokens is None else tokens
+    heard.rate = heard.rate if rate is None else float(rate)
+    choice = (as_dicts(value.get("choices")) or [{}])[0]
+    delta = as_dict(choice.get("delta"))
+    heard.finish_reason = as_text(choice.get("finish_reason")) or heard.finish_reason
+    return as_text(delta.get("content")), as_text(delta.get("reasoning_content")) or as_text(delta.get("reasoning"))
 
 
 def _hear_ollama(heard: _Heard, value: Dict[str, Any]) -> Tuple[str, str]:
-    message = value.get("message") or {}
+    message = as_dict(value.get("message"))
     if value.get("done"):
         heard.done = True
-        heard.finish_reason = value.get("done_reason") or "stop"
-        heard.tokens = value.get("eval_count")
-        nanoseconds = value.get("eval_duration") or 0
+        heard.finish_reason = as_text(value.get("done_reason")) or "stop"
+        heard.tokens = as_count(value.get("eval_count"))
+        nanoseconds = as_count(value.get("eval_duration"))
         heard.rate = heard.tokens * 1e9 / nanoseconds if heard.tokens and nanoseconds else None
-    return message.get("content") or "", message.get("thinking") or ""
+    return as_text(message.get("content")), as_text(message.get("thinking"))
 
 
 def generate(
-    endpoint: Endpoint, model: str, question: Question, clock: Callable[[], float] = time.monotonic
+    endpoint: Endpoint,
+    model: str,
+    question: Question,
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    wait_seconds: float,
 ) -> Generation:
-    """Ask and listen to the end.
+    """Ask and listen to the end, which comes at most so many seconds later than the tokens take.
 
     The rate is the engine's own where it tells one, else the tokens after the first over the time that they took.
     """
     path = _PATHS[question.api]
     hear = _hear_openai if question.api == "openai" else _hear_ollama
     heard = _Heard()
-    times: List[float] = []
     begun = clock()
-    for value in _values(endpoint.lines(path, _request(question, model)), question.api):
+    lines = endpoint.lines(
+        path,
+        _request(question, model),
+        limit_seconds=wait_seconds + _SECONDS_A_TOKEN * question.max_tokens,
+        limit_bytes=min(_MAX_BYTES, _BYTES_BEFORE + _BYTES_A_TOKEN * question.max_tokens),
+    )
+    for value in _values(lines, question.api):
         if value.get("error"):
             error = value["error"]
-            told = error.get("message") if isinstance(error, dict) else error
+            told = str(error.get("message") if isinstance(error, dict) else error)[:500]
             raise EndpointProblem(f"{endpoint.url}{path}: {model} broke off: {told}.", "The engine's log tells more.")
         answer, reasoning = hear(heard, value)
         if answer or reasoning:
-            heard.answer += answer
-            heard.reasoning += reasoning
+            heard.answer.append(answer)
+            heard.reasoning.append(reasoning)
             heard.pieces += 1
-            times.append(clock())
+            heard.last = clock()
+            heard.first = heard.last if heard.pieces == 1 else heard.first
     if not heard.done:
         raise EndpointProblem(
             f"{endpoint.url}{path}: the answer of {model} ended in the middle, after {heard.pieces} pieces.",
             "The engine's log tells why; out of memory ends it most often.",
         )
-    if not times or not (heard.answer.strip() or heard.reasoning.strip()):
+    said, thought = "".join(heard.answer).strip(), "".join(heard.reasoning).strip()
+    if not said and not thought:
         raise EndpointProblem(
             f"{endpoint.url}{path}: {model} answered nothing to {question.text!r}.",
             "See whether its template and its stop parameters fit the model.",
         )
     tokens = heard.tokens if heard.tokens is not None else heard.pieces
     rate = heard.rate
-    if rate is None and tokens > 1 and times[-1] > times[0]:
-        rate = (tokens - 1) / (times[-1] - times[0])
+    if rate is None and tokens > 1 and heard.last > heard.first:
+        rate = (tokens - 1) / (heard.last - heard.first)
     return Generation(
-        answer=heard.answer.strip(),
-        reasoning=heard.reasoning.strip(),
-        finish_reason=heard.finish_reason,
+        answer=printable(said, limit=_MAX_TEXT_CHARACTERS, lines=True),
+        reasoning=printable(thought, limit=_MAX_TEXT_CHARACTERS, lines=True),
+        finish_reason=printable(heard.finish_reason, limit=100),
         tokens=tokens,
         tokens_per_second=None if rate is None else round(rate, 2),
-        first_token_seconds=round(times[0] - begun, 3),
+        first_token_seconds=round(heard.first - begun, 3),
         seconds=round(clock() - begun, 3),
     )
