@@ -19,12 +19,18 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Iterator, Mapping, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, PathProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._files.own import open_or_make_own
+from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_descriptor
+from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_in
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 DEFAULT_PATH = "/var/lib/gguf-fleet/ledger.json"
 PATH_VARIABLE = "GGUF_FLEET_LEDGER"
-KINDS = ("file", "link", "blob", "manifest", "release", "rehearsal")
+KINDS = ("file", "link", "blob", "manifest", "release", "rehearsal", "store")
 VERSION = 1
+# An entry takes about a kilobyte.
+_MAX_BYTES = 64 * 2**20
 
 
 class LedgerError(Problem, RuntimeError):
@@ -41,11 +47,11 @@ class Entry:
     size_bytes: int
     notes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
-    def is_current(self) -> bool:
-        """Whether the path still leads to the very file that was recorded."""
+    def is_current(self, status: Optional[os.stat_result] = None) -> bool:
+        """Whether the path, or the open file of this status, still is the very file that was recorded."""
         try:
-            identity = _identity(self.path)
-        except OSError:
+            identity = _identity(status or os.stat(self.path))
+        except (OSError, ValueError):
             return False
         return identity == (self.device, self.inode, self.size_bytes)
 
@@ -56,10 +62,20 @@ class Ledger:
     def __init__(self, path: Optional[str] = None) -> None:
         self.path = path or os.environ.get(PATH_VARIABLE) or DEFAULT_PATH
 
-    def lookup(self, path: str, *, kind: Optional[str] = None) -> Optional[Entry]:
-        """The entry of path, when it has one and the file on disk is still the recorded one."""
+    @property
+    def directory(self) -> str:
+        """Where only root writes: the place for what the runs on this host keep, such as their locks."""
+        return os.path.dirname(os.path.abspath(self.path))
+
+    def lookup(
+        self, path: str, *, kind: Optional[str] = None, status: Optional[os.stat_result] = None
+    ) -> Optional[Entry]:
+        """The entry of path, when it has one and the file on disk is still the recorded one.
+
+        status: of the file when it is open; where others can change the path, only that says what is being used.
+        """
         entry = self._load().get(os.path.abspath(path))
-        if entry is None or (kind is not None and entry.kind != kind) or not entry.is_current():
+        if entry is None or (kind is not None and entry.kind != kind) or not entry.is_current(status):
             return None
         return entry
 
@@ -72,12 +88,17 @@ class Ledger:
             and all(name in entry.notes and entry.notes[name] == value for name, value in notes.items())
         ]
 
-    def record(self, path: str, *, sha256: Optional[str], kind: str, **notes: Any) -> Entry:
-        """Note what path is now. An earlier entry of the same path is replaced."""
+    def record(
+        self, path: str, *, sha256: Optional[str], kind: str, status: Optional[os.stat_result] = None, **notes: Any
+    ) -> Entry:
+        """Note what path is now. An earlier entry of the same path is replaced.
+
+        status: of the file that was proved, by its descriptor; what somebody else put at the path meanwhile is not it.
+        """
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
         path = os.path.abspath(path)
-        device, inode, size_bytes = _identity(path)
+        device, inode, size_bytes = _identity(status or os.stat(path))
         entry = Entry(path, kind, sha256, device, inode, size_bytes, MappingProxyType(dict(notes)))
         with self._locked():
             entries = self._load()
@@ -104,41 +125,50 @@ class Ledger:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        # the ledger itself is replaced at every change, so the lock is on a file that stays
-        directory = os.path.dirname(self.path) or "."
-        try:
-            os.makedirs(directory, mode=0o755, exist_ok=True)
-            lock = os.open(self.path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise LedgerError(
-                f"{self.path} cannot be written: {error.strerror}.", "Run as root, or name another ledger."
-            ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._opened() as directory, locked(directory, self._name + ".lock"):
             yield
-        finally:
-            os.close(lock)
+
+    @property
+    def _name(self) -> str:
+        return os.path.basename(self.path)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Directory]:
+        try:
+            directory = Directory.open(self.directory, make=True)
+        except PathProblem as problem:
+            raise LedgerError(problem.problem, problem.remedy) from problem
+        except OSError as error:
+            raise self._unwritable(error) from error
+        with directory:
+            yield directory
+
+    def _unwritable(self, error: OSError) -> LedgerError:
+        return LedgerError(
+            f"{self.path} cannot be written: {error.strerror or error}.", "Run as root, or name another ledger."
+        )
 
     def _load(self) -> dict[str, Entry]:
         try:
-            with open(self.path, encoding="utf-8") as file:
-                self._check_owner(os.fstat(file.fileno()))
-                content = json.load(file)
-            if content["ledger_version"] != VERSION:
-                raise LedgerError(
-                    f"{self.path} has version {content['ledger_version']}; this collection knows version {VERSION}.",
-                    "Use the collection's version that wrote it, or a newer one.",
-                )
-            return {path: _entry(path, fields) for path, fields in content["entries"].items()}
+            with Directory.open(self.directory) as directory:
+                descriptor = directory.open_file(self._name)
         except FileNotFoundError:
             return {}
+        except PathProblem as problem:
+            raise LedgerError(problem.problem, problem.remedy) from problem
         except OSError as error:
             raise LedgerError(f"{self.path} cannot be read: {error.strerror}.", "Run as root.") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise LedgerError(
-                f"{self.path} is damaged ({error}).",
-                "Move it away; the next run checks the files again and writes a new one.",
-            ) from error
+        try:
+            self._check_owner(os.fstat(descriptor))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        try:
+            return parse(read_descriptor(descriptor, self.path, limit_bytes=_MAX_BYTES), self.path)
+        except PathProblem as problem:
+            raise LedgerError(problem.problem, problem.remedy) from problem
+        except OSError as error:
+            raise LedgerError(f"{self.path} cannot be read: {error.strerror}.", "Look at its disk.") from error
 
     def _check_owner(self, status: os.stat_result) -> None:
         if status.st_uid not in (0, os.geteuid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -152,22 +182,53 @@ class Ledger:
             "ledger_version": VERSION,
             "entries": {path: _fields(entry) for path, entry in sorted(entries.items())},
         }
-        # one name, since the lock lets only one writer in: what a crash leaves is overwritten by the next
-        temporary = self.path + ".new"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        data = (json.dumps(content, indent=1) + "\n").encode()
         try:
-            with open(os.open(temporary, flags, 0o644), "w", encoding="utf-8") as file:
-                os.fchmod(file.fileno(), 0o644)
-                json.dump(content, file, indent=1)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-            sync_directory(os.path.dirname(self.path) or ".")
+            with self._opened() as directory:
+                write_in(directory, self._name, data, mode=0o644)
         except OSError as error:
             raise LedgerError(
-                f"{self.path} cannot be written: {error.strerror}.", "Run as root, or make room on its file system."
+                f"{self.path} cannot be written: {error.strerror or error}.",
+                "Run as root, or make room on its file system.",
             ) from error
+
+
+@contextlib.contextmanager
+def locked(directory: Directory, name: str) -> Iterator[None]:
+    """Nobody else is in here; the lock's file stays, and only root can open it."""
+    try:
+        lock = open_or_make_own(directory, name)
+    except PathProblem as problem:
+        raise LedgerError(problem.problem, problem.remedy) from problem
+    except OSError as error:
+        raise LedgerError(
+            f"{os.path.join(directory.path, name)} cannot be written: {error.strerror or error}.",
+            "Run as root, or name another ledger.",
+        ) from error
+    try:
+        # An older version made it readable.
+        os.fchmod(lock, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def parse(data: bytes, path: str) -> dict[str, Entry]:
+    """The entries in a ledger's content; `path` is for the message."""
+    try:
+        content = json.loads(data)
+        if content["ledger_version"] != VERSION:
+            raise LedgerError(
+                f"{path} has version {content['ledger_version']}; this collection knows version {VERSION}.",
+                "Use the collection's version that wrote it, or a newer one.",
+            )
+        return {name: _entry(name, fields) for name, fields in content["entries"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise LedgerError(
+            f"{path} is damaged ({error}).",
+            "Move it away; the next run checks the files again and writes a new one.",
+        ) from error
 
 
 def sync_directory(directory: str) -> None:
@@ -179,8 +240,7 @@ def sync_directory(directory: str) -> None:
         os.close(handle)
 
 
-def _identity(path: str) -> tuple[int, int, int]:
-    status = os.stat(path)
+def _identity(status: os.stat_result) -> tuple[int, int, int]:
     # the size of a directory changes with its content and says nothing about which one it is
     return status.st_dev, status.st_ino, 0 if stat.S_ISDIR(status.st_mode) else status.st_size
 

@@ -37,8 +37,8 @@ def import_into(models_dir: str, file: str, ledger: Ledger) -> None:
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version, rules_for
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import weights_of
 
-    wanted = Wanted(parse_name("bench"), Settings(), weights_of(file, ledger, note=True))
-    with Store(models_dir) as store:
+    with weights_of(file, ledger, note=True, protect=True) as weights, Store(models_dir) as store:
+        wanted = Wanted(parse_name("bench"), Settings(), weights)
         make_present(store, wanted, rules_for(parse_version("0.5.7")), ledger)
 
 

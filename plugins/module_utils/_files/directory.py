@@ -19,6 +19,8 @@ from typing import Iterator, List, Optional, Tuple
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# What the kernel says of names that are no regular files
+_KINDS = {errno.ELOOP: "a link", errno.ENXIO: "a pipe or socket", errno.EISDIR: "a directory"}
 # As many as the kernel follows in one path.
 _MAX_LINKS = 40
 
@@ -84,6 +86,14 @@ class Directory:
         except FileNotFoundError:
             return None
 
+    def real_path(self) -> str:
+        """Where this directory is now, without links."""
+        return os.readlink(f"/proc/self/fd/{self.fd}")
+
+    def link_target(self, name: str) -> Optional[str]:
+        """Where a link of this name leads; None when it is no link. Raises PathProblem where others could make it."""
+        return _trusted_link(self.fd, name, os.path.join(self.path, name))
+
     def names(self) -> List[str]:
         """The names of what is in here, sorted."""
         return sorted(os.listdir(self.fd))
@@ -94,8 +104,8 @@ class Directory:
         try:
             descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
         except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENXIO):
-                raise _not_regular(path, "a link" if error.errno == errno.ELOOP else "a pipe or socket") from None
+            if error.errno in _KINDS:
+                raise _not_regular(path, _KINDS[error.errno]) from None
             raise
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)

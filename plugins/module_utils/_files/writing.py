@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from typing import Optional, Tuple
+from typing import Iterator, Optional, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, parent_of
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_entry
 
-_TEMPORARY = ".gguf-fleet-"
+# What a killed run leaves is named so.
+WORKSHOP = ".gguf-fleet-"
 
 
 def write_file(
@@ -33,30 +34,58 @@ def write_file(
 
 
 def write_in(
-    directory: Directory, name: str, data: bytes, *, mode: int, owner: Optional[Tuple[int, int]] = None
+    directory: Directory,
+    name: str,
+    data: bytes,
+    *,
+    mode: int,
+    owner: Optional[Tuple[int, int]] = None,
+    durable: bool = True,
 ) -> None:
-    """The same for a name in a directory that is open already.
+    """The same for a name in a directory that is open already. What is not `durable` may be lost with the power."""
+    with workshop(directory) as inside:
+        write_new(inside, "file", data, mode=mode, owner=owner, durable=durable)
+        os.rename("file", name, src_dir_fd=inside.fd, dst_dir_fd=directory.fd)
+    if durable:
+        os.fsync(directory.fd)
 
-    The new file is made in a directory of its own that only we can enter, so that in a directory of somebody else
-    nobody swaps it before it gets its name.
+
+def write_new(
+    directory: Directory,
+    name: str,
+    data: bytes,
+    *,
+    mode: int,
+    owner: Optional[Tuple[int, int]] = None,
+    durable: bool = True,
+) -> None:
+    """A file that is not there yet, in a directory of ours. Raises FileExistsError, OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(name, flags, 0o600, dir_fd=directory.fd)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        if os.geteuid() == 0:
+            os.fchown(descriptor, *(owner or (0, 0)))
+        os.fchmod(descriptor, mode)
+        if durable:
+            os.fsync(descriptor)
+
+
+@contextlib.contextmanager
+def workshop(directory: Directory) -> Iterator[Directory]:
+    """A directory in there for the time of making something, which only we can enter.
+
+    In a directory of somebody else nobody swaps what is made in it before it is moved to its place by descriptor.
     """
-    workshop = _TEMPORARY + secrets.token_hex(8)
-    os.mkdir(workshop, 0o700, dir_fd=directory.fd)
+    name = WORKSHOP + secrets.token_hex(8)
+    os.mkdir(name, 0o700, dir_fd=directory.fd)
     try:
-        with directory.enter(workshop) as inside:
+        with directory.enter(name) as inside:
             status = os.fstat(inside.fd)
             if status.st_uid != os.geteuid() or status.st_mode & 0o077:
                 raise PermissionError(f"{directory.path}: somebody replaced a directory while it was being used")
-            descriptor = os.open("file", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=inside.fd)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                if os.geteuid() == 0:
-                    os.fchown(descriptor, *(owner or (0, 0)))
-                os.fchmod(descriptor, mode)
-                os.fsync(descriptor)
-            os.rename("file", name, src_dir_fd=inside.fd, dst_dir_fd=directory.fd)
+            yield inside
     finally:
         with contextlib.suppress(OSError):
-            remove_entry(directory, workshop)
-    os.fsync(directory.fd)
+            remove_entry(directory, name)

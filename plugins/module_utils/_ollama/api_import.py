@@ -75,10 +75,12 @@ def plan_from_base(client: Client, name: Name, base: Name, settings: Settings) -
     return ApiPlan(request, None, reason, {} if shown is None else shown_fields(shown), after)
 
 
-def apply(client: Client, plan: ApiPlan, path: Optional[str]) -> None:
+def apply(client: Client, plan: ApiPlan, weights: Optional[Weights]) -> None:
     """Ask the server for it. Whatever it does with the whole file it does in silence, so that sets the limit."""
-    size_bytes = os.path.getsize(path) if path is not None else 0
-    if plan.upload is not None and path is not None:
+    size_bytes = weights.size_bytes if weights is not None else 0
+    if plan.upload is not None and weights is not None:
+        # The open file itself, whatever its path leads to by now
+        path = f"/proc/self/fd/{weights.file}"
         client.upload_blob(plan.upload, path, stall_seconds=whole_file_seconds(size_bytes))
     if plan.create is not None:
         client.create(plan.create, stall_seconds=whole_file_seconds(size_bytes))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
-from typing import Sequence
+from dataclasses import dataclass, replace
+from typing import Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
@@ -17,6 +17,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Rules
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights
 
 # A server that starts meanwhile prunes what no manifest names yet; then the missing parts are made again.
 _ROUNDS = 3
@@ -35,7 +36,9 @@ def make_present(store: Store, wanted: plans.Wanted, rules: Rules, ledger: Ledge
     first = plan = plans.plan_present(store, wanted, rules, ledger)
     freed = rounds = 0
     while plan.actions and rounds < _ROUNDS:
-        freed += apply(store, plan.actions, ledger)
+        freed += apply(store, plan.actions, ledger, wanted.weights)
+        if wanted.weights is not None:
+            wanted = replace(wanted, weights=replace(wanted.weights, protected=False))
         plan = plans.plan_present(store, wanted, rules, ledger)
         rounds += 1
     if plan.actions:
@@ -47,51 +50,42 @@ def make_present(store: Store, wanted: plans.Wanted, rules: Rules, ledger: Ledge
     return Made(first, freed)
 
 
-def apply(store: Store, actions: Sequence[plans.Action], ledger: Ledger) -> int:
+def _weights_file(weights: Optional[Weights]) -> int:
+    if weights is None:
+        raise AssertionError("the plan uses a file that it has not")
+    return weights.file
+
+
+def apply(store: Store, actions: Sequence[plans.Action], ledger: Ledger, weights: Optional[Weights] = None) -> int:
     """Do all that, in this order; the bytes that it freed."""
     store.remove_leftovers()
-    freed = sum(_do(store, action, ledger) for action in actions)
+    freed = sum(_do(store, action, ledger, weights) for action in actions)
     for entry in ledger.entries(models_dir=store.path):
         if not os.path.lexists(entry.path):
             ledger.forget(entry.path)
     return freed
 
 
-def _do(store: Store, action: plans.Action, ledger: Ledger) -> int:
-    if action.action == plans.PROTECT:
-        _protect(action.path)
-    elif action.action == plans.TAKE_OVER:
+def _do(store: Store, action: plans.Action, ledger: Ledger, weights: Optional[Weights]) -> int:
+    if action.action == plans.TAKE_OVER:
         store.take_over(action.path)
-    elif action.action in (plans.HARD_LINK, plans.SYMBOLIC_LINK, plans.COPY):
-        put = {plans.HARD_LINK: store.hard_link, plans.SYMBOLIC_LINK: store.symbolic_link, plans.COPY: store.copy}
-        put[action.action](action.source, action.digest)
-        _note_blob(store, action.digest, ledger)
+    elif action.action == plans.HARD_LINK:
+        _note_blob(store, action.digest, ledger, store.hard_link(_weights_file(weights), action.digest))
+    elif action.action == plans.SYMBOLIC_LINK:
+        _note_blob(store, action.digest, ledger, store.symbolic_link(action.source, action.digest))
+    elif action.action == plans.COPY:
+        _note_blob(store, action.digest, ledger, store.copy(_weights_file(weights), action.digest))
     elif action.action == plans.WRITE_BLOB:
-        store.write_blob(action.data, action.digest)
-        _note_blob(store, action.digest, ledger)
+        _note_blob(store, action.digest, ledger, store.write_blob(action.data, action.digest))
     elif action.action == plans.WRITE_MANIFEST and action.name is not None:
-        store.write_manifest(action.name, action.data)
-        _note_manifest(store, action.name, digest_of(action.data), ledger)
+        made = store.write_manifest(action.name, action.data)
+        _note_manifest(store, action.name, digest_of(action.data), ledger, made)
     elif action.action == plans.REMOVE_MANIFEST and action.name is not None:
         return store.remove_manifest(action.name)
     elif action.action == plans.REMOVE_BLOB:
         return store.remove_blob(action.digest)
+    # PROTECT was done before the file was read.
     return 0
-
-
-def _protect(path: str) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if os.geteuid() == 0:
-            os.fchown(handle, 0, 0)
-        os.fchmod(handle, 0o444)
-    except OSError as error:
-        raise StoreProblem(
-            f"{path} cannot be made read-only: {error.strerror}.",
-            "Keep model files on a file system where root may own them.",
-        ) from error
-    finally:
-        os.close(handle)
 
 
 def _note_all(store: Store, plan: plans.PresentPlan, ledger: Ledger) -> None:
@@ -99,24 +93,38 @@ def _note_all(store: Store, plan: plans.PresentPlan, ledger: Ledger) -> None:
     manifest = plan.composition.manifest
     weights = manifest.layer(MODEL)
     for digest in (*plan.composition.blobs, *([weights.digest] if weights and plan.from_file else [])):
-        if ledger.lookup(store.blob_path(digest)) is None:
-            _note_blob(store, digest, ledger)
+        status = store.blob_status(digest)
+        if (
+            status is not None
+            and ledger.lookup(store.blob_path(digest), status=_of_target(store, digest, status)) is None
+        ):
+            _note_blob(store, digest, ledger, status)
     path, digest = store.manifest_path(plan.name), digest_of(manifest.encode())
-    entry = ledger.lookup(path, kind="manifest")
-    if entry is None or f"sha256:{entry.sha256}" != digest:
-        _note_manifest(store, plan.name, digest, ledger)
+    status = store.manifest_status(plan.name)
+    entry = ledger.lookup(path, kind="manifest", status=status)
+    if status is not None and (entry is None or f"sha256:{entry.sha256}" != digest):
+        _note_manifest(store, plan.name, digest, ledger, status)
 
 
-def _note_blob(store: Store, digest: str, ledger: Ledger) -> None:
-    path = store.blob_path(digest)
-    status = os.lstat(path)
-    linked = stat.S_ISLNK(status.st_mode) or status.st_nlink > 1
-    ledger.record(path, sha256=_hex(digest), kind="link" if linked else "blob", models_dir=store.path)
+def _of_target(store: Store, digest: str, status: os.stat_result) -> Optional[os.stat_result]:
+    """An entry of a symbolic link speaks of the file that it leads to."""
+    return store.blob_target(digest) if stat.S_ISLNK(status.st_mode) else status
 
 
-def _note_manifest(store: Store, name: Name, digest: str, ledger: Ledger) -> None:
+def _note_blob(store: Store, digest: str, ledger: Ledger, made: os.stat_result) -> None:
+    linked = stat.S_ISLNK(made.st_mode) or made.st_nlink > 1
+    ledger.record(
+        store.blob_path(digest),
+        sha256=_hex(digest),
+        kind="link" if linked else "blob",
+        status=_of_target(store, digest, made),
+        models_dir=store.path,
+    )
+
+
+def _note_manifest(store: Store, name: Name, digest: str, ledger: Ledger, made: os.stat_result) -> None:
     path = store.manifest_path(name)
-    ledger.record(path, sha256=_hex(digest), kind="manifest", models_dir=store.path, model=str(name))
+    ledger.record(path, sha256=_hex(digest), kind="manifest", status=made, models_dir=store.path, model=str(name))
 
 
 def _hex(digest: str) -> str:

@@ -19,6 +19,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama import config a
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.gojson import encode
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Rules
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 MODEL = "application/vnd.ollama.image.model"
 _TEMPLATE = "application/vnd.ollama.image.template"
@@ -28,6 +29,8 @@ PARAMS = "application/vnd.ollama.image.params"
 _MESSAGES = "application/vnd.ollama.image.messages"
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
+_MAX_SIZE_BYTES = 2**63
+_MAX_DIGITS = 100
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -36,7 +39,7 @@ class ManifestProblem(OllamaProblem):
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(
-            f"The manifest {path} cannot be read ({why}).",
+            f"The manifest {printable(path)} cannot be read ({printable(why)}).",
             "Remove that file, or create its model again; Ollama does not prune its store while it is there.",
         )
         self.path = path
@@ -90,18 +93,34 @@ class Manifest:
 def parse_manifest(data: bytes, path: str) -> Manifest:
     """The manifest in a file of the store; a model's own file, so it may hold anything."""
     try:
-        content = json.loads(data)
+        content = json.loads(data, parse_int=_whole_number)
         manifest = Manifest(_layer(content["config"]), tuple(_layer(layer) for layer in content["layers"] or []))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ManifestProblem(path, str(error)) from None
     return manifest
 
 
 def _layer(fields: Any) -> Layer:
     digest, size = fields["digest"], fields["size"]
-    if not isinstance(digest, str) or _DIGEST.fullmatch(digest) is None or not isinstance(size, int):
-        raise ValueError(f"layer {digest!r} of {size!r} bytes")
-    return Layer(str(fields["mediaType"]), digest, size, str(fields.get("from") or ""), str(fields.get("name") or ""))
+    if not isinstance(digest, str) or _DIGEST.fullmatch(digest) is None:
+        raise ValueError(f"a layer's digest is {str(digest)[:80]!r}")
+    if type(size) is not int or not 0 <= size < _MAX_SIZE_BYTES:
+        raise ValueError(f"the size of layer {digest} is no number of bytes")
+    return Layer(_text(fields, "mediaType"), digest, size, _text(fields, "from"), _text(fields, "name"))
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    text = fields.get(name) or ""
+    if not isinstance(text, str):
+        raise ValueError(f"a layer's {name} is no text")
+    return text
+
+
+def _whole_number(digits: str) -> int:
+    """Python before 3.11 takes minutes for a number of millions of digits."""
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
 
 
 @dataclass(frozen=True)
@@ -130,7 +149,7 @@ def digest_of(data: bytes) -> str:
 def json_object(data: Optional[bytes]) -> Optional[Dict[str, Any]]:
     """The JSON object in a blob; None when there is none."""
     try:
-        content = json.loads(data or b"")
+        content = json.loads(data or b"", parse_int=_whole_number)
     except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

@@ -11,17 +11,17 @@ manifest, and nothing is removed before the manifest that no longer needs it is 
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import identity
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import manifest as manifests
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.access import unreachable_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name, spelled_as_in_store
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Rules
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights, others_may_write
 
 PROTECT = "protect"
 TAKE_OVER = "take_over"
@@ -109,7 +109,7 @@ def plan_present(store: Store, wanted: Wanted, rules: Rules, ledger: Ledger) -> 
         actions=tuple(actions),
         composition=composition,
         from_file=wanted.weights is not None,
-        warnings=(*_warnings(wanted, rules, unreadable), *_without_hard_link(actions)),
+        warnings=(*_warnings(wanted, rules, unreadable), *_without_hard_link(actions), *store.warnings),
         before={} if current is None else described(store, current, {}),
         after=described(store, composition.manifest, composition.blobs),
     )
@@ -135,7 +135,7 @@ def plan_absent(store: Store, names: Sequence[Name], ledger: Ledger) -> AbsentPl
         names=tuple(gone),
         actions=tuple(actions),
         kept_files=_kept_files(actions, ledger),
-        warnings=_of_unreadable(strangers),
+        warnings=(*_of_unreadable(strangers), *store.warnings),
         before={str(name): described(store, manifest, {}) for name, manifest in gone.items() if manifest},
     )
 
@@ -145,7 +145,7 @@ def ours(store: Store, ledger: Ledger) -> List[Name]:
     models, _unreadable = store.manifests()
     known = []
     for name in models:
-        entry = ledger.lookup(store.manifest_path(name), kind="manifest")
+        entry = ledger.lookup(store.manifest_path(name), kind="manifest", status=store.manifest_status(name))
         data = store.read_manifest(name)
         if entry is not None and data is not None and f"sha256:{entry.sha256}" == manifests.digest_of(data):
             known.append(name)
@@ -194,8 +194,8 @@ def _listed(names: Iterable[Name]) -> str:
 def _weights_actions(store: Store, weights: Weights, ledger: Ledger) -> List[Action]:
     """What brings the file into the store without copying it."""
     actions = []
-    file = os.stat(weights.path)
-    if _others_may_write(file):
+    file = os.fstat(weights.file)
+    if weights.protected or others_may_write(file):
         reason = "others than root could change the verified bytes"
         actions.append(Action(PROTECT, weights.path, reason, file.st_size))
     digest = f"sha256:{weights.sha256}"
@@ -210,40 +210,37 @@ def _weights_actions(store: Store, weights: Weights, ledger: Ledger) -> List[Act
     return actions
 
 
-def _others_may_write(file: os.stat_result) -> bool:
-    """Of a hard link there is only one owner and one mode: those of the file itself."""
-    strange = os.geteuid() == 0 and file.st_uid != 0
-    return strange or bool(file.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
-
-
 def _is_there(store: Store, weights: Weights, digest: str, file: os.stat_result, ledger: Ledger) -> bool:
-    present = store.blob_status(digest)
-    if present is None:
+    present, target = store.blob_status(digest), store.blob_target(digest)
+    if present is None or target is None:
         return False
-    try:
-        target = os.stat(store.blob_path(digest))
-    except OSError:
-        return False
-    if (target.st_dev, target.st_ino) == (file.st_dev, file.st_ino):
+    if identity(target) == identity(file):
         return True
-    copy = ledger.lookup(store.blob_path(digest), kind="blob")
-    return copy is not None and copy.sha256 == weights.sha256 and not stat.S_ISLNK(present.st_mode)
+    copy = ledger.lookup(store.blob_path(digest), kind="blob", status=present)
+    return copy is not None and copy.sha256 == weights.sha256 and not others_may_write(present)
 
 
 def _way_in(store: Store, weights: Weights) -> Tuple[str, str]:
-    if store.on_same_mount(weights.path):
+    if store.on_same_mount(weights.file):
         return HARD_LINK, ""
-    closed = unreachable_directory(weights.path, *store.owner)
-    if closed is None:
-        return SYMBOLIC_LINK, "; the file is on another file system"
+    if weights.shared:
+        # A symbolic link would lead to whatever is at the path later.
+        why = f"others than root can change the directory of {weights.path}"
+        remedy = "Keep the file in a directory of root's, or on the store's file system."
+    else:
+        closed = unreachable_directory(weights.path, *store.owner)
+        if closed is None:
+            return SYMBOLIC_LINK, "; the file is on another file system"
+        why = f"the server's user cannot enter {closed}"
+        remedy = f"Let others enter that directory (chmod o+x {closed}), or keep the file on the store's file system."
     free = store.free_bytes()
     if free < weights.size_bytes:
         raise StoreProblem(
-            f"{weights.path} is on another file system than {store.path}, the server's user cannot enter {closed}, and "
+            f"{weights.path} is on another file system than {store.path}, {why}, and "
             f"a copy needs {weights.size_bytes:,} bytes where {free:,} are free.",
-            f"Let others enter that directory (chmod o+x {closed}), or keep the file on the store's file system.",
+            remedy,
         )
-    return COPY, f"; the file is on another file system, and the server's user cannot enter {closed}"
+    return COPY, f"; the file is on another file system, and {why}"
 
 
 def _removable(

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -28,7 +29,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import
     parse_version,
     rules_for,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import weights_of
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights, weights_of
 
 
 @dataclass(frozen=True)
@@ -172,24 +173,26 @@ def _by_store(request: Request, server: _Server, name: Name, settings: Settings,
     if request.check and not os.path.isdir(request.models_dir):
         action = {"action": "import", "path": request.models_dir, "reason": "not there yet", "size_bytes": 0}
         return Result(actions=(action,), model=str(name))
-    wanted = plans.Wanted(
-        name=name,
-        settings=settings,
-        weights=weights_of(request.file, ledger, note=not request.check) if request.file is not None else None,
-        base=parse_name(request.base) if request.base is not None else None,
-    )
-    with Store(request.models_dir) as store:
+    base = parse_name(request.base) if request.base is not None else None
+    with contextlib.ExitStack() as stack:
+        weights = None
+        if request.file is not None:
+            real_run = not request.check
+            weights = stack.enter_context(weights_of(request.file, ledger, note=real_run, protect=real_run))
+        wanted = plans.Wanted(name=name, settings=settings, weights=weights, base=base)
+        store = stack.enter_context(_store(request, ledger))
         if request.check:
             plan, freed = plans.plan_present(store, wanted, server.rules, ledger), 0
         else:
             made = apply.make_present(store, wanted, server.rules, ledger)
             plan, freed = made.plan, made.freed_bytes
+        warnings = tuple(dict.fromkeys((*plan.warnings, *store.warnings)))
     digest = digest_of(plan.composition.manifest.encode()).partition(":")[2]
     if not request.check:
         _must_be_listed(server.client, request.models_dir, plan.name, digest)
     return Result(
         actions=tuple(action.as_dict() for action in plan.actions),
-        warnings=plan.warnings,
+        warnings=warnings,
         model=str(plan.name),
         digest=digest,
         size_bytes=plan.composition.manifest.size_bytes,
@@ -197,6 +200,11 @@ def _by_store(request: Request, server: _Server, name: Name, settings: Settings,
         before=plan.before,
         after=plan.after,
     )
+
+
+def _store(request: Request, ledger: Ledger) -> Store:
+    """A run that only looks keeps nobody out."""
+    return Store(request.models_dir, locks=None if request.check else ledger.directory)
 
 
 def _must_be_listed(client: Client, models_dir: str, name: Name, digest: str) -> None:
@@ -209,21 +217,29 @@ def _must_be_listed(client: Client, models_dir: str, name: Name, digest: str) ->
 
 
 def _by_api(request: Request, server: _Server, name: Name, settings: Settings, ledger: Ledger) -> Result:
-    client, path = server.client, None
-    if request.file is not None:
-        weights = weights_of(request.file, ledger, note=not request.check)
-        path = weights.path
+    with contextlib.ExitStack() as stack:
+        weights = None
+        if request.file is not None:
+            weights = stack.enter_context(weights_of(request.file, ledger, note=not request.check))
+        return _with_weights_by_api(request, server, name, settings, weights)
+
+
+def _with_weights_by_api(
+    request: Request, server: _Server, name: Name, settings: Settings, weights: Optional[Weights]
+) -> Result:
+    client = server.client
+    if weights is not None:
         plan = api_import.plan_from_file(client, name, weights, settings, server.rules.version)
     else:
         plan = api_import.plan_from_base(client, name, parse_name(str(request.base)), settings)
     actions = []
-    if plan.upload is not None and path is not None:
-        size = os.path.getsize(path)
-        actions.append({"action": "upload", "path": path, "reason": "the server lacks it", "size_bytes": size})
+    if plan.upload is not None and weights is not None:
+        reason, size = "the server lacks it", weights.size_bytes
+        actions.append({"action": "upload", "path": weights.path, "reason": reason, "size_bytes": size})
     if plan.create is not None:
         actions.append({"action": "create", "path": str(name), "reason": plan.reason, "size_bytes": 0})
     if not request.check:
-        api_import.apply(client, plan, path)
+        api_import.apply(client, plan, weights)
     model = api_import.listed(client, name) or {}
     return Result(
         actions=tuple(actions),
@@ -275,15 +291,16 @@ def _absent_by_api(request: Request, client: Client, name: Name) -> Result:
 
 
 def _remove(request: Request, client: Client, names: Sequence[Name], ledger: Ledger) -> Result:
-    with Store(request.models_dir) as store:
+    with _store(request, ledger) as store:
         plan = plans.plan_absent(store, names, ledger)
         freed = 0
         if not request.check:
             _unload(client, [action.name for action in plan.actions if action.name is not None])
             freed = apply.apply(store, plan.actions, ledger)
+        warnings = tuple(dict.fromkeys((*plan.warnings, *store.warnings)))
     return Result(
         actions=tuple(action.as_dict() for action in plan.actions),
-        warnings=plan.warnings,
+        warnings=warnings,
         model=str(plan.names[0]) if request.name else None,
         import_used="store",
         freed_bytes=freed,

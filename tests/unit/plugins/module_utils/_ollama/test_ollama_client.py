@@ -7,13 +7,14 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.api_import import ApiPlan, apply
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.client import Client, ServerProblem, Unreachable
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.config import Source
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights
 
 Handler = Callable[[http.server.BaseHTTPRequestHandler], None]
 
@@ -132,7 +133,7 @@ def test_a_create_that_rewrites_a_whole_file_may_be_silent_for_longer(scripted: 
         client.create({"model": "m"})
 
 
-def test_what_the_api_does_with_a_whole_file_may_take_as_long_as_the_file_is_large(tmp_path: Path) -> None:
+def test_what_the_api_does_with_a_whole_file_may_take_as_long_as_the_file_is_large() -> None:
     class Noting:
         def __init__(self) -> None:
             self.limits: list[float] = []
@@ -143,11 +144,9 @@ def test_what_the_api_does_with_a_whole_file_may_take_as_long_as_the_file_is_lar
         def create(self, _request: Any, *, stall_seconds: float) -> None:
             self.limits.append(stall_seconds)
 
-    file = tmp_path / "model.gguf"
-    with file.open("wb") as stream:
-        stream.truncate(226 * 10**9)
     client: Any = Noting()
-    apply(client, ApiPlan({"model": "m"}, "sha256:0", "not there yet", {}, {}), str(file))
+    weights = Weights("/srv/model.gguf", "0" * 64, 226 * 10**9, Source("llama", 1, None, has_chat_template=False))
+    apply(client, ApiPlan({"model": "m"}, "sha256:0", "not there yet", {}, {}), weights)
     assert client.limits == [2560, 2560]
 
 

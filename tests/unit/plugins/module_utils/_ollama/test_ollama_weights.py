@@ -16,7 +16,8 @@ def test_a_file_that_nobody_recorded_is_read_and_noted(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(MODEL)
     ledger = Ledger(str(tmp_path / "ledger.json"))
     path = str(tmp_path / "model.gguf")
-    assert weights_of(path, ledger, note=True).sha256 == hashlib.sha256(MODEL).hexdigest()
+    with weights_of(path, ledger, note=True) as weights:
+        assert weights.sha256 == hashlib.sha256(MODEL).hexdigest()
     assert ledger.lookup(path, kind="file") is not None
 
 
@@ -25,5 +26,6 @@ def test_a_rehearsal_is_taken_by_its_stand_in_for_a_digest_and_never_becomes_a_v
     ledger = Ledger(str(tmp_path / "ledger.json"))
     path = str(tmp_path / "rehearsal-model.gguf")
     ledger.record(path, sha256="ab" * 32, kind="rehearsal")
-    assert weights_of(path, ledger, note=True).sha256 == "ab" * 32
+    with weights_of(path, ledger, note=True) as weights:
+        assert weights.sha256 == "ab" * 32
     assert ledger.lookup(path, kind="file") is None
