@@ -33,6 +33,7 @@ class Made:
 
 def make_present(store: Store, wanted: plans.Wanted, rules: Rules, ledger: Ledger) -> Made:
     """Make the model be as wanted, and look again whether it is."""
+    store.remove_leftovers()
     first = plan = plans.plan_present(store, wanted, rules, ledger)
     freed = rounds = 0
     while plan.actions and rounds < _ROUNDS:

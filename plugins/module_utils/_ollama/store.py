@@ -416,6 +416,8 @@ class Store:
             for part in parts:
                 if make:
                     self._make_directory(current, part)
+                elif _is_in_the_way(current.status(part)):
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.path.join(current.path, part))
                 below = current.enter(part)
                 current.close()
                 current = below
@@ -429,10 +431,10 @@ class Store:
         Links stay: they may be an operator's, and are refused.
         """
         status = parent.status(name)
-        if status is not None and (stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode)):
-            return
-        if status is not None:
+        if _is_in_the_way(status):
             self._set_aside(parent, name)
+        elif status is not None:
+            return
         with workshop(self._root) as room:
             room.enter("file", make=True, mode=0o755, owner=self.owner).close()
             try:
@@ -491,6 +493,11 @@ def hand_over(parent: Directory, directory: Directory, owner: Tuple[int, int]) -
     if closed:
         os.fchmod(directory.fd, stat.S_IMODE(status.st_mode) | stat.S_IRWXU)
     return foreign or closed
+
+
+def _is_in_the_way(status: Optional[os.stat_result]) -> bool:
+    """Whether this, in the place of a directory, is neither one nor a link to one."""
+    return status is not None and not stat.S_ISDIR(status.st_mode) and not stat.S_ISLNK(status.st_mode)
 
 
 def _remove_one(directory: Directory, name: str) -> None:
