@@ -6,6 +6,10 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.gguf.fleet.plugins.module_utils._text import has_control
+
 DOCUMENTATION = r"""
 name: exec_start
 short_description: A command line as a systemd unit's ExecStart
@@ -14,6 +18,7 @@ author: gguf.fleet contributors (@gguf-fleet)
 description:
   - Quotes the arguments for systemd.service(5), so that C($), C(%), blanks, quotes and backslashes reach the program
     as they are.
+  - A line end or another control character would begin a setting of its own, and is refused.
 options:
   _input:
     description: The program's path and its arguments.
@@ -39,6 +44,10 @@ PLAIN = re.compile(r"[A-Za-z0-9@%$+=:,./_-]+\Z")
 def exec_start(arguments: t.Iterable[t.Any]) -> str:
     words = []
     for argument in arguments:
+        if has_control(str(argument)):
+            raise AnsibleFilterError(
+                f"The argument {str(argument)!r} holds a line end or another control character. Give one line of text."
+            )
         word = str(argument).replace("%", "%%").replace("$", "$$")
         if not PLAIN.match(word):
             word = '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'

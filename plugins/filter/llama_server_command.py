@@ -7,6 +7,9 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import DeclarationProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._models.server_secrets import option, split
+
 DOCUMENTATION = r"""
 name: llama_server_command
 short_description: The command line of llama-server for one declared server
@@ -17,6 +20,8 @@ description:
     because its default changes.
   - "How a model is read was C(--mlock), C(--no-mmap) and C(--direct-io) until build 10875 removed them for
     C(--load-mode); either form may be declared, the one that the build knows is passed."
+  - Every user of a host can read a command line. C(api-key) and C(hf-token) are left out of it, and
+    P(gguf.fleet.llama_server_environment#filter) hands them over; any other secret is refused.
 options:
   _input:
     description: The server, with C(name), C(model), and optionally C(alias), C(host), C(port) and C(parameters).
@@ -100,7 +105,11 @@ def _flash_attention(value: t.Any, build: int) -> list[str]:
 def llama_server_command(server: t.Mapping[str, t.Any], program: str, build: int) -> list[str]:
     build = int(build)
     name = server.get("name")
-    given = {str(key).lstrip("-").replace("_", "-"): value for key, value in (server.get("parameters") or {}).items()}
+    try:
+        plain, _secret = split(str(name), server.get("parameters") or {}, build)
+    except DeclarationProblem as problem:
+        raise AnsibleFilterError(str(problem)) from problem
+    given = {option(key): value for key, value in plain.items()}
     for key in given:
         if key in OWN:
             raise AnsibleFilterError(

@@ -125,6 +125,25 @@ adopted:
       none.
   returned: always
   type: dict
+  contains:
+    environment:
+      description: Its variables, without those that may be secret.
+      type: dict
+    kept:
+      description:
+        - Names of the variables that may be secret. Their values stay on the host, where
+          M(gguf.fleet.engine_service) keeps them.
+      type: list
+      elements: str
+    models_dir:
+      description: Its store.
+      type: str
+    user:
+      description: The user that it runs as.
+      type: str
+    home:
+      description: That user's home.
+      type: str
 foreign:
   description: What another installer left, of Ollama only.
   returned: always
@@ -159,6 +178,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gguf.fleet.plugins.module_utils._install import archive, engines, install, record
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import masked_text
 from ansible_collections.gguf.fleet.plugins.module_utils._service import adoption, manager, process
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -184,23 +204,6 @@ def existing_groups() -> list[str]:
     return [name for name in GPU_GROUPS if name in names]
 
 
-def user_of(name: str | None) -> dict[str, t.Any]:
-    if not name:
-        return {}
-    try:
-        user = pwd.getpwnam(name)
-    except KeyError:
-        return {}
-    groups = sorted(group.gr_name for group in grp.getgrall() if name in group.gr_mem)
-    return {
-        "name": name,
-        "uid": user.pw_uid,
-        "home": user.pw_dir,
-        "group": grp.getgrgid(user.pw_gid).gr_name,
-        "groups": groups,
-    }
-
-
 def split_listen(text: str) -> tuple[str, int]:
     address, _colon, port = text.rpartition(":")
     return address.strip("[]"), int(port)
@@ -221,7 +224,7 @@ def conflicts(listen: t.Sequence[str], state: manager.State) -> list[str]:
         if holder is None and state.pid and uid == process.owner(state.pid):
             continue
         if holder is not None:
-            who = f"{holder.name} (pid {holder.pid}, {holder.command})"
+            who = f"{holder.name} (pid {holder.pid}, {masked_text(holder.command)})"
         else:
             who = f"a process of user {name_of(uid)}"
         found.append(f"port {port} of {sockets[0].local[0]} is in use by {who}")
@@ -287,7 +290,7 @@ def main() -> None:
         foreign = {"prefix": "", "unit": ""}
         if engine.name == "ollama":
             way = manager.manager(name, engine.name)
-            adopted = adoption.read(engine.name, way, user_of)
+            adopted = adoption.read(engine.name, way, adoption.user_of)
             foreign["unit"] = adoption.foreign_unit(way)
             if not installed.current:
                 foreign["prefix"] = foreign_prefix(engine, p["root"])
@@ -307,9 +310,9 @@ def main() -> None:
         previous=installed.previous or "",
         command_version=version,
         undeclared=undeclared(manager.UNITS[name], p["prefix"], p["services"]),
-        user=user_of(adopted.get("user") or p["user"]),
+        user=adoption.user_of(adopted.get("user") or p["user"]),
         port_conflicts=busy,
-        adopted=adopted,
+        adopted=adoption.told(adopted),
         foreign=foreign,
     )
 

@@ -54,7 +54,9 @@ options:
         type: path
         required: true
       content:
-        description: What is in it. Not needed with O(state=absent).
+        description:
+          - What is in it. Not needed with O(state=absent).
+          - Whoever may read the file knows it, so a secret belongs into O(environment).
         type: str
         default: ''
       mode:
@@ -102,6 +104,25 @@ options:
     type: list
     elements: str
     default: []
+  environment_file:
+    description:
+      - The file in which the service's environment lies, and its secrets with it. It is root's, with mode 0600; the
+        unit names it as C(EnvironmentFile=).
+    type: path
+  environment:
+    description:
+      - The variables of O(environment_file).
+      - A value is shown, in the invocation and in the diff, when its variable is known to hold no secret; of every
+        other one the name is shown, and whether the value changed.
+    type: dict
+    default: {}
+  adopt:
+    description:
+      - Note the settings of an installation that was there before, as RV(gguf.fleet.engine_info#module:adopted) tells
+        them, and keep those variables of its environment that RV(gguf.fleet.engine_info#module:adopted.kept) names.
+        They do not leave the host.
+    type: bool
+    default: false
   api_key:
     description: Key that the engine asks for.
     type: str
@@ -178,22 +199,55 @@ remedy:
 
 import contextlib
 import dataclasses
-import re
+import json
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import lock, releases
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
-from ansible_collections.gguf.fleet.plugins.module_utils._service import change, health, manager, plan
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import (
+    environment_secrets,
+    let_see,
+    masked,
+    masked_environment,
+    masked_text,
+    secrets_in,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._service import (
+    adoption,
+    change,
+    environment,
+    health,
+    manager,
+    plan,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
-# A proxy's URL may carry a password.
-SECRET = re.compile(r"(://[^/:@\s]*:)[^@\s]*(@)")
+
+def files_of(p: dict[str, t.Any], variables: t.Mapping[str, str], adopted: t.Mapping[str, t.Any]) -> list[plan.File]:
+    files = [plan.File(f["path"], f["content"], int(f["mode"], 8), f["restart"]) for f in p["files"]]
+    if p["environment_file"]:
+        files.append(plan.File(p["environment_file"], environment.render(variables), environment.MODE))
+    if adopted:
+        note = json.dumps(adopted, indent=4, sort_keys=True)
+        files.append(plan.File(adoption.note_path(p["name"]), note, environment.MODE, restart=False))
+    return files
 
 
-def files_of(p: dict[str, t.Any]) -> list[plan.File]:
-    return [plan.File(f["path"], f["content"], int(f["mode"], 8), f["restart"]) for f in p["files"]]
+def hide_secrets(module: AnsibleModule, adopted: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """The whole environment of the service. Of the arguments only what is secret is hidden from here on."""
+    p = module.params
+    given = {name: str(value) for name, value in p["environment"].items()}
+    variables = {**adoption.kept(adopted), **given}
+    contents = [f["content"] for f in p["files"]]
+    let_see(module.no_log_values, [p["environment"], contents], environment_secrets(variables) | secrets_in(contents))
+    module.no_log_values.update(environment_secrets(adopted.get("environment", {})))
+    # The engines themselves tell of a key that they do not take.
+    module.no_log_values.update([p["api_key"]] if p["api_key"] else [])
+    p["environment"] = masked_environment(given)
+    p["files"] = [{**f, "content": masked_text(f["content"])} for f in p["files"]]
+    return variables
 
 
 def wanted_of(p: dict[str, t.Any]) -> health.Wanted | None:
@@ -211,6 +265,17 @@ def wanted_of(p: dict[str, t.Any]) -> health.Wanted | None:
     )
 
 
+def shown(path: str, content: str, other: str | None = None) -> str:
+    """A file for the diff, without its secrets."""
+    if path.endswith(".env"):
+        return environment.shown(content, other)
+    if path.endswith(".json"):
+        with contextlib.suppress(ValueError):
+            noted = masked(json.loads(content))
+            return json.dumps({**noted, "environment": masked_environment(noted["environment"])}, indent=4) + "\n"
+    return masked_text(content)
+
+
 def diff(
     files: t.Sequence[plan.File], found: t.Mapping[str, plan.Found], actions: t.Sequence[plan.Action]
 ) -> list[dict[str, str]]:
@@ -218,13 +283,13 @@ def diff(
     parts = []
     for action in actions:
         if action.verb in ("write", "remove"):
-            old = found.get(action.what)
+            old = found[action.what].content if action.what in found else ""
             parts.append(
                 {
                     "before_header": action.what,
                     "after_header": action.what,
-                    "before": SECRET.sub(r"\1********\2", old.content if old else ""),
-                    "after": SECRET.sub(r"\1********\2", after[action.what] if action.verb == "write" else ""),
+                    "before": shown(action.what, old),
+                    "after": shown(action.what, after[action.what], old) if action.verb == "write" else "",
                 }
             )
     deeds = [str(action) for action in actions if action.verb not in ("write", "remove")]
@@ -260,7 +325,9 @@ def make_plan(
 
 def bring(module: AnsibleModule, way: manager.Manager) -> dict[str, t.Any]:
     p = module.params
-    files = files_of(p)
+    adopted = adoption.read(p["name"], way, adoption.user_of) if p["adopt"] else {}
+    given = dict(p)
+    files = files_of(given, hide_secrets(module, adopted), adopted)
     found = change.read_files([file.path for file in files])
     actions = make_plan(p, way, files, found)
     waits = [reason for action in actions if action.verb == "wait" for reason in action.reasons]
@@ -303,7 +370,7 @@ def main() -> None:
                 "default": [],
                 "options": {
                     "path": {"type": "path", "required": True},
-                    "content": {"type": "str", "default": ""},
+                    "content": {"type": "str", "default": "", "no_log": True},
                     "mode": {"type": "str", "default": "0644"},
                     "restart": {"type": "bool", "default": True},
                 },
@@ -316,6 +383,9 @@ def main() -> None:
             "engine": {"type": "str", "choices": ["ollama", "llama_cpp"]},
             "url": {"type": "str", "default": "http://127.0.0.1:11434"},
             "models": {"type": "list", "elements": "str", "default": []},
+            "environment_file": {"type": "path"},
+            "environment": {"type": "dict", "default": {}, "no_log": True},
+            "adopt": {"type": "bool", "default": False},
             "api_key": {"type": "str", "default": "", "no_log": True},
             "gpus": {"type": "bool", "default": False},
             "answer_seconds": {"type": "int", "default": 120},

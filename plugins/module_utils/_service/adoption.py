@@ -11,11 +11,14 @@ environment, so the first run notes what it was before.
 from __future__ import annotations
 
 import contextlib
+import grp
 import json
 import os
+import pwd
 import shlex
-from typing import Any, Callable, Dict, Mapping, Sequence
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_open_variable
 from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager, Script, Systemd
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 
@@ -43,6 +46,38 @@ def read(service: str, manager: Manager, user_of: Callable[[str], Mapping[str, A
             "It holds the settings from before; write it anew or remove it.",
         ) from error
     return _from_unit(manager, user_of) if isinstance(manager, Systemd) else _by_hand(manager, user_of)
+
+
+def kept(adopted: Mapping[str, Any]) -> Dict[str, str]:
+    """The variables that may be secret: they stay on the host and never travel to the controller."""
+    environment = adopted.get("environment", {})
+    return {name: str(value) for name, value in environment.items() if not is_open_variable(name, value)}
+
+
+def told(adopted: Mapping[str, Any]) -> Dict[str, Any]:
+    """The settings for the controller, and the names of the variables that are kept."""
+    if not adopted:
+        return {}
+    hidden = kept(adopted)
+    shown = {name: value for name, value in adopted["environment"].items() if name not in hidden}
+    return {**adopted, "environment": shown, "kept": sorted(hidden)}
+
+
+def user_of(name: Optional[str]) -> Dict[str, Any]:
+    if not name:
+        return {}
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        return {}
+    groups = sorted(group.gr_name for group in grp.getgrall() if name in group.gr_mem)
+    return {
+        "name": name,
+        "uid": user.pw_uid,
+        "home": user.pw_dir,
+        "group": grp.getgrgid(user.pw_gid).gr_name,
+        "groups": groups,
+    }
 
 
 def foreign_unit(manager: Manager) -> str:

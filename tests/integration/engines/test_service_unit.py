@@ -42,7 +42,6 @@ def render(folder: Path, hardening: str) -> Path:
         "_engine_writable": ["/var/lib/ollama"],
         "_engine_mounts": ["/var/lib/ollama"],
         "_engine_nvidia": True,
-        "_engine_more_files": [],
     }
     play = [
         {

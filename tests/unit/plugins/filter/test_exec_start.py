@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleFilterError
 
 from ansible_collections.gguf.fleet.plugins.filter.exec_start import exec_start
 
@@ -44,3 +45,9 @@ def test_the_script_without_systemd_reads_back_what_was_written(supervisor: Modu
 
 def test_dollars_and_percents_are_doubled_for_systemd() -> None:
     assert exec_start(["/bin/true", "$a", "5%"]) == "/bin/true $$a 5%%"
+
+
+@pytest.mark.parametrize("argument", ["a\nUser=root", "a\rb", "a\u2028User=root", "a\x85b", "\x1b[2J"])
+def test_an_argument_that_would_begin_another_setting_is_refused(argument: str) -> None:
+    with pytest.raises(AnsibleFilterError, match="line end"):
+        exec_start(["/bin/true", argument])
