@@ -219,6 +219,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service import (
     change,
     environment,
     health,
+    journal,
     manager,
     plan,
 )
@@ -299,7 +300,11 @@ def diff(
 
 
 def make_plan(
-    p: dict[str, t.Any], way: manager.Manager, files: list[plan.File], found: dict[str, plan.Found]
+    p: dict[str, t.Any],
+    way: manager.Manager,
+    files: list[plan.File],
+    found: dict[str, plan.Found],
+    before: journal.Before | None,
 ) -> list[plan.Action]:
     if p["state"] == "absent":
         return plan.plan_absent(p["name"], [file.path for file in files], found, way.state())
@@ -308,7 +313,7 @@ def make_plan(
     current = None
     links_right = True
     if p["version"] is not None:
-        current = releases.current(p["root"])
+        current = before.links[0] if before and before.root == p["root"] else releases.current(p["root"])
         links_right = not releases.wrong_links(p["root"], p["links"])
     return plan.plan_started(
         p["name"],
@@ -319,20 +324,42 @@ def make_plan(
         version=p["version"],
         links_right=links_right,
         restart=p["restart"],
-        pending=change.read_pending(p["name"]),
+        pending=journal.read_reasons(p["name"]),
     )
 
 
 def bring(module: AnsibleModule, way: manager.Manager) -> dict[str, t.Any]:
     p = module.params
+    target = change.Target(
+        service=p["name"],
+        root=p["root"] if p["version"] else None,
+        links=p["links"],
+        wanted=wanted_of(p) if p["state"] == "started" else None,
+        drain_seconds=float(p["drain_seconds"]) if p["restart"] == "drain" else None,
+    )
+    unfinished = journal.read(p["name"])
+    if unfinished and p["state"] != "absent":
+        back = [plan.Action("put back", p["name"], ("an earlier run ended before its change was proven",))]
+        if not module.check_mode:
+            restart = p["state"] == "started" and p["restart"] != "never"
+            for warning in change.recover(unfinished, target, way, restart=restart):
+                module.warn(printable(warning))
+            unfinished = None
+    else:
+        back, unfinished = [], None
+    # Only now: what was before is also what there is to adopt.
     adopted = adoption.read(p["name"], way, adoption.user_of) if p["adopt"] else {}
     given = dict(p)
     files = files_of(given, hide_secrets(module, adopted), adopted)
-    found = change.read_files([file.path for file in files])
-    actions = make_plan(p, way, files, found)
+    found = journal.read_files([file.path for file in files])
+    if unfinished:
+        # Check mode: what the run would find after it has put back what was before.
+        paths = [file.path for file in files]
+        found = {path: kept for path in paths if (kept := unfinished.files.get(path, found.get(path)))}
+    actions = [*back, *make_plan(p, way, files, found, unfinished)]
     waits = [reason for action in actions if action.verb == "wait" for reason in action.reasons]
     if p["restart"] == "never" and p["state"] == "started":
-        waits = waits or change.read_pending(p["name"])
+        waits = waits or journal.read_reasons(p["name"])
     result: dict[str, t.Any] = {
         "changed": bool(actions),
         "actions": [str(action) for action in actions],
@@ -342,19 +369,15 @@ def bring(module: AnsibleModule, way: manager.Manager) -> dict[str, t.Any]:
     }
     if waits:
         module.warn(printable(f"{p['name']} still runs as before, a restart is due: {', '.join(waits)}"))
-    if actions and not module.check_mode:
-        target = change.Target(
-            service=p["name"],
-            root=p["root"] if p["version"] else None,
-            links=p["links"],
-            wanted=wanted_of(p) if p["state"] == "started" else None,
-            drain_seconds=float(p["drain_seconds"]) if p["restart"] == "drain" else None,
-        )
-        done = change.carry_out(actions, target, files, way)
+    if actions[len(back) :] and not module.check_mode:
+        done = change.carry_out(actions[len(back) :], target, files, way)
         for warning in done.warnings:
             module.warn(printable(warning))
         if result["restarted"]:
             result["health"] = dataclasses.asdict(done.health)
+    if p["state"] == "absent" and not module.check_mode:
+        journal.clear(p["name"])
+        journal.write_reasons(p["name"], [])
     return result
 
 
@@ -395,12 +418,16 @@ def main() -> None:
     )
     p = module.params
     # A run may take as long as it takes to drain, to answer and to load; the one after it waits for its turn.
-    turn = lock.exclusive(change.PENDING, p["drain_seconds"] + p["answer_seconds"] + p["load_seconds"])
+    turn = lock.exclusive(journal.PENDING, p["drain_seconds"] + p["answer_seconds"] + p["load_seconds"])
     try:
+        if not module.check_mode:
+            journal.make_directory()
         with contextlib.nullcontext() if module.check_mode else turn:
             result = bring(module, manager.manager(p["manager"], p["name"]))
     except Problem as error:
         module.fail_json(**failure(error))
+    except OSError as error:
+        module.fail_json(**failure(Problem(f"{p['name']} cannot be changed: {error}.", "Mend that, then run again.")))
     module.exit_json(**result)
 
 

@@ -18,12 +18,15 @@ import pwd
 import shlex
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_open_variable
 from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager, Script, Systemd
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
 
 DIRECTORY = "/etc/gguf-fleet"
 OURS = "gguf.fleet"
+BLANKS = " \t\r"
 # install.sh copies the PATH of the shell that ran it into the unit; it is no setting of the service.
 NOT_SETTINGS = ("PATH",)
 
@@ -35,8 +38,7 @@ def note_path(service: str) -> str:
 def read(service: str, manager: Manager, user_of: Callable[[str], Mapping[str, Any]]) -> Dict[str, Any]:
     """The settings noted at the adoption, else those of a unit that is not ours, else nothing."""
     try:
-        with open(note_path(service), encoding="utf-8") as stream:
-            noted = json.load(stream)
+        noted = json.loads(read_file(note_path(service)))
         return {name: noted[name] for name in ("environment", "models_dir", "user", "home")}
     except FileNotFoundError:
         pass
@@ -86,8 +88,7 @@ def foreign_unit(manager: Manager) -> str:
     path = told.get("FragmentPath", "")
     if told.get("LoadState") != "loaded" or not path:
         return ""
-    with open(path, encoding="utf-8", errors="replace") as stream:
-        return "" if OURS in stream.read() else path
+    return "" if OURS in read_file(path).decode("utf-8", "replace") else path
 
 
 def _by_hand(manager: Script, user_of: Callable[[str], Mapping[str, Any]]) -> Dict[str, Any]:
@@ -124,11 +125,18 @@ def _from_files(paths: Sequence[str]) -> Dict[str, str]:
     """What EnvironmentFile= names: it wins over Environment=, and a later file over an earlier one."""
     found: Dict[str, str] = {}
     for path in paths:
-        with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8", errors="replace") as stream:
-            for line in stream.read().replace("\\\n", "").splitlines():
-                name, equals, value = line.strip().partition("=")
+        with contextlib.suppress(FileNotFoundError):
+            for line in lines(read_file(path).decode("utf-8", "replace").replace("\\\n", "")):
+                name, equals, value = line.strip(BLANKS).partition("=")
                 if equals and not name.startswith(("#", ";")):
-                    found[name.strip()] = (
-                        " ".join(shlex.split(value)) if value.strip()[:1] in ("'", '"') else value.strip()
-                    )
+                    found[name.strip(BLANKS)] = _unquoted(value.strip(BLANKS), path)
     return found
+
+
+def _unquoted(value: str, path: str) -> str:
+    try:
+        return " ".join(shlex.split(value)) if value[:1] in ("'", '"') else value
+    except ValueError as error:
+        raise ServiceProblem(
+            f"{path} holds a value that cannot be read: {error}.", "Correct its quotes, then run again."
+        ) from error

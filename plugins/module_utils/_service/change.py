@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
-import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
+from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
 from ansible_collections.gguf.fleet.plugins.module_utils._install import releases
-from ansible_collections.gguf.fleet.plugins.module_utils._service import health, process
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+from ansible_collections.gguf.fleet.plugins.module_utils._service import health, journal, process
+from ansible_collections.gguf.fleet.plugins.module_utils._service.journal import Before
 from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager, last_words
-from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import Action, File, Found
+from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import Action, File
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 
-PENDING = os.environ.get("GGUF_FLEET_PENDING", "/var/lib/gguf-fleet/pending")
 BUSY_POLL_SECONDS = 5.0
 STAYS_UP_SECONDS = 3.0
 
@@ -42,53 +43,18 @@ class Done:
     warnings: Tuple[str, ...]
 
 
-def read_files(paths: Sequence[str]) -> Dict[str, Found]:
-    found = {}
-    for path in paths:
-        try:
-            with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-                found[path] = Found(stream.read(), os.fstat(stream.fileno()).st_mode & 0o7777)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-    return found
-
-
-def read_pending(service: str) -> List[str]:
-    try:
-        with open(os.path.join(PENDING, f"{service}.json"), encoding="utf-8") as stream:
-            return [str(reason) for reason in json.load(stream)]
-    except (FileNotFoundError, ValueError):
-        return []
-
-
-def _write_pending(service: str, reasons: Sequence[str]) -> None:
-    write(File(os.path.join(PENDING, f"{service}.json"), json.dumps(list(reasons)) + "\n"))
-
-
-def _clear_pending(service: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(PENDING, f"{service}.json"))
-
-
-def write(file: File) -> None:
-    """Atomically, with the final mode from the start."""
-    directory = os.path.dirname(file.path)
-    os.makedirs(directory, 0o755, exist_ok=True)
-    handle, new = tempfile.mkstemp(prefix=f".{os.path.basename(file.path)}.", dir=directory)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
-            stream.write(file.content)
-            os.fchmod(stream.fileno(), file.mode)
-        os.replace(new, file.path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(new)
-        raise
+def write(file: File, owner: Tuple[int, int] = (0, 0)) -> None:
+    write_file(
+        file.path,
+        file.content.encode("utf-8", "surrogateescape"),
+        mode=file.mode,
+        owner=owner,
+        make_parents=True,
+    )
 
 
 def _remove(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+    remove_file(path)
     # A drop-in directory of ours that is empty now.
     if os.path.dirname(path).endswith(".service.d"):
         with contextlib.suppress(OSError):
@@ -96,7 +62,10 @@ def _remove(path: str) -> None:
 
 
 def drain(
-    target: Target, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    target: Target,
+    manager: Manager,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Tuple[str, ...]:
     """Before a restart: wait until nobody is hurt (drain), or say who is (auto)."""
     wanted = target.wanted
@@ -105,7 +74,7 @@ def drain(
     port = health.urlsplit(wanted.url).port or 0
     begun = clock()
     while True:
-        reasons = health.busy(wanted.url, wanted.engine, process.clients(port))
+        reasons = health.busy(_endpoint(wanted, manager), wanted.engine, process.clients(port))
         if not reasons:
             return ()
         if target.drain_seconds is None:
@@ -117,6 +86,10 @@ def drain(
                 "Run again later, raise the limit, or restart without waiting (restart: auto).",
             )
         sleep(BUSY_POLL_SECONDS)
+
+
+def _endpoint(wanted: health.Wanted, manager: Manager) -> health.Endpoint:
+    return health.Endpoint(wanted.url, lambda: manager.state().pid)
 
 
 def _do(action: Action, target: Target, files: Mapping[str, File], manager: Manager) -> None:
@@ -135,15 +108,16 @@ def _do(action: Action, target: Target, files: Mapping[str, File], manager: Mana
 def _prove(target: Target, manager: Manager, before: Mapping[str, float]) -> health.Health:
     if target.wanted is None:
         return health.Health()
-    version = health.wait_for_answer(target.wanted, manager.state, manager.log_tail)
+    endpoint = _endpoint(target.wanted, manager)
+    version = health.wait_for_answer(target.wanted, endpoint, manager.state, manager.log_tail)
     try:
-        proven = health.generate(target.wanted, dict(before))
+        proven = health.generate(target.wanted, endpoint, dict(before))
     except ServiceProblem as problem:
         raise ServiceProblem(problem.problem + last_words(manager.log_tail), problem.remedy) from problem
     return health.Health(version, proven.model, proven.gpu_share)
 
 
-def _shares_before(wanted: Optional[health.Wanted], switches: bool) -> Dict[str, float]:
+def _shares_before(wanted: Optional[health.Wanted], manager: Manager, switches: bool) -> Dict[str, float]:
     """Where the models lie that are in memory.
 
     Before another version takes over, the declared model is loaded if it is not: what it has on the GPUs now is what
@@ -151,82 +125,159 @@ def _shares_before(wanted: Optional[health.Wanted], switches: bool) -> Dict[str,
     """
     if wanted is None or wanted.engine != "ollama":
         return {}
-    found = health.shares(wanted.url)
+    endpoint = _endpoint(wanted, manager)
+    found = health.shares(endpoint)
     if switches and wanted.models:
         with contextlib.suppress(ServiceProblem):  # a server that does not answer is what the new version may repair
-            health.generate(dataclasses.replace(wanted, gpus=False), {})
-        found = {**found, **health.shares(wanted.url)}
+            health.generate(dataclasses.replace(wanted, gpus=False), endpoint, {})
+        found = {**found, **health.shares(endpoint)}
     return found
 
 
 def carry_out(actions: Sequence[Action], target: Target, files: Sequence[File], manager: Manager) -> Done:
     """Do it all or put it all back: a service that served before serves again when this raises."""
     starts = [action for action in actions if action.verb in ("start", "restart")]
-    served = manager.state().active
-    warnings = drain(target) if served and any(action.verb == "restart" for action in actions) else ()
+    state = manager.state()
+    warnings = drain(target, manager) if state.active and any(action.verb == "restart" for action in actions) else ()
     switches = any(action.verb == "switch" for action in actions)
-    before = _shares_before(target.wanted, switches) if served and starts else {}
+    shares = _shares_before(target.wanted, manager, switches) if state.active and starts else {}
+    touched = [action.what for action in actions if action.verb in ("write", "remove")]
+    old = journal.read_files(touched)
+    before = Before(
+        files={path: old.get(path) for path in touched},
+        root=target.root if switches else None,
+        links=_links(target.root),
+        served=state.active,
+        enabled=state.enabled,
+        reasons=tuple(journal.read_reasons(target.service)),
+    )
+    try:
+        # First of all: should this run end here, the next one knows what to put back and that a restart is due.
+        journal.write(target.service, before)
+    except OSError as error:
+        raise ServiceProblem(
+            f"the state of {target.service} cannot be kept: {error}. Nothing was changed.", "Mend that, then run again."
+        ) from error
     waits = [reason for action in actions if action.verb in ("restart", "wait") for reason in action.reasons]
-    if waits:
-        # First of all: should this run end here, the next one knows that a restart is due.
-        _write_pending(target.service, waits)
-    old = read_files([action.what for action in actions if action.verb in ("write", "remove")])
-    links = (_linked(target, releases.CURRENT), _linked(target, releases.PREVIOUS))
     by_path = {file.path: file for file in files}
     try:
+        if waits:
+            journal.write_reasons(target.service, waits)
         for action in actions:
+            if action.verb in ("start", "stop", "restart"):
+                before = journal.begin(target.service, before)
             _do(action, target, by_path, manager)
-        proven = _prove(target, manager, before) if starts else health.Health()
-    except ServiceProblem as problem:
-        if not served:
-            raise ServiceProblem(problem.problem, problem.remedy or f"Look at: {manager.log_command}") from problem
-        raise _put_back(problem, actions=actions, target=target, old=old, links=links, manager=manager) from problem
+        proven = _prove(target, manager, shares) if starts else health.Health()
+    except (Problem, OSError) as error:
+        raise _put_back(_as_problem(error, target.service), before, target, manager) from error
     if starts:
-        _clear_pending(target.service)
+        journal.write_reasons(target.service, [])
+    journal.clear(target.service)
     return Done(proven, warnings)
 
 
-def _linked(target: Target, name: str) -> Optional[str]:
-    if target.root is None:
-        return None
-    try:
-        return os.path.basename(os.readlink(os.path.join(target.root, name)))
-    except OSError:
-        return None
+def recover(before: Before, target: Target, manager: Manager, *, restart: bool) -> Tuple[str, ...]:
+    """Put back what a run that ended in the middle had begun to change; the warnings.
 
-
-def _put_back(
-    problem: ServiceProblem,
-    *,
-    actions: Sequence[Action],
-    target: Target,
-    old: Mapping[str, Found],
-    links: Tuple[Optional[str], Optional[str]],
-    manager: Manager,
-) -> ServiceProblem:
-    back = []
-    for action in actions:
-        if action.verb == "write":
-            found = old.get(action.what)
-            if found is None:
-                _remove(action.what)
-            else:
-                write(File(action.what, found.content, found.mode))
-            back.append(os.path.basename(action.what))
-        elif action.verb == "switch":
-            releases.restore(str(target.root), links)
-            back.append(f"version {links[0]}")
-    what = f"{target.service} was put back ({', '.join(back)})" if back else f"{target.service} was restarted only"
+    restart: whether the service may be restarted; otherwise that is left for later.
+    """
+    was_restarted = before.begun and before.served
+    warnings = drain(target, manager) if was_restarted and restart and manager.state().active else ()
     try:
-        manager.command("daemon-reload")
+        if before.begun and not before.served:
+            manager.command("stop")
+        _restore(before, manager)
+        if was_restarted:
+            # Kept until it has started: a start that fails is tried again by the next run.
+            journal.write_reasons(target.service, ["an earlier run ended before its change was proven"])
+    except (Problem, OSError) as error:
+        raise _not_restored(_as_problem(error, target.service), target.service) from error
+    journal.clear(target.service)
+    if was_restarted and restart:
         manager.command("restart")
-        _serves_again(target, manager, moved=any(action.verb == "write" for action in actions))
+        journal.write_reasons(target.service, [])
+    return warnings
+
+
+def _links(root: Optional[str]) -> Tuple[Optional[str], Optional[str]]:
+    """The versions that are the current and the previous one."""
+
+    def version(name: str) -> Optional[str]:
+        try:
+            return os.path.basename(os.readlink(os.path.join(str(root), name)))
+        except OSError:
+            return None
+
+    return (None, None) if root is None else (version(releases.CURRENT), version(releases.PREVIOUS))
+
+
+def _as_problem(error: Exception, service: str) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    return ServiceProblem(f"{service} cannot be changed: {error}.", "")
+
+
+def _restore(before: Before, manager: Manager) -> List[str]:
+    """Files, links and the start at boot as they were; what that is, for a message."""
+    back = []
+    if before.files and not before.enabled:
+        state = manager.state()
+        if state.known and state.enabled:
+            manager.command("disable")
+    # What is to go first: on a full disk it makes the room for what comes back.
+    for path in sorted(before.files, key=lambda path: before.files[path] is not None):
+        found = before.files[path]
+        if found is None:
+            _remove(path)
+        elif journal.read_files([path]).get(path) != found:
+            write(File(path, found.content, found.mode), found.owner)
+        back.append(os.path.basename(path))
+    if before.root is not None and os.path.isdir(before.root) and _links(before.root) != before.links:
+        releases.restore(before.root, before.links)
+        back.append(f"version {before.links[0]}")
+    if back:
+        manager.command("daemon-reload")
+    return back
+
+
+def _not_restored(problem: Problem, service: str) -> ServiceProblem:
+    return ServiceProblem(
+        f"{problem.problem} {service} could not be put back.",
+        f"{problem.remedy} What it was before is kept: mend the cause and run again, which puts it back first.".strip(),
+    )
+
+
+def _put_back(problem: Problem, before: Before, target: Target, manager: Manager) -> ServiceProblem:
+    if before.begun and not before.served:
+        # There is nothing to go back to: the files stay, to be looked at, and the next run starts it again.
+        with contextlib.suppress(OSError):
+            journal.write_reasons(target.service, ["its last start was not proven"])
+            journal.clear(target.service)
+        return ServiceProblem(problem.problem, problem.remedy or f"Look at: {manager.log_command}")
+    try:
+        back = _restore(before, manager)
+    except (Problem, OSError) as second:
+        return _not_restored(
+            ServiceProblem(f"{problem.problem} {_as_problem(second, target.service).problem}", ""), target.service
+        )
+    what = f"{target.service} was put back ({', '.join(back)})" if back else f"{target.service} was restarted only"
+    if not before.begun:
+        journal.write_reasons(target.service, before.reasons)
+        journal.clear(target.service)
+        return ServiceProblem(
+            f"{problem.problem} {what if back else 'Nothing was changed'}.", problem.remedy or "Run again after that."
+        )
+    try:
+        manager.command("restart")
+        _serves_again(target, manager, moved=bool(before.files))
     except ServiceProblem as second:
+        journal.clear(target.service)
         return ServiceProblem(
             f"{problem.problem} {what}, and does not serve that way either: {second.problem}",
             f"Look at: {manager.log_command}",
         )
-    _clear_pending(target.service)
+    journal.write_reasons(target.service, [])
+    journal.clear(target.service)
     return ServiceProblem(
         f"{problem.problem} {what} and serves again.",
         problem.remedy or f"What it said is in the log: {manager.log_command}. The wanted settings were not kept.",
@@ -237,7 +288,8 @@ def _serves_again(target: Target, manager: Manager, moved: bool) -> None:
     """With its old settings the service may listen elsewhere, so then it only has to stay up."""
     if target.wanted is not None and not moved:
         # The old version is not the one that the caller wants: any answer will do.
-        health.wait_for_answer(dataclasses.replace(target.wanted, version=None), manager.state, manager.log_tail)
+        wanted = dataclasses.replace(target.wanted, version=None)
+        health.wait_for_answer(wanted, _endpoint(wanted, manager), manager.state, manager.log_tail)
         return
     first = manager.state().restarts
     time.sleep(STAYS_UP_SECONDS)

@@ -13,7 +13,9 @@ import sys
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Sequence, Tuple, Union
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import open_regular
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
 
 SCRIPT = "/usr/local/lib/gguf-fleet/service"
 UNITS = {"systemd": "/etc/systemd/system", "script": "/etc/gguf-fleet/services"}
@@ -21,6 +23,7 @@ UNITS = {"systemd": "/etc/systemd/system", "script": "/etc/gguf-fleet/services"}
 COMMAND_SECONDS = 200.0
 
 LAST_WORDS_LINES = 8
+LOG_TAIL_BYTES = 64 * 2**10
 
 Run = Callable[[Sequence[str]], Tuple[int, str]]
 
@@ -54,7 +57,7 @@ def detect(proc: str = "/proc", run: Run = run_command) -> Tuple[str, str]:
     if first != "systemd":
         return "script", f"PID 1 is {first}"
     _code, answer = run(["systemctl", "is-system-running"])
-    state = answer.strip().splitlines()[-1] if answer.strip() else "silent"
+    state = answer.strip().split("\n")[-1] if answer.strip() else "silent"
     if state in ("offline", "unknown", "silent") or _code == 127:
         return "script", f"PID 1 is systemd, but it does not answer ({state})"
     return "systemd", f"PID 1 is systemd ({state})"
@@ -88,7 +91,7 @@ class Systemd:
             raise ServiceProblem(
                 f"systemctl show {self.unit} fails: {answer.strip()}.", "Look at systemd on this host."
             )
-        return dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
+        return dict(line.split("=", 1) for line in lines(answer) if "=" in line)
 
     def state(self) -> State:
         told = self.show()
@@ -112,8 +115,8 @@ class Systemd:
     def environment_files(self) -> List[str]:
         """What the unit and its drop-ins name, one a line: /etc/default/ollama (ignore_errors=yes)."""
         _code, answer = self._run(["systemctl", "show", self.unit, "-p", "EnvironmentFiles"])
-        lines = [line.split("=", 1)[1] for line in answer.splitlines() if line.startswith("EnvironmentFiles=/")]
-        return [line.rsplit(" (", 1)[0] for line in lines]
+        told = [line.split("=", 1)[1] for line in lines(answer) if line.startswith("EnvironmentFiles=/")]
+        return [line.rsplit(" (", 1)[0] for line in told]
 
     def command(self, verb: str) -> None:
         argv = ["systemctl", verb] if verb == "daemon-reload" else ["systemctl", verb, self.unit]
@@ -126,9 +129,9 @@ class Systemd:
                 f"{' '.join(argv)} fails: {answer.strip()}.{last_words(self.log_tail)}", f"Look at: {self.log_command}"
             )
 
-    def log_tail(self, lines: int) -> List[str]:
-        code, answer = self._run(["journalctl", "-u", self.unit, "-n", str(lines), "--no-pager", "-o", "cat"])
-        return answer.strip().splitlines() if not code else []
+    def log_tail(self, count: int) -> List[str]:
+        code, answer = self._run(["journalctl", "-u", self.unit, "-n", str(count), "--no-pager", "-o", "cat"])
+        return lines(answer.strip()) if not code else []
 
     @property
     def log_command(self) -> str:
@@ -174,10 +177,11 @@ class Script:
                 f"Look at: {self.log_command}",
             )
 
-    def log_tail(self, lines: int) -> List[str]:
+    def log_tail(self, count: int) -> List[str]:
         try:
-            with open(f"/var/log/gguf-fleet/{self.service}.log", encoding="utf-8", errors="replace") as stream:
-                return [line.rstrip("\n") for line in stream.readlines()[-lines:]]
+            with os.fdopen(open_regular(f"/var/log/gguf-fleet/{self.service}.log"), "rb") as stream:
+                stream.seek(max(0, os.fstat(stream.fileno()).st_size - LOG_TAIL_BYTES))
+                return lines(stream.read(LOG_TAIL_BYTES).decode("utf-8", "replace"))[-count:]
         except OSError:
             return []
 

@@ -27,11 +27,12 @@ class Found:
 
     content: str
     mode: int
+    owner: Tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
 class Action:
-    verb: str  # write, remove, switch, reload, enable, disable, start, stop, restart, wait
+    verb: str  # put back, write, remove, switch, reload, enable, disable, start, stop, restart, wait
     what: str
     reasons: Tuple[str, ...] = field(default=())
 
@@ -60,7 +61,7 @@ def plan_started(
     units_changed = False
     for file in files:
         now = found.get(file.path)
-        if now is not None and now.content == file.content and now.mode == file.mode:
+        if now is not None and now.content == file.content and now.mode == file.mode and now.owner[0] == 0:
             continue
         actions.append(Action("write", file.path))
         if now is None or now.content != file.content:

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
 from dataclasses import dataclass
-from typing import List, Optional, Set, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 LISTEN = "0A"
 ESTABLISHED = "01"
@@ -100,6 +101,41 @@ def holder(inodes: Set[str], proc: str = "/proc") -> Optional[Process]:
     return None
 
 
+def family(pid: int, proc: str = "/proc") -> List[int]:
+    """The process and all below it."""
+    below: Dict[int, List[int]] = {}
+    for name in os.listdir(proc):
+        if name.isdigit():
+            parent = _parent(int(name), proc)
+            if parent is not None:
+                below.setdefault(parent, []).append(int(name))
+    found = [pid]
+    for member in found:
+        found += [child for child in below.get(member, []) if child not in found]
+    return found
+
+
+def sockets(pid: int, proc: str = "/proc") -> Set[str]:
+    """The inodes of the sockets that the process has open. Raises PermissionError where we may not look."""
+    found = set()
+    directory = os.path.join(proc, str(pid), "fd")
+    for name in os.listdir(directory):
+        with contextlib.suppress(FileNotFoundError):
+            target = os.readlink(os.path.join(directory, name))
+            if target.startswith("socket:["):
+                found.add(target[len("socket:[") : -1])
+    return found
+
+
+def user(pid: int, proc: str = "/proc") -> Optional[int]:
+    """The process's user. Its directory below /proc may be root's all the same, so that is not asked."""
+    try:
+        with open(os.path.join(proc, str(pid), "status"), encoding="utf-8", errors="replace") as stream:
+            return next(int(line.split()[2]) for line in stream if line.startswith("Uid:"))
+    except (OSError, StopIteration, IndexError, ValueError):
+        return None
+
+
 def describe(pid: int, proc: str = "/proc") -> Process:
     def text(name: str) -> str:
         try:
@@ -123,9 +159,13 @@ def ancestors(pid: int, proc: str = "/proc") -> List[int]:
     found: List[int] = []
     while pid > 0 and pid not in found:
         found.append(pid)
-        try:
-            with open(os.path.join(proc, str(pid), "stat"), encoding="utf-8", errors="replace") as stream:
-                pid = int(stream.read().rsplit(")", 1)[1].split()[1])
-        except (OSError, IndexError, ValueError):
-            break
+        pid = _parent(pid, proc) or 0
     return found
+
+
+def _parent(pid: int, proc: str) -> Optional[int]:
+    try:
+        with open(os.path.join(proc, str(pid), "stat"), encoding="utf-8", errors="replace") as stream:
+            return int(stream.read().rsplit(")", 1)[1].split()[1])
+    except (OSError, IndexError, ValueError):
+        return None

@@ -9,6 +9,7 @@ import pwd
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ def test_a_full_disk_ends_neither_the_service_nor_its_supervisor(service: Servic
     for _kill in range(2):
         first = child_of(state["supervisor"])
         os.kill(first, signal.SIGKILL)
-        service.until(lambda killed=first: child_of(state["supervisor"]) not in (0, killed))
+        service.until(partial(has_another_child, state["supervisor"], first))
     assert alive(state["supervisor"])
     for path in full.glob("inode-*"):
         path.unlink()
@@ -111,6 +112,10 @@ def test_a_full_disk_ends_neither_the_service_nor_its_supervisor(service: Servic
 def child_of(supervisor: int) -> int:
     told = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
     return int(told[0]) if told else 0
+
+
+def has_another_child(supervisor: int, first: int) -> bool:
+    return child_of(supervisor) not in (0, first)
 
 
 def nobody(service: Service) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import releases
-from ansible_collections.gguf.fleet.plugins.module_utils._service import change, health
+from ansible_collections.gguf.fleet.plugins.module_utils._service import change, health, journal
 from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State
 from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import Action
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
@@ -58,7 +58,7 @@ class Ollama:
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(change, "PENDING", str(tmp_path / "pending"))
+    monkeypatch.setattr(journal, "PENDING", str(tmp_path / "pending"))
     for version in (OLD, NEW):
         (tmp_path / version / "bin").mkdir(parents=True)
     releases.switch(str(tmp_path), OLD, {})
@@ -87,7 +87,7 @@ def test_a_version_that_places_the_model_as_before_stays(root: Path, monkeypatch
     done = upgrade(server, monkeypatch, ["r1"])
     assert (done.health.model, done.health.gpu_share) == ("r1", 0.66)
     assert server.loads == [OLD, NEW]
-    assert change.read_pending("ollama") == []
+    assert journal.read_reasons("ollama") == []
 
 
 def test_without_a_declared_model_none_is_loaded_for_the_comparison(

@@ -12,6 +12,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 
 UP = State(known=True, active=True, enabled=True, pid=7, restarts=0)
+ENDPOINT = health.Endpoint("http://127.0.0.1:11434", lambda: 7)
 CRASHED = State(known=True, active=False, enabled=True, pid=0, restarts=0, failure="exit 2")
 
 
@@ -52,7 +53,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def wait(want: health.Wanted, state: Callable[[], State] = lambda: UP) -> str:
     clock = Clock()
-    return health.wait_for_answer(want, state, lambda _lines: ["last words"], clock=clock, sleep=clock.sleep)
+    return health.wait_for_answer(want, ENDPOINT, state, lambda _lines: ["last words"], clock=clock, sleep=clock.sleep)
 
 
 def version(text: str) -> tuple[int, bytes]:
@@ -116,17 +117,17 @@ def loaded(share: float) -> tuple[int, bytes]:
 
 def test_a_real_generation_is_what_counts(answers: Callable[..., None]) -> None:
     answers(TAGS, DONE, loaded(1.0))
-    assert health.generate(wanted(), {}) == health.Health(model="smollm2", gpu_share=1.0)
+    assert health.generate(wanted(), ENDPOINT, {}) == health.Health(model="smollm2", gpu_share=1.0)
 
 
 def test_without_a_model_there_is_nothing_to_generate(answers: Callable[..., None]) -> None:
     answers((200, b'{"models": []}'))
-    assert health.generate(wanted(), {}) == health.Health()
+    assert health.generate(wanted(), ENDPOINT, {}) == health.Health()
 
 
 def test_a_model_that_was_loaded_before_is_asked_when_none_is_declared(answers: Callable[..., None]) -> None:
     answers((200, b'{"models": [{"name": "other:7b"}]}'), DONE, (200, b'{"models": []}'))
-    assert health.generate(wanted(), {"other:7b": 1.0}).model == "other:7b"
+    assert health.generate(wanted(), ENDPOINT, {"other:7b": 1.0}).model == "other:7b"
 
 
 COMPLETION = (200, b'{"object": "text_completion", "choices": [{"text": "yes"}]}')
@@ -138,7 +139,7 @@ REFUSALS = {
 
 def test_llama_server_must_generate_too(answers: Callable[..., None]) -> None:
     answers(COMPLETION)
-    assert health.generate(wanted("llama_cpp"), {}) == health.Health(model="smollm2")
+    assert health.generate(wanted("llama_cpp"), ENDPOINT, {}) == health.Health(model="smollm2")
 
 
 @pytest.mark.parametrize("answer", REFUSALS.values(), ids=REFUSALS.keys())
@@ -146,7 +147,7 @@ def test_a_llama_server_that_is_not_to_generate_for_us_is_up(
     answers: Callable[..., None], answer: tuple[int, bytes]
 ) -> None:
     answers(answer)
-    assert health.generate(wanted("llama_cpp"), {}) == health.Health()
+    assert health.generate(wanted("llama_cpp"), ENDPOINT, {}) == health.Health()
 
 
 BAD_COMPLETIONS = {
@@ -162,14 +163,14 @@ def test_a_llama_server_that_does_not_generate_is_no_health(
 ) -> None:
     answers((status, body))
     with pytest.raises(ServiceProblem, match=message):
-        health.generate(wanted("llama_cpp"), {})
+        health.generate(wanted("llama_cpp"), ENDPOINT, {})
 
 
 def test_a_llama_server_that_reads_its_model_is_busy(answers: Callable[..., None]) -> None:
     answers((503, b"{}"))
-    assert health.busy("http://127.0.0.1:8080", "llama_cpp", []) == ["the model is being loaded"]
+    assert health.busy(ENDPOINT, "llama_cpp", []) == ["the model is being loaded"]
     answers((200, b'{"status":"ok"}'))
-    assert health.busy("http://127.0.0.1:8080", "llama_cpp", []) == []
+    assert health.busy(ENDPOINT, "llama_cpp", []) == []
 
 
 BAD_GENERATIONS = {
@@ -184,19 +185,19 @@ BAD_GENERATIONS = {
 def test_a_generation_that_fails_is_no_health(answers: Callable[..., None], answer: tuple[int, bytes]) -> None:
     answers(TAGS, answer)
     with pytest.raises(ServiceProblem, match="smollm2 gives no answer"):
-        health.generate(wanted(), {})
+        health.generate(wanted(), ENDPOINT, {})
 
 
 def test_less_of_the_model_on_the_gpu_than_before_is_no_health(answers: Callable[..., None]) -> None:
     answers(TAGS, DONE, loaded(0.5))
     with pytest.raises(ServiceProblem, match="50% of its memory on the GPU now, 100% before"):
-        health.generate(wanted(), {"smollm2:latest": 1.0})
+        health.generate(wanted(), ENDPOINT, {"smollm2:latest": 1.0})
 
 
 def test_a_model_beside_the_gpus_names_the_setting_to_relax(answers: Callable[..., None]) -> None:
     answers(TAGS, DONE, loaded(0.0))
     with pytest.raises(ServiceProblem, match="ollama_hardening"):
-        health.generate(wanted(gpus=True), {})
+        health.generate(wanted(gpus=True), ENDPOINT, {})
 
 
 NAMES = [("smollm2", "smollm2:latest"), ("Smol:Q4", "smol:q4"), ("hub.example:5000/a/b", "hub.example:5000/a/b:latest")]
