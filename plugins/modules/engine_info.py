@@ -144,6 +144,12 @@ adopted:
     home:
       description: That user's home.
       type: str
+addresses:
+  description: Addresses of the host's interfaces.
+  returned: always
+  type: list
+  elements: str
+  sample: [10.0.0.12, 127.0.0.1]
 foreign:
   description: What another installer left, of Ollama only.
   returned: always
@@ -179,7 +185,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._install import archive
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import masked_text
-from ansible_collections.gguf.fleet.plugins.module_utils._service import adoption, manager, process
+from ansible_collections.gguf.fleet.plugins.module_utils._service import addresses, adoption, manager, process
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 GPU_GROUPS = ("render", "video")
@@ -312,6 +318,7 @@ def main() -> None:
         undeclared=undeclared(manager.UNITS[name], p["prefix"], p["services"]),
         user=adoption.user_of(adopted.get("user") or p["user"]),
         port_conflicts=busy,
+        addresses=addresses.of_host(),
         adopted=adoption.told(adopted),
         foreign=foreign,
     )
