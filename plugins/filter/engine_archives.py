@@ -37,6 +37,13 @@ options:
         template for all of them.
     type: str
     default: ''
+  ready:
+    description:
+      - What M(gguf.fleet.engine_archive) returned as RV(gguf.fleet.engine_archive#module:archives) for these assets;
+        what it made ready takes the place of the URL.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
@@ -54,10 +61,19 @@ _value:
 
 
 def engine_archives(
-    assets: t.Sequence[str], url: str, version: str, sums: t.Mapping[str, str] | None = None, src: str = ""
+    assets: t.Sequence[str],
+    url: str,
+    version: str,
+    sums: t.Mapping[str, str] | None = None,
+    src: str = "",
+    *,
+    ready: t.Sequence[dict[str, str]] = (),
 ) -> list[dict[str, str]]:
     archives = []
     for index, asset in enumerate(assets):
+        if index < len(ready) and ready[index]:
+            archives.append(ready[index])
+            continue
         of_file = src and (index == 0 or "{asset}" in src)
         template = src if of_file else url
         place = {"src" if of_file else "url": template.replace("{version}", version).replace("{asset}", asset)}

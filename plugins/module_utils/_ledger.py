@@ -27,7 +27,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 DEFAULT_PATH = "/var/lib/gguf-fleet/ledger.json"
 PATH_VARIABLE = "GGUF_FLEET_LEDGER"
-KINDS = ("file", "link", "blob", "manifest", "release", "rehearsal", "store")
+KINDS = ("file", "link", "blob", "manifest", "release", "rehearsal", "store", "account")
 VERSION = 1
 # An entry takes about a kilobyte.
 _MAX_BYTES = 64 * 2**20

@@ -60,7 +60,7 @@ EXAMPLES = r"""
         sha256: "{{ ollama_archive_sha256 }}"
     repack: true
     cache: ~/.cache/gguf-fleet/releases
-    dest: /var/tmp
+    dest: /var/lib/gguf-fleet/archives
   delegate_to: localhost
 """
 
@@ -78,7 +78,9 @@ files:
       description: Where it goes on the host.
       type: str
 archives:
-  description: The archives as M(gguf.fleet.engine_release) takes them on the host.
+  description:
+    - The archives as M(gguf.fleet.engine_release) takes them on the host; an empty dictionary for one that the host
+      fetches by itself.
   returned: always
   type: list
   elements: dict
@@ -98,51 +100,76 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
+from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import open_regular
+from ansible_collections.gguf.fleet.plugins.module_utils._http.shown import secrets_of, shown
 from ansible_collections.gguf.fleet.plugins.module_utils._install import archive, fetch
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 
 
-def repack(given: dict[str, t.Any], dest: str, max_bytes: int) -> None:
-    os.makedirs(os.path.dirname(dest), 0o755, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=os.path.dirname(dest)) as scratch:
-        path = given["src"]
-        if path is None:
-            path = os.path.join(scratch, "archive")
-            fetch.fetch(given["url"], path, given["sha256"], max_bytes)
-        else:
-            fetch.check_sum(fetch.sha256_of(path), given["sha256"], path)
-        if archive.compression(path) != "zstd":
-            name = given["src"] or given["url"]
-            raise InstallProblem(f"{name} is no .tar.zst, so there is nothing to repack.", "Install it as it is.")
-        archive.repack_as_gzip(path, dest)
+def open_archive(path: str) -> t.IO[bytes]:
+    """A file of the controller, which may be a link of the user's own."""
+    try:
+        return os.fdopen(open_regular(os.path.realpath(path)), "rb")
+    except FileNotFoundError:
+        raise InstallProblem(f"{path} is not a file of the controller.", "Check the path of the archive.") from None
+
+
+def sum_of(path: str) -> str:
+    with open_archive(path) as file:
+        return fetch.sha256_of(file)
+
+
+def repack(file: t.IO[bytes], name: str, dest: str) -> None:
+    if archive.compression(file, name) != "zstd":
+        raise InstallProblem(f"{name} is no .tar.zst, so there is nothing to repack.", "Install it as it is.")
+    archive.repack_as_gzip(file, name, dest)
+
+
+def bring(url: str, sha256: str, dest: str, max_bytes: int) -> None:
+    """Fetch and repack; what is fetched has no name, so that nobody else can open it."""
+    with tempfile.TemporaryFile(dir=os.path.dirname(dest)) as file:
+        fetch.fetch(url, file, sha256, max_bytes)
+        repack(file, shown(url), dest)
 
 
 def make_ready(module: AnsibleModule, given: dict[str, t.Any]) -> tuple[dict[str, str], dict[str, str], bool]:
-    """One archive: the file to copy (may be none), the archive for the host, and whether the cache changed."""
-    p = module.params
-    wanted = (given["sha256"] or "").lower()
-    given = {**given, "sha256": wanted or None}
-    if given["src"] is not None and not os.path.isfile(given["src"]):
-        raise InstallProblem(f"{given['src']} is not a file of the controller.", "Check the path of the archive.")
-    # A file that somebody repacked already is copied as it is.
-    if not p["repack"] or (given["src"] is not None and archive.compression(given["src"]) != "zstd"):
-        if given["src"] is None:
-            return {}, given, False
-        fetch.check_sum(fetch.sha256_of(given["src"]), wanted or None, given["src"])
-        dest = os.path.join(p["dest"], os.path.basename(given["src"]))
-        return {"src": given["src"], "dest": dest}, {"src": dest, "sha256": wanted}, False
-    if not wanted:
+    """The file to copy (may be none), the archive for the host (may be none), and whether the cache changed."""
+    sha256 = (given["sha256"] or "").lower()
+    if given["src"] is None:
+        if not module.params["repack"]:
+            return {}, {}, False
+        return from_cache(module, sha256, shown(given["url"]), lambda *to: bring(given["url"], sha256, *to))
+    with open_archive(given["src"]) as file:
+        # A file that somebody repacked already is copied as it is.
+        if module.params["repack"] and archive.compression(file, given["src"]) == "zstd":
+
+            def from_file(path: str, _max_bytes: int) -> None:
+                fetch.check_sum(fetch.sha256_of(file), sha256, given["src"])
+                repack(file, given["src"], path)
+
+            return from_cache(module, sha256, given["src"], from_file)
+        fetch.check_sum(fetch.sha256_of(file), sha256 or None, given["src"])
+    dest = os.path.join(module.params["dest"], os.path.basename(given["src"]))
+    return {"src": given["src"], "dest": dest}, {"src": dest, "sha256": sha256}, False
+
+
+def from_cache(
+    module: AnsibleModule, sha256: str, name: str, make: t.Callable[[str, int], None]
+) -> tuple[dict[str, str], dict[str, str], bool]:
+    if not sha256:
         raise InstallProblem(
-            f"{given['src'] or given['url']} has no known sha256, and only checked archives are repacked.",
+            f"{name} has no known sha256, and only checked archives are repacked.",
             "Give its sum, or install the package zstd on the host.",
         )
-    name = f"{wanted}.tar.gz"
-    path, dest = os.path.join(p["cache"], name), os.path.join(p["dest"], name)
+    kept = f"{sha256}.tar.gz"
+    path, dest = os.path.join(module.params["cache"], kept), os.path.join(module.params["dest"], kept)
     missing = not os.path.exists(path)
     if missing and not module.check_mode:
-        repack(given, path, p["max_bytes"])
-    ready = {"src": dest, "sha256": fetch.sha256_of(path) if os.path.exists(path) else "", "origin_sha256": wanted}
+        Directory.open(os.path.realpath(module.params["cache"]), make=True).close()
+        make(path, module.params["max_bytes"])
+    ready = {"src": dest, "sha256": sum_of(path) if os.path.exists(path) else "", "origin_sha256": sha256}
     return {"src": path, "dest": dest}, ready, missing
 
 
@@ -163,7 +190,11 @@ def main() -> None:
             "max_bytes": {"type": "int", "default": 34359738368},
         },
         supports_check_mode=True,
+        # A URL may hold a password; nothing of it goes to the log of the controller.
+        no_log=True,
     )
+    for given in module.params["archives"]:
+        module.no_log_values.update(secrets_of(given["url"] or ""))
     try:
         ready = [make_ready(module, given) for given in module.params["archives"]]
     except Problem as error:

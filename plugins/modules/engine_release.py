@@ -170,9 +170,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.shown import secrets_of, shown
 from ansible_collections.gguf.fleet.plugins.module_utils._install import engines, install, lock, record, releases
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 
 # As long as a slow line may need for an archive of two gigabytes.
 TURN_SECONDS = 3600
@@ -182,7 +183,7 @@ SUM = re.compile(r"[0-9a-f]{64}\Z")
 def source_of(given: dict[str, t.Any], allow_unverified: bool, planning: bool) -> install.Source:
     # An archive that is going to be repacked has no sum of its own yet while one only plans.
     wanted = (given["sha256"] or (given["origin_sha256"] if planning else None) or "").lower() or None
-    name = given.get("src") or given.get("url")
+    name = given.get("src") or shown(given.get("url") or "")
     if wanted is not None and not SUM.match(wanted):
         raise InstallProblem(f"{wanted!r} is not a sha256.", "Give 64 hexadecimal digits.")
     if wanted is None and not allow_unverified:
@@ -202,7 +203,8 @@ def present(module: AnsibleModule, engine: engines.Engine) -> dict[str, t.Any]:
     before = record.read(engine, root)
     adopted = p["adopt"] and not before.current
     if adopted and not module.check_mode:
-        releases.switch(root, install.adopt(engine, root, p["adopt"]), links)
+        version_before = install.adopt(engine, root, p["adopt"], record.writer(engine, root, adopted=True))
+        releases.switch(root, version_before, links)
         before = record.read(engine, root)
     actions = releases.plan_present(
         before,
@@ -242,10 +244,9 @@ def present(module: AnsibleModule, engine: engines.Engine) -> dict[str, t.Any]:
         return result
     for action in actions:
         if action.verb == "fetch":
-            unpacked = install.install(engine, root, version, sources, p["max_bytes"])
-            sums = known or unpacked.sums
-            record.write(engine, root, version, sums)
-            result.update(sha256=list(sums), bytes_fetched=unpacked.bytes_fetched)
+            note = record.writer(engine, root, known)
+            unpacked = install.install(engine, root, version, sources, p["max_bytes"], record=note)
+            result.update(sha256=list(known or unpacked.sums), bytes_fetched=unpacked.bytes_fetched)
         elif action.verb in ("switch", "link"):
             releases.switch(root, version, links)
         elif action.verb == "remove":
@@ -261,11 +262,21 @@ def absent(module: AnsibleModule, engine: engines.Engine) -> dict[str, t.Any]:
     gone = {action.version for action in actions}
     left = [release.version for release in before.releases if release.version not in gone]
     # Only links that are ours go: the command may belong to another installation by now.
-    dead = [path for path in links if path not in releases.wrong_links(root, links)] if not left else []
+    ours = set(links) - set(releases.wrong_links(root, links))
+    stays = any(release.ours for release in before.releases if release.version not in gone)
+    last = before.current in (None, *gone) and not stays
+    dead = [path for path in links if last and path in ours]
+    # What install.sh had put there is put there again; its libraries have stayed where they were.
+    given_back = record.adopted(engine, root)
+    returned = [path for path in dead if given_back in gone and links[path] == f"bin/{engine.program}"]
     current = before.current if before.current not in gone else None
     result: dict[str, t.Any] = {
         "changed": bool(actions or dead),
-        "actions": [str(action) for action in actions] + [f"unlink {path}: no version is left" for path in dead],
+        "actions": [
+            *(str(action) for action in actions),
+            *(f"put back {path}: {given_back} was there before" for path in returned),
+            *(f"unlink {path}: no version is left" for path in dead if path not in returned),
+        ],
         "current": current,
         "previous": before.previous if before.previous not in gone else None,
         "diff": diff(before, current, left),
@@ -279,12 +290,16 @@ def absent(module: AnsibleModule, engine: engines.Engine) -> dict[str, t.Any]:
         raise InstallProblem(
             f"{engine.title} {', '.join(running)} is running from {root}.", "Stop the service first, then run again."
         )
+    for path in returned:
+        install.give_back(engine, root, str(given_back), path)
+    for path in set(dead) - set(returned):
+        releases.unlink_ours(root, path, links[path])
     for action in actions:
         releases.remove(root, action.version)
         record.forget(root, action.version)
-    for path in dead:
-        os.unlink(path)
     releases.drop_dead(root)
+    if left:
+        module.warn(f"{', '.join(left)} in {root} was not made by this collection, and stays.")
     return result
 
 
@@ -329,7 +344,11 @@ def main() -> None:
         },
         required_if=[("state", "present", ["version"])],
         supports_check_mode=True,
+        # A URL may hold a password; nothing of it goes to the host's log.
+        no_log=True,
     )
+    for given in module.params["archives"]:
+        module.no_log_values.update(secrets_of(given["url"] or ""))
     engine = engines.ENGINES[module.params["engine"]]
     change = present if module.params["state"] == "present" else absent
     # To plan is no change, and a root that is not there needs no turn to stay so.
@@ -339,6 +358,9 @@ def main() -> None:
             result = change(module, engine)
     except Problem as error:
         module.fail_json(**failure(error))
+    except OSError as error:
+        remedy = "Look at the disk (df, mount) and run again; nothing that serves was changed."
+        module.fail_json(**failure(file_problem(error, module.params["root"], remedy)))
     module.exit_json(**result)
 
 

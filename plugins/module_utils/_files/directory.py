@@ -49,6 +49,11 @@ class Directory:
         """
         return cls(_walk(os.path.abspath(path), make, mode), os.path.abspath(path))
 
+    @classmethod
+    def open_private(cls, path: str, *, make: bool = False, mode: int = 0o755) -> Directory:
+        """The same, where nobody but root (or the user who runs this) can change what is in it or put another there."""
+        return cls(_walk(os.path.abspath(path), make, mode, private=True), os.path.abspath(path))
+
     def __enter__(self) -> Directory:
         return self
 
@@ -128,7 +133,7 @@ def parent_of(path: str, *, make: bool = False, mode: int = 0o755) -> Iterator[T
         yield directory, name
 
 
-def _walk(path: str, make: bool, mode: int) -> int:
+def _walk(path: str, make: bool, mode: int, private: bool = False) -> int:
     current = os.open("/", _DIRECTORY)
     pending = [part for part in path.split("/") if part]
     links = 0
@@ -148,10 +153,23 @@ def _walk(path: str, make: bool, mode: int) -> int:
                 below = _step(current, part, path, make, mode)
             os.close(current)
             current = below
+            if private:
+                _refuse_shared(current, path, last=not pending)
     except BaseException:
         os.close(current)
         raise
     return current
+
+
+def _refuse_shared(descriptor: int, path: str, *, last: bool) -> None:
+    status = os.fstat(descriptor)
+    if not (_is_private(status) if last else _keeps_links(status)):
+        place = os.readlink(f"/proc/self/fd/{descriptor}")
+        raise PathProblem(
+            f"{path}: other users can change {place} (owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o}).",
+            f"Look who made it. If nothing else needs it so: chown root {place} && chmod go-w {place}",
+            errno.EPERM,
+        )
 
 
 def _step(parent: int, name: str, path: str, make: bool, mode: int) -> int:

@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
-import glob
+import contextlib
+import fnmatch
+import itertools
 import os
 import re
-import subprocess
+import stat
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, PathProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._process.unproved import UnprovedProblem, run_unproved
 
 VERSION_SECONDS = 60.0
 
@@ -63,56 +67,106 @@ def release_number(engine: Engine, version: str) -> str:
     return version[1:] if engine.name == "llama_cpp" and version.startswith("b") else version
 
 
-def _program_directory(engine: Engine, tree: str) -> Optional[str]:
+def _program_directory(engine: Engine, tree: Directory) -> Optional[List[str]]:
+    """The steps to the directory that holds the program, none of them a link."""
     for pattern in engine.program_directories:
-        for directory in sorted(glob.glob(os.path.join(glob.escape(tree), pattern))):
-            program = os.path.join(directory, engine.program)
-            if os.path.isfile(program) and os.path.realpath(program).startswith(os.path.realpath(tree) + os.sep):
-                return directory
+        for steps in _matching(tree, [step for step in pattern.split("/") if step != "."], []):
+            with _entered(tree, steps) as directory:
+                status = directory.status(engine.program)
+                if status is not None and stat.S_ISREG(status.st_mode):
+                    return steps
     return None
 
 
-def arrange(engine: Engine, tree: str, source: str) -> None:
+def _matching(directory: Directory, patterns: Sequence[str], before: List[str]) -> Iterator[List[str]]:
+    if not patterns:
+        yield before
+        return
+    for name in fnmatch.filter(directory.names(), patterns[0]):
+        status = directory.status(name)
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            with directory.enter(name) as below:
+                yield from _matching(below, patterns[1:], [*before, name])
+
+
+@contextlib.contextmanager
+def _entered(directory: Directory, steps: Sequence[str]) -> Iterator[Directory]:
+    with contextlib.ExitStack() as opened:
+        for step in steps:
+            directory = opened.enter_context(directory.enter(step))
+        yield directory
+
+
+def arrange(engine: Engine, tree: Directory, source: str) -> None:
     """Bring an unpacked archive into the shape bin/<program>; refuse one that holds no such program."""
-    directory = _program_directory(engine, tree)
-    if directory is None:
-        held = _first_names(tree)
+    steps = _program_directory(engine, tree)
+    if steps is None:
         raise InstallProblem(
             f"{source} is not an archive of {engine.title}: it has no {engine.program_directories[0]}/{engine.program} "
-            f"(it holds {held}).",
+            f"(it holds {_first_names(tree)}).",
             f"Give the {engine.title} archive for Linux and this architecture; nothing that serves was changed.",
         )
-    wanted = os.path.join(tree, "bin")
-    if directory == wanted:
+    if steps == ["bin"]:
         return
-    if os.path.realpath(directory) == os.path.realpath(tree):
-        names = os.listdir(tree)
-        os.mkdir(wanted, 0o755)
+    if steps and tree.status("bin") is not None:
+        raise InstallProblem(
+            f"{source} has {engine.program} in {'/'.join(steps)}, and something else is bin.",
+            f"Give the {engine.title} archive for Linux and this architecture; nothing that serves was changed.",
+        )
+    if steps:
+        with _entered(tree, steps[:-1]) as parent:
+            os.rename(steps[-1], "bin", src_dir_fd=parent.fd, dst_dir_fd=tree.fd)
+        return
+    names = tree.names()
+    # Not "bin" yet: a flat archive may have a file of that name.
+    with tree.enter(".flat", make=True) as flat:
         for name in names:
-            os.rename(os.path.join(tree, name), os.path.join(wanted, name))
-    else:
-        os.rename(directory, wanted)
+            os.rename(name, name, src_dir_fd=tree.fd, dst_dir_fd=flat.fd)
+    os.rename(".flat", "bin", src_dir_fd=tree.fd, dst_dir_fd=tree.fd)
 
 
-def add(engine: Engine, tree: str, extra: str) -> None:
+def add(engine: Engine, tree: Directory, extra: Directory) -> None:
     """Put an add-on (rocm, jetpack, cudart) over the release. llama.cpp's add-ons lie beside the programs."""
-    into = os.path.join(tree, "bin") if engine.name == "llama_cpp" else tree
-    for directory, _names, files in os.walk(extra):
-        below = "" if engine.name == "llama_cpp" else os.path.relpath(directory, extra)
-        os.makedirs(os.path.join(into, below), 0o755, exist_ok=True)
-        for name in files:
-            os.replace(os.path.join(directory, name), os.path.join(into, below, name))
-        for name in [name for name in _names if os.path.islink(os.path.join(directory, name))]:
-            os.replace(os.path.join(directory, name), os.path.join(into, below, name))
+    if engine.name == "llama_cpp":
+        with tree.enter("bin") as programs:
+            _move(extra, programs, flat=True)
+    else:
+        _move(extra, tree, flat=False)
 
 
-def _first_names(tree: str) -> str:
-    names: List[str] = []
-    for directory, _directories, files in os.walk(tree):
-        names += [os.path.relpath(os.path.join(directory, name), tree) for name in sorted(files)]
-        if len(names) > 5:
-            break
-    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "") if names else "nothing"
+def _move(source: Directory, into: Directory, flat: bool) -> None:
+    """Files and links replace those of the same name; directories are entered, never through a link."""
+    for name in source.names():
+        status = source.status(name)
+        try:
+            if status is None or not stat.S_ISDIR(status.st_mode):
+                os.rename(name, name, src_dir_fd=source.fd, dst_dir_fd=into.fd)
+            elif flat:
+                with source.enter(name) as below:
+                    _move(below, into, flat)
+            else:
+                with source.enter(name) as below, into.enter(name, make=True) as deeper:
+                    _move(below, deeper, flat)
+        except (PathProblem, IsADirectoryError) as error:
+            raise InstallProblem(
+                f"the add-on holds {name!r}, which is a link or a directory in the release, or the other way round.",
+                "Take the add-on of the same release, from the official one.",
+            ) from error
+
+
+def _first_names(tree: Directory) -> str:
+    names = list(itertools.islice(_all_names(tree, ""), 6))
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
+
+
+def _all_names(directory: Directory, way: str) -> Iterator[str]:
+    for name in directory.names():
+        status = directory.status(name)
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            with directory.enter(name) as below:
+                yield from _all_names(below, f"{way}{name}/")
+        else:
+            yield way + name
 
 
 def told_version(engine: Engine, text: str) -> Optional[str]:
@@ -124,36 +178,24 @@ def told_version(engine: Engine, text: str) -> Optional[str]:
 
 
 def ask_version(engine: Engine, program: str) -> str:
-    """Run the program's --version; what it says, or why it does not run here."""
-    environment = {"HOME": "/nonexistent", "PATH": "/usr/bin:/bin", "LC_ALL": "C", **dict(engine.environment)}
+    """Run the program's --version, as nobody; what it says, or why it does not run here."""
     try:
-        answer = subprocess.run(
-            [program, "--version"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=VERSION_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        answer = run_unproved([program, "--version"], seconds=VERSION_SECONDS, environment=dict(engine.environment))
+    except UnprovedProblem as error:
+        with contextlib.suppress(OSError):
+            if os.statvfs(program).f_flag & os.ST_NOEXEC:
+                raise InstallProblem(
+                    f"{program} does not run on this host, for its file system is mounted noexec.",
+                    "Mount a file system that runs programs there.",
+                ) from error
         raise InstallProblem(
-            f"{program} --version gave no answer within {VERSION_SECONDS:.0f} s.", "The release does not run here."
+            f"{program} --version does not run on this host ({os.uname().machine}): {error.problem}",
+            "Give the archive for this host's architecture and C library, and let others read the directories above.",
         ) from error
-    except OSError as error:
-        if os.path.exists(program) and os.statvfs(program).f_flag & os.ST_NOEXEC:
-            raise InstallProblem(
-                f"{program} does not run on this host, for its file system is mounted noexec.",
-                "Mount a file system that runs programs there.",
-            ) from error
-        raise InstallProblem(
-            f"{program} does not run on this host ({os.uname().machine}): {error.strerror}.",
-            "Give the archive for this host's architecture and C library.",
-        ) from error
-    text = answer.stdout.decode("utf-8", "replace")
+    text = (answer.stdout + b"\n" + answer.stderr).decode("utf-8", "replace")
     version = told_version(engine, text)
     if version is None:
-        said = " ".join(text.split())[:300] or f"nothing (exit {answer.returncode})"
+        said = " ".join(text.split())[:300] or f"nothing (exit {answer.code})"
         raise InstallProblem(
             f"{program} --version does not tell a version of {engine.title}; it says: {said}.",
             f"This is not a release of {engine.title} that runs on this host; nothing that serves was changed.",
@@ -162,7 +204,7 @@ def ask_version(engine: Engine, program: str) -> str:
 
 
 def prove(engine: Engine, tree: str, version: str) -> str:
-    """The unpacked release answers --version, and it is the one that was asked for."""
+    """The unpacked release answers --version, and it is the one that was asked for. Nobody must be able to reach it."""
     told = ask_version(engine, os.path.join(tree, "bin", engine.program))
     if told != release_number(engine, version) and told not in engine.unversioned:
         raise InstallProblem(

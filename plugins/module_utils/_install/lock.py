@@ -6,49 +6,29 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import time
 from typing import Iterator
+from urllib.parse import quote
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files import lock
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
-
-POLL_SECONDS = 0.2
-
-
-def _open(directory: str) -> int:
-    os.makedirs(directory, 0o755, exist_ok=True)
-    return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-
-def _is_still(handle: int, directory: str) -> bool:
-    """Whether the name leads to the locked directory: the run before may have removed it."""
-    try:
-        return os.path.samestat(os.fstat(handle), os.stat(directory))
-    except FileNotFoundError:
-        return False
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 
 @contextlib.contextmanager
 def exclusive(directory: str, seconds: float) -> Iterator[None]:
-    """Wait for the runs before, at most so long. The kernel lets go of the lock with its process."""
-    end = time.monotonic() + seconds
-    while True:
-        handle = _open(directory)
+    """Wait for the runs before, at most so long. The lock lies among our state, whoever may enter the directory."""
+    state = Ledger().directory
+    name = quote(os.path.abspath(directory).strip("/"), safe="") + ".lock"
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still(handle, directory):
-                break
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                os.close(handle)
-                raise InstallProblem(
-                    f"another run has been changing {directory} for {seconds:.0f} s.",
-                    "Wait for it to end, then run again.",
-                ) from None
-            time.sleep(POLL_SECONDS)
-        os.close(handle)
-    try:
+            held.enter_context(lock.exclusive(os.path.join(state, "locks"), name, seconds, directory))
+        except Problem as error:
+            raise InstallProblem(error.problem, error.remedy) from error
+        except OSError as error:
+            raise InstallProblem(
+                f"no lock can be made below {state}: {error.strerror}.",
+                "Run as root, and look at the disk.",
+            ) from error
         yield
-    finally:
-        os.close(handle)

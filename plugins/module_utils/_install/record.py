@@ -1,38 +1,57 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the ledger knows of installed releases: the archives that each version came from."""
+"""What the ledger knows of installed releases: the archives that each version came from, or that it was adopted."""
 
 from __future__ import annotations
 
-from typing import Sequence
+import os
+from typing import Callable, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import releases
 from ansible_collections.gguf.fleet.plugins.module_utils._install.engines import Engine
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger
 
 KIND = "release"
 
 
-def read(engine: Engine, root: str) -> releases.Installed:
-    sums = {
-        entry.notes["version"]: tuple(entry.notes["archives"])
+def _entries(engine: Engine, root: str) -> Mapping[str, Entry]:
+    return {
+        str(entry.notes["version"]): entry
         for entry in Ledger().entries(kind=KIND, engine=engine.name, root=root)
         if entry.is_current()
     }
+
+
+def read(engine: Engine, root: str) -> releases.Installed:
+    sums = {version: tuple(entry.notes["archives"]) for version, entry in _entries(engine, root).items()}
     return releases.read_installed(root, engine.program, sums)
 
 
-def write(engine: Engine, root: str, version: str, sums: Sequence[str]) -> None:
-    Ledger().record(
-        releases.directory(root, version),
-        sha256=sums[0],
-        kind=KIND,
-        engine=engine.name,
-        root=root,
-        version=version,
-        archives=list(sums),
-    )
+def adopted(engine: Engine, root: str) -> Optional[str]:
+    """The version that was taken in from another installer."""
+    return next((version for version, entry in _entries(engine, root).items() if entry.notes.get("adopted")), None)
+
+
+def writer(
+    engine: Engine, root: str, known: Sequence[str] = (), *, adopted: bool = False
+) -> Callable[[str, Sequence[str]], object]:
+    """Notes the directory of a version with the sums that came, or with those that were known before."""
+
+    def write(path: str, sums: Sequence[str]) -> None:
+        archives = list(known or sums)
+        Ledger().record(
+            path,
+            sha256=archives[0] if archives else None,
+            kind=KIND,
+            engine=engine.name,
+            root=root,
+            version=os.path.basename(path),
+            archives=archives,
+            adopted=adopted,
+        )
+
+    return write
 
 
 def forget(root: str, version: str) -> None:

@@ -11,10 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
+import secrets
+import stat
 from dataclasses import dataclass
-from typing import Collection, List, Mapping, Optional, Sequence, Tuple
+from typing import Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, parent_of
+from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_entry
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}\Z")
@@ -24,10 +27,14 @@ PREVIOUS = "previous"
 
 @dataclass(frozen=True)
 class Release:
-    """One version on the disk, and the sums of the archives that it came from (empty: not ours, or not known)."""
+    """One version on the disk, and the sums of the archives that it came from (empty: not known).
+
+    ours: whether the ledger says that we made it; what others made is used, but never removed.
+    """
 
     version: str
     sums: Tuple[str, ...]
+    ours: bool = True
 
 
 @dataclass(frozen=True)
@@ -80,10 +87,10 @@ def current(root: str) -> Optional[str]:
 
 
 def read_installed(root: str, program: str, sums: Mapping[str, Tuple[str, ...]]) -> Installed:
-    """The versions below root; sums are what the ledger knows, by version."""
+    """The versions below root; sums are what the ledger knows, by version (none for what we did not make)."""
     names = sorted(os.listdir(root)) if os.path.isdir(root) else []
     releases = tuple(
-        Release(name, sums.get(name, ()))
+        Release(name, sums.get(name, ()), name in sums)
         for name in names
         if VERSION.match(name)
         and not os.path.islink(directory(root, name))
@@ -134,7 +141,8 @@ def plan_present(
         needed.add(installed.previous)
     kept = len({release.version for release in installed.releases} & needed | {version})
     for old in newest_first:
-        if old in needed:
+        there = installed.get(old)
+        if old in needed or there is None or not there.ours:
             continue
         if kept < wanted.keep:
             kept += 1
@@ -147,7 +155,7 @@ def plan_absent(installed: Installed, version: Optional[str]) -> List[Action]:
     return [
         Action("remove", release.version, "it is not wanted")
         for release in installed.releases
-        if version in (None, release.version)
+        if release.ours and version in (None, release.version)
     ]
 
 
@@ -156,16 +164,9 @@ def newest_first(root: str, installed: Installed) -> List[str]:
     return sorted(versions, key=lambda version: os.stat(directory(root, version)).st_ctime, reverse=True)
 
 
-def replace_link(path: str, target: str) -> None:
-    """One atomic step from the old target (or a file) to the new one; a reader always finds one of them."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        raise InstallProblem(f"{path} is a directory, and a link must be there.", "Move it away and run again.")
-    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-    new = f"{path}.{os.getpid()}.new"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(new)
-    os.symlink(target, new)
-    os.replace(new, path)
+def open_root(root: str, *, make: bool = False) -> Directory:
+    """The directory of the versions, which nobody but root may change: what lies there is run as a service."""
+    return Directory.open_private(root, make=make)
 
 
 def wrong_links(root: str, links: Mapping[str, str]) -> List[str]:
@@ -182,56 +183,89 @@ def wrong_links(root: str, links: Mapping[str, str]) -> List[str]:
 
 
 def switch(root: str, version: str, links: Mapping[str, str]) -> Tuple[Optional[str], Optional[str]]:
-    """Make version the current one; what current and previous were before, for set_links."""
+    """Make version the current one; what current and previous were before, for restore."""
     before = (_link_version(root, CURRENT), _link_version(root, PREVIOUS))
+    wanted = {}
     if before[0] not in (None, version):
-        replace_link(os.path.join(root, PREVIOUS), str(before[0]))
-    replace_link(os.path.join(root, CURRENT), version)
+        wanted[os.path.join(root, PREVIOUS)] = str(before[0])
+    wanted[os.path.join(root, CURRENT)] = version
     for path in wrong_links(root, links):
-        replace_link(path, os.path.join(root, CURRENT, links[path]))
+        wanted[path] = os.path.join(root, CURRENT, links[path])
+    with open_root(root):
+        replace_links(wanted)
     return before
 
 
 def restore(root: str, before: Tuple[Optional[str], Optional[str]]) -> None:
     """Undo a switch: both links as they were."""
-    for name, version in zip((CURRENT, PREVIOUS), before):
-        path = os.path.join(root, name)
-        if version is not None:
-            replace_link(path, version)
-        else:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+    names = dict(zip((CURRENT, PREVIOUS), before))
+    with open_root(root) as directory:
+        replace_links({os.path.join(root, name): version for name, version in names.items() if version is not None})
+        for name, version in names.items():
+            if version is None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=directory.fd)
+
+
+def replace_links(wanted: Mapping[str, str]) -> None:
+    """Each path becomes a link to its target in one step: a reader always finds the old one (or a file) or the new one.
+
+    Everything that needs room on a disk is made before the first of them is replaced.
+    """
+    with contextlib.ExitStack() as opened:
+        ready: Dict[str, Tuple[Directory, str, str]] = {}
+        for path, target in wanted.items():
+            directory, name = opened.enter_context(parent_of(path, make=True))
+            status = directory.status(name)
+            if status is not None and stat.S_ISDIR(status.st_mode):
+                raise InstallProblem(f"{path} is a directory, and a link must be there.", "Move it away and run again.")
+            new = f".{name}.{secrets.token_hex(8)}.new"
+            os.symlink(target, new, dir_fd=directory.fd)
+            opened.callback(_unlink, directory, new)
+            ready[path] = (directory, new, name)
+        for directory, new, name in ready.values():
+            os.rename(new, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+
+
+def _unlink(directory: Directory, name: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory.fd)
+
+
+def unlink_ours(root: str, path: str, below: str) -> bool:
+    """Remove a command that leads to root/current, and only such a one: another installation may own it by now."""
+    with contextlib.suppress(OSError), parent_of(path) as (directory, name):
+        if os.readlink(name, dir_fd=directory.fd) == os.path.join(root, CURRENT, below):
+            os.unlink(name, dir_fd=directory.fd)
+            return True
+    return False
 
 
 def remove(root: str, version: str) -> None:
     """Out of the way in one step first: a half removed directory must never look like a release."""
-    gone = os.path.join(root, f".{version}.{os.getpid()}.gone")
-    os.rename(directory(root, version), gone)
-    shutil.rmtree(gone)
+    with open_root(root) as directory:
+        gone = f".{version}.{secrets.token_hex(8)}.gone"
+        os.rename(check_version(version), gone, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+        remove_entry(directory, gone)
 
 
 def drop_dead(root: str) -> None:
     """The links and the directory of an engine that has no such version any more."""
-    for name in (CURRENT, PREVIOUS):
-        path = os.path.join(root, name)
-        if os.path.islink(path) and not os.path.isdir(path):
-            os.unlink(path)
-    with contextlib.suppress(OSError):  # other versions, or the user's own files
-        os.rmdir(root)
+    with contextlib.suppress(FileNotFoundError), parent_of(root) as (parent, last):
+        with open_root(root) as directory:
+            for name in (CURRENT, PREVIOUS):
+                if os.path.islink(os.path.join(root, name)) and _link_version(root, name) is None:
+                    _unlink(directory, name)
+        with contextlib.suppress(OSError):  # other versions, or the user's own files
+            os.rmdir(last, dir_fd=parent.fd)
 
 
-def sweep(root: str) -> None:
+def sweep(directory: Directory) -> None:
     """What a killed run left behind: the names begin with a dot and are never a version."""
-    if not os.path.isdir(root):
-        return
-    for name in os.listdir(root):
-        if re.match(r"^\..+\.(partial|gone)$", name):
-            path = os.path.join(root, name)
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
+    for name in directory.names():
+        if re.match(r"^\..+\.(partial|gone|new)$", name):
+            with contextlib.suppress(OSError):
+                remove_entry(directory, name)
 
 
 def running_versions(root: str, proc: str = "/proc") -> List[str]:

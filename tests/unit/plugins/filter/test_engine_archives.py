@@ -23,3 +23,9 @@ def test_a_template_of_files_stands_for_all_of_them() -> None:
 def test_a_file_stands_for_the_first_asset_only() -> None:
     archives = engine_archives(["a.tgz", "b.tgz"], URL, "0.5.7", {}, "/srv/a.tgz")
     assert archives == [{"src": "/srv/a.tgz"}, {"url": "https://mirror.example/v0.5.7/b.tgz"}]
+
+
+def test_what_was_made_ready_takes_the_place_of_the_url() -> None:
+    ready = [{"src": "/var/lib/gguf-fleet/archives/ab.tar.gz", "sha256": "cd", "origin_sha256": "ab"}, {}]
+    archives = engine_archives(["a.tar.zst", "b.tar.zst"], URL, "0.33.2", {}, ready=ready)
+    assert archives == [ready[0], {"url": "https://mirror.example/v0.33.2/b.tar.zst"}]

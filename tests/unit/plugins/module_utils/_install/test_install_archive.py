@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
 from ansible_collections.gguf.fleet.plugins.module_utils._install import archive
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import (
@@ -29,12 +30,17 @@ def target(tmp_path: Path) -> Path:
     return path
 
 
+def unpack(path: Path, target: Path, max_bytes: int = BIG) -> int:
+    with open(path, "rb") as file, Directory.open(str(target)) as directory:
+        return archive.unpack(file, str(path), directory, max_bytes)
+
+
 def outside(target: Path) -> list[str]:
     return sorted(path.name for path in target.parent.iterdir() if path != target and path.name != "a.tgz")
 
 
 def test_a_release_is_unpacked_with_its_links_and_modes(tmp_path: Path, target: Path) -> None:
-    archive.unpack(str(tgz(tmp_path / "a.tgz", ollama_tree("0.5.7"))), str(target), BIG)
+    unpack(tgz(tmp_path / "a.tgz", ollama_tree("0.5.7")), target)
     assert (target / "lib/ollama/libggml.so").read_bytes() == b"library"
     assert (target / "lib/ollama/libggml.so").is_symlink()
     assert stat.S_IMODE((target / "bin/ollama").stat().st_mode) == 0o755
@@ -59,7 +65,7 @@ HOSTILE: dict[str, dict[str, Member]] = {
 @pytest.mark.parametrize("members", HOSTILE.values(), ids=HOSTILE.keys())
 def test_nothing_of_a_hostile_archive_lands_outside(tmp_path: Path, target: Path, members: dict[str, Member]) -> None:
     with pytest.raises(InstallProblem):
-        archive.unpack(str(tgz(tmp_path / "a.tgz", members)), str(target), BIG)
+        unpack(tgz(tmp_path / "a.tgz", members), target)
     assert outside(target) == []
     assert not Path("/tmp/gguf-fleet-evil").exists()
 
@@ -67,7 +73,7 @@ def test_nothing_of_a_hostile_archive_lands_outside(tmp_path: Path, target: Path
 def test_a_hostile_zip_is_refused_too(tmp_path: Path, target: Path) -> None:
     for members, links in (({"../evil": b"x"}, {}), ({}, {"bin/x": "../../evil"}), ({}, {"x": "/etc/passwd"})):
         with pytest.raises(InstallProblem):
-            archive.unpack(str(zipped(tmp_path / "a.tgz", members, links)), str(target), BIG)
+            unpack(zipped(tmp_path / "a.tgz", members, links), target)
     assert outside(target) == []
 
 
@@ -78,7 +84,7 @@ def test_a_hard_link_to_a_link_inside_does_not_follow_it(tmp_path: Path, target:
         "h": (tarfile.LNKTYPE, "s"),
         "g": (tarfile.LNKTYPE, "f"),
     }
-    archive.unpack(str(tgz(tmp_path / "a.tgz", members)), str(target), BIG)
+    unpack(tgz(tmp_path / "a.tgz", members), target)
     assert os.readlink(target / "h") == "f"
     assert (target / "g").read_bytes() == b"1"
 
@@ -86,7 +92,7 @@ def test_a_hard_link_to_a_link_inside_does_not_follow_it(tmp_path: Path, target:
 def test_an_archive_that_unpacks_to_too_much_is_stopped(tmp_path: Path, target: Path) -> None:
     bomb = tgz(tmp_path / "a.tgz", {"a": bytes(3 << 20), "b": bytes(3 << 20)})
     with pytest.raises(InstallProblem, match="more than 4,194,304 bytes"):
-        archive.unpack(str(bomb), str(target), 4 << 20)
+        unpack(bomb, target, 4 << 20)
 
 
 def test_neither_setuid_nor_foreign_write_permission_survives(tmp_path: Path, target: Path) -> None:
@@ -95,7 +101,7 @@ def test_neither_setuid_nor_foreign_write_permission_survives(tmp_path: Path, ta
         info = tarfile.TarInfo("bin/x")
         info.mode = 0o6777
         made.addfile(info)
-    archive.unpack(str(path), str(target), BIG)
+    unpack(path, target)
     assert stat.S_IMODE((target / "bin/x").stat().st_mode) == 0o755
 
 
@@ -112,14 +118,14 @@ def test_what_is_no_archive_is_refused_by_name(tmp_path: Path, target: Path, con
     path = tmp_path / "a.tgz"
     path.write_bytes(content)
     with pytest.raises(InstallProblem, match=r"a\.tgz"):
-        archive.unpack(str(path), str(target), BIG)
+        unpack(path, target)
 
 
 def test_a_truncated_gzip_is_refused(tmp_path: Path, target: Path) -> None:
     path = tgz(tmp_path / "a.tgz", {"bin/ollama": os.urandom(200_000)})
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(InstallProblem, match="cannot be unpacked"):
-        archive.unpack(str(path), str(target), BIG)
+        unpack(path, target)
 
 
 def test_zstd_is_read_by_the_program_or_by_python(
@@ -128,11 +134,11 @@ def test_zstd_is_read_by_the_program_or_by_python(
     zstandard = pytest.importorskip("zstandard", reason="makes the archive of this test")
     path = tmp_path / "a.tar.zst"
     path.write_bytes(zstandard.compress(tar_bytes(ollama_tree("0.33.2"))))
-    archive.unpack(str(path), str(target), BIG)
+    unpack(path, target)
     monkeypatch.setattr(archive.shutil, "which", lambda _name: None)
     other = tmp_path / "other"
     other.mkdir()
-    archive.unpack(str(path), str(other), BIG)
+    unpack(path, other)
     assert (target / "bin/ollama").read_bytes() == (other / "bin/ollama").read_bytes()
 
 
@@ -143,7 +149,7 @@ def test_a_host_without_zstd_is_told_what_to_do(tmp_path: Path, target: Path, mo
     monkeypatch.setattr(archive, "_zstd_module", lambda: None)
     assert not archive.can_read_zstd()
     with pytest.raises(InstallProblem, match="Install the package zstd"):
-        archive.unpack(str(path), str(target), BIG)
+        unpack(path, target)
 
 
 def test_repacking_keeps_the_content_and_is_the_same_every_time(tmp_path: Path, target: Path) -> None:
@@ -151,7 +157,8 @@ def test_repacking_keeps_the_content_and_is_the_same_every_time(tmp_path: Path, 
     path = tmp_path / "a.tar.zst"
     path.write_bytes(zstandard.compress(tar_bytes(ollama_tree("0.33.2"))))
     for name in ("one.tar.gz", "two.tar.gz"):
-        archive.repack_as_gzip(str(path), str(tmp_path / name))
+        with open(path, "rb") as file:
+            archive.repack_as_gzip(file, str(path), str(tmp_path / name))
     assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "two.tar.gz").read_bytes()
-    archive.unpack(str(tmp_path / "one.tar.gz"), str(target), BIG)
+    unpack(tmp_path / "one.tar.gz", target)
     assert (target / "lib/ollama/libggml.so").read_bytes() == b"library"

@@ -7,12 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
 from ansible_collections.gguf.fleet.plugins.module_utils._install import engines, install, releases
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import ollama_program
 
 OLLAMA = engines.ENGINES["ollama"]
 LLAMA_CPP = engines.ENGINES["llama_cpp"]
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Path:
+    """Programs are asked for their version as nobody, who has to reach them."""
+    for folder in (tmp_path, *list(tmp_path.parents)[:-2]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    return tmp_path
 
 
 def program(path: Path, text: str) -> Path:
@@ -51,15 +60,16 @@ SHAPES = {
 def test_every_shape_of_llama_cpp_s_archives_ends_in_bin(tmp_path: Path, place: str) -> None:
     program(tmp_path / place, "#!/bin/sh\n")
     (tmp_path / place).with_name("libllama.so").write_text("library")
-    engines.arrange(LLAMA_CPP, str(tmp_path), "a.tar.gz")
+    with Directory.open(str(tmp_path)) as tree:
+        engines.arrange(LLAMA_CPP, tree, "a.tar.gz")
     assert (tmp_path / "bin/llama-server").is_file()
     assert (tmp_path / "bin/libllama.so").is_file()
 
 
 def test_an_archive_of_something_else_is_refused_with_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("x")
-    with pytest.raises(InstallProblem) as raised:
-        engines.arrange(OLLAMA, str(tmp_path), "https://mirror.example/ollama-linux-amd64.tgz")
+    with Directory.open(str(tmp_path)) as tree, pytest.raises(InstallProblem) as raised:
+        engines.arrange(OLLAMA, tree, "https://mirror.example/ollama-linux-amd64.tgz")
     assert "https://mirror.example/ollama-linux-amd64.tgz is not an archive of Ollama" in raised.value.problem
     assert "README.md" in raised.value.problem
 
@@ -99,7 +109,8 @@ def test_an_add_on_lands_over_the_release(tmp_path: Path) -> None:
     (tmp_path / "extra/lib/ollama/rocm_v6").mkdir(parents=True)
     (tmp_path / "extra/lib/ollama/rocm_v6/libhip.so.6").write_text("library")
     os.symlink("libhip.so.6", tmp_path / "extra/lib/ollama/rocm_v6/libhip.so")
-    engines.add(OLLAMA, str(tmp_path / "tree"), str(tmp_path / "extra"))
+    with Directory.open(str(tmp_path / "tree")) as tree, Directory.open(str(tmp_path / "extra")) as extra:
+        engines.add(OLLAMA, tree, extra)
     assert (tmp_path / "tree/lib/ollama/rocm_v6/libhip.so").read_text() == "library"
     assert (tmp_path / "tree/bin/ollama").is_file()
 
@@ -107,7 +118,8 @@ def test_an_add_on_lands_over_the_release(tmp_path: Path) -> None:
 def test_an_add_on_of_llama_cpp_lies_beside_the_programs(tmp_path: Path) -> None:
     program(tmp_path / "tree/bin/llama-server", "x")
     program(tmp_path / "extra/cudart/libcudart.so.12", "x")
-    engines.add(LLAMA_CPP, str(tmp_path / "tree"), str(tmp_path / "extra"))
+    with Directory.open(str(tmp_path / "tree")) as tree, Directory.open(str(tmp_path / "extra")) as extra:
+        engines.add(LLAMA_CPP, tree, extra)
     assert (tmp_path / "tree/bin/libcudart.so.12").is_file()
 
 
@@ -130,7 +142,7 @@ def test_an_adopted_installation_is_a_version_that_runs_and_loses_no_library(tmp
     (prefix / "lib/ollama/runners").mkdir(parents=True)
     (prefix / "lib/ollama/runners/libx.so.1").write_text("library")
     os.symlink("libx.so.1", prefix / "lib/ollama/runners/libx.so")
-    assert install.adopt(OLLAMA, str(root), str(prefix)) == "0.5.7"
+    assert install.adopt(OLLAMA, str(root), str(prefix), lambda _path, _sums: None) == "0.5.7"
     assert engines.prove(OLLAMA, str(root / "0.5.7"), "0.5.7") == "0.5.7"
     assert (root / "0.5.7/lib/ollama/runners/libx.so").read_text() == "library"
     assert (prefix / "bin/ollama").is_file()

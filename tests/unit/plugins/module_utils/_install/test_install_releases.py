@@ -154,7 +154,8 @@ def test_what_a_killed_run_left_is_no_version_and_is_swept(tmp_path: Path) -> No
     (tmp_path / "notes").mkdir()
     found = releases.read_installed(str(tmp_path), "ollama", {})
     assert [release.version for release in found.releases] == ["1.0"]
-    releases.sweep(str(tmp_path))
+    with releases.open_root(str(tmp_path)) as root:
+        releases.sweep(root)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.0", "notes"]
 
 
