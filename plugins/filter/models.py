@@ -17,6 +17,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._models.choice import (
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import DeclarationProblem, declare, sources
 from ansible_collections.gguf.fleet.plugins.module_utils._models.files import destination
+from ansible_collections.gguf.fleet.plugins.module_utils._models.judging import plans_judged, plans_to_judge
 from ansible_collections.gguf.fleet.plugins.module_utils._models.servers import llama_cpp_servers
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import failure
 
@@ -59,15 +60,25 @@ def models_llama_cpp_servers(declared: Any, downloads: Any, host: str, placement
     return llama_cpp_servers(declared, downloads, host, placement)
 
 
+def models_to_judge(planned: Any, locks: Any) -> List[Dict[str, Any]]:
+    return plans_to_judge(planned, locks)
+
+
+def models_judged(planned: Any, plans: Any) -> List[Dict[str, Any]]:
+    return plans_judged(planned, plans)
+
+
 class FilterModule:
     def filters(self) -> Dict[str, Callable[..., Any]]:
         return {
             "models_candidates": models_candidates,
             "models_declared": models_declared,
             "models_groups": models_groups,
+            "models_judged": models_judged,
             "models_pinned": models_pinned,
             "models_resolved": models_resolved,
             "models_sources": models_sources,
+            "models_to_judge": models_to_judge,
             "model_destination": model_destination,
             "models_llama_cpp_servers": models_llama_cpp_servers,
         }

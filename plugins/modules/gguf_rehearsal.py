@@ -121,8 +121,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf import rehearsal
 from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
 from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import read_shard
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import ListedFile
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import read_locked
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._models.files import destination
@@ -132,10 +131,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 def wanted_files(params: dict[str, Any]) -> list[rehearsal.SparseFile]:
     """The files of the rehearsal, from the headers as they are on the hub now."""
     lock, dest = check_lock(params["lock"]), params["dest"]
-    listed = [ListedFile(file["path"], file["size_bytes"], file["sha256"], file["url"]) for file in lock["files"]]
     client = HttpClient(secrets=hub_secrets(lock, params["token"]), ca_file=params["ca_file"])
     try:
-        headers = [read_shard(file, client).header for file in listed]
+        headers = read_locked(lock, client)
     finally:
         client.close()
     if params["layout"] == "merged":

@@ -19,7 +19,7 @@ suite[bookworm]=bookworm packages[bookworm]=$server
 # forky brings the real llama.cpp.
 suite[forky]=forky packages[forky]=$server,python3-apt,llama.cpp-tools,llama.cpp-tools-extra
 # The judge compiles against the real ggml and llama libraries, and splits models over several (CPU) devices by RPC.
-suite[judge]=forky packages[judge]=llama.cpp-tools,llama.cpp-tools-extra,libggml0-backend-rpc,gcc,libc6-dev,libggml-dev,libllama-dev
+suite[judge]=forky packages[judge]=python3,llama.cpp-tools,llama.cpp-tools-extra,libggml0-backend-rpc,gcc,libc6-dev,libggml-dev,libllama-dev
 
 options=(
     --quiet --variant=minbase

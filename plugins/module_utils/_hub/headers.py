@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, replace
-from typing import Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import (
     GgufError,
@@ -55,6 +56,21 @@ def read_shard(file: ListedFile, client: HttpClient) -> Shard:
         raise HubProblem(error.problem, error.remedy) from error
     except OSError as error:
         raise _unreadable(file, error) from error
+
+
+def read_locked(lock: Mapping[str, Any], client: HttpClient) -> List[Header]:
+    """The headers of a checked lock's files, which must be those that were locked."""
+    found = []
+    for file in lock["files"]:
+        header = read_shard(ListedFile(file["path"], file["size_bytes"], file["sha256"], file["url"]), client).header
+        locked = file.get("header_sha256")
+        if locked is not None and hashlib.sha256(header.raw).hexdigest() != locked:
+            raise HubProblem(
+                f"{file['path']}: the header is not the one that was locked.",
+                "Resolve again if the publisher replaced the file; otherwise this address is wrong.",
+            )
+        found.append(header)
+    return found
 
 
 def read_bytes(file: ListedFile, start: int, length_bytes: int, client: HttpClient) -> bytes:

@@ -108,17 +108,15 @@ def _give_up_rights(memory_bytes: int, seconds: float, network: bool, loopback: 
         if as_root:
             if loopback or not network:
                 # In a container that may not do this the program keeps the container's network.
-                alone = libc.unshare(_CLONE_NEWNET) == 0
-            if loopback and alone:
-                _bring_loopback_up()
+                alone = libc.unshare(_CLONE_NEWNET) == 0 and (not loopback or _bring_loopback_up())
             os.setgroups([])
             os.setresgid(group, group, group)
             os.setresuid(user, user, user)
         if loopback and not alone:
             # What may not have a network of its own may have one in a user namespace of its own; exec ends that power.
-            if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
-                raise PermissionError
-            _bring_loopback_up()
+            alone = libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0 and _bring_loopback_up()
+        if loopback and not alone:
+            raise PermissionError
         for limit, most in limits:
             hard = resource.getrlimit(limit)[1]
             allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -129,9 +127,13 @@ def _give_up_rights(memory_bytes: int, seconds: float, network: bool, loopback: 
     return give_up_rights
 
 
-def _bring_loopback_up() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
+def _bring_loopback_up() -> bool:
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
+    except OSError:
+        return False
+    return True
 
 
 def _nobody() -> Tuple[int, int]:
