@@ -13,6 +13,7 @@ import json
 import shlex
 import sys
 import time
+import uuid
 from typing import Any, Dict, Optional, Tuple
 
 from ansible.errors import AnsibleConnectionFailure
@@ -21,7 +22,13 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status, shown_seconds, status_of
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import (
+    STATUS_AT_MOST_BYTES,
+    Status,
+    parse_status,
+    shown_seconds,
+    status_of,
+)
 
 display = Display()
 
@@ -35,7 +42,6 @@ _POLL_AT_MOST_SECONDS = 2.0
 _JOB_SECONDS = 30 * 24 * 3600
 _LOOK_FOR_THE_JOB_AFTER_SECONDS = 60.0
 _UNREACHABLE_FOR_SECONDS = 600.0
-_MARK = "---status---"
 
 
 class LinePacer:
@@ -148,25 +154,25 @@ class BackgroundAction(ActionBase):
                 seen_at = now
 
     def _poll(self, job_file: str, status_path: str) -> Tuple[Optional[Dict[str, Any]], str]:
-        command = f"cat {shlex.quote(job_file)}; echo; echo {_MARK}; cat {shlex.quote(status_path)} 2>/dev/null || true"
+        # Both texts may hold what a hub said, so nobody may know beforehand what stands between them.
+        mark = f"status-{uuid.uuid4().hex}"
+        job, status = shlex.quote(job_file), shlex.quote(status_path)
+        command = f"cat {job}; echo; echo {mark}; [ -f {status} ] && head -c {STATUS_AT_MOST_BYTES} {status} || true"
         answer = self._low_level_execute_command(command, sudoable=True)
-        text, _mark, status_text = str(answer.get("stdout") or "").partition(_MARK)
+        text, _mark, status_text = str(answer.get("stdout") or "").partition(mark)
         return _json_object(text), status_text.strip()
 
     def _show(self, host: str, status_text: str, pacer: LinePacer, now: float) -> None:
-        content = _json_object(status_text)
+        # What the host says may be something else than our module writes; the module's result is what counts.
+        content = parse_status(status_text)
         if content is None:
             return
-        try:
-            status = status_of(content)
-            if not pacer.is_due(status, now):
-                return
-            line = f"{host}: {self._task.args.get('dest')}: {status.line()}"
-            if display.verbosity:
-                line += self.details(status)
-        except (TypeError, ValueError, AttributeError, OverflowError):
-            # The host says something else than our module writes; the module's result is what counts.
+        status = status_of(content)
+        if not pacer.is_due(status, now):
             return
+        line = f"{host}: {self._task.args.get('dest')}: {status.line()}"
+        if display.verbosity:
+            line += self.details(status)
         # The names of sources and the status itself come from the host.
         display.display(printable(line))
 
@@ -197,6 +203,6 @@ class BackgroundAction(ActionBase):
 def _json_object(text: str) -> Optional[Dict[str, Any]]:
     try:
         content = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 import posixpath
-from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import (
     ListedFile,
     is_safe_path,
     is_sha256,
+    is_size,
+    said,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import (
     HUBS,
     Request,
     is_address,
+    is_repo,
     without_credentials,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.selection import select
@@ -25,8 +28,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._hub.url import whole_s
 
 LOCK_VERSION = 1
 _RESOLVE_AGAIN = "Resolve again with update: true (in roles: models_lock_update: true)."
-# 1 PiB: no model is larger, and no sum of sizes overflows anything.
-_MAX_SIZE_BYTES = 1 << 50
+_MAX_FILES = 10_000
 
 
 def check_lock(lock: Any) -> Dict[str, Any]:
@@ -34,19 +36,17 @@ def check_lock(lock: Any) -> Dict[str, Any]:
     if not isinstance(lock, dict):
         _refuse(f"is a {type(lock).__name__}, not a mapping")
     if lock.get("lock_version") != LOCK_VERSION:
-        _refuse(f"has the version {lock.get('lock_version')!a}; this collection knows version {LOCK_VERSION}")
+        _refuse(f"has the version {said(lock.get('lock_version'))}; this collection knows version {LOCK_VERSION}")
     if lock.get("hub") not in HUBS:
-        _refuse(f"names the hub {lock.get('hub')!a}; there are {', '.join(HUBS)}")
-    for key in ("endpoint", "repo", "revision", "commit"):
-        if not isinstance(lock.get(key), (str, type(None))):
-            _refuse(f"has {key} {lock[key]!a}, which is no text")
-    if not isinstance(lock.get("quant"), str):
-        _refuse("has no quant")
+        _refuse(f"names the hub {said(lock.get('hub'))}; there are {', '.join(HUBS)}")
+    _check_source(lock)
     files = lock.get("files")
     if not isinstance(files, list) or not files:
         _refuse("lists no files")
+    if len(files) > _MAX_FILES:
+        _refuse(f"lists {len(files)} files")
     for file in files:
-        _check_file(file)
+        _check_file(file, lock["hub"])
     names = [posixpath.basename(file["path"]) for file in files]
     if len(set(names)) != len(names):
         _refuse("lists two files of the same name")
@@ -63,8 +63,8 @@ def check_seal(seal: Any, files: Sequence[Mapping[str, Any]]) -> None:
     if not isinstance(seal, dict) or not isinstance(seal.get("pieces"), dict):
         _refuse("has a seal without pieces")
     piece_bytes = seal.get("piece_bytes")
-    if not _is_size(piece_bytes) or not piece_bytes:
-        _refuse(f"is sealed in pieces of {piece_bytes!a} bytes")
+    if not is_size(piece_bytes) or not piece_bytes:
+        _refuse(f"is sealed in pieces of {said(piece_bytes)} bytes")
     sizes = {file["path"]: file["size_bytes"] for file in files}
     if set(seal["pieces"]) != set(sizes):
         _refuse("is sealed for other files than it lists")
@@ -100,35 +100,52 @@ def _paths(urls: Sequence[str]) -> List[str]:
     return sorted(without_credentials(url) for url in urls)
 
 
-def _check_file(file: Any) -> None:
+def _check_source(lock: Mapping[str, Any]) -> None:
+    """Hub, endpoint, repository and revision: they become parts of paths and addresses, and lines of messages."""
+    schemes = _schemes(lock["hub"])
+    if lock.get("endpoint") is not None and not is_address(lock["endpoint"], schemes):
+        _refuse(f"has the endpoint {said(lock['endpoint'])}, which is no address of {' or '.join(schemes)}")
+    if lock.get("repo") is not None and not is_repo(lock["repo"]):
+        _refuse(f"has the repository {said(lock['repo'])}, which is not owner/name")
+    for key in ("revision", "commit"):
+        if lock.get(key) is not None and not is_safe_path(lock[key]):
+            _refuse(f"has the {key} {said(lock[key])}, which is no plain name")
+    if not is_safe_path(lock.get("quant")) or "/" in lock["quant"]:
+        _refuse(f"has the quant {said(lock.get('quant'))}, which is no plain name")
+
+
+def _schemes(hub: str) -> Tuple[str, ...]:
+    """Only a folder is read from the file system: a lock from elsewhere must not name files of this machine."""
+    return ("file",) if hub == "path" else ("http", "https")
+
+
+def _check_file(file: Any, hub: str) -> None:
     if not isinstance(file, dict) or not is_safe_path(file.get("path")):
-        _refuse(f"lists the path {file.get('path') if isinstance(file, dict) else file!a}")
+        _refuse(f"lists the path {said(file.get('path') if isinstance(file, dict) else file)}")
     path = file["path"]
-    if not _is_size(file.get("size_bytes")):
-        _refuse(f"gives {path} the size {file.get('size_bytes')!a}")
+    if not path.lower().endswith(".gguf"):
+        _refuse(f"lists {path}, which is no GGUF file")
+    if not is_size(file.get("size_bytes")):
+        _refuse(f"gives {path} the size {said(file.get('size_bytes'))}")
     if file.get("sha256") is not None and not is_sha256(file["sha256"]):
-        _refuse(f"gives {path} the sha256 {file['sha256']!a}")
+        _refuse(f"gives {path} the sha256 {said(file['sha256'])}")
     if file.get("header_sha256") is not None and not is_sha256(file["header_sha256"]):
-        _refuse(f"gives the header of {path} the sha256 {file['header_sha256']!a}")
+        _refuse(f"gives the header of {path} the sha256 {said(file['header_sha256'])}")
     url = file.get("url")
-    if not is_address(url, ("http", "https", "file")):
-        _refuse(f"gives {path} the address {url!a}")
+    if not is_address(url, _schemes(hub)):
+        _refuse(f"gives {path} the address {said(url)}, which is none of {' or '.join(_schemes(hub))}")
     header_bytes = file.get("header_bytes")
-    if not _is_size(header_bytes) or header_bytes > file["size_bytes"]:
-        _refuse(f"gives {path} a header of {header_bytes!a} bytes")
+    if not is_size(header_bytes) or header_bytes > file["size_bytes"]:
+        _refuse(f"gives {path} a header of {said(header_bytes)} bytes")
 
 
 def _check_merged(merged: Any) -> None:
     if not isinstance(merged, dict):
         _refuse("does not say how large the merged file is")
-    if not _is_size(merged.get("size_bytes")) or not _is_size(merged.get("tail_padding_bytes")):
+    if not is_size(merged.get("size_bytes")) or not is_size(merged.get("tail_padding_bytes")):
         _refuse("has a merged file without a size")
     if merged.get("sha256") is not None and not is_sha256(merged["sha256"]):
-        _refuse(f"has a merged file with the sha256 {merged['sha256']!a}")
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_SIZE_BYTES
+        _refuse(f"has a merged file with the sha256 {said(merged['sha256'])}")
 
 
 def _refuse(what: str) -> NoReturn:

@@ -10,11 +10,15 @@ import fcntl
 import os
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+
+# A sealed lock of 200 GB takes a quarter of a megabyte.
+MAX_BYTES = 32 * 2**20
+MAX_DEPTH = 20
 
 HEADING = """\
 ---
@@ -24,18 +28,27 @@ HEADING = """\
 
 def load(path: str) -> Dict[str, Any]:
     """The locks by name; none when there is no file yet. Only the one that is used gets checked in full."""
-    yaml = _yaml()
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_file(os.path.realpath(path), limit_bytes=MAX_BYTES).decode("utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise HubProblem(
             f"The lock file {path} cannot be read: {error}.", "Look at the file and its permissions."
         ) from error
+    return parse(text, path)
+
+
+def parse(text: str, path: str) -> Dict[str, Any]:
+    """The locks in the text of a lock file; ``path`` is for messages."""
+    yaml = _yaml()
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
+        _refuse_growth(yaml, text, loader, path)
+        content = yaml.load(text, Loader=loader)
+    except HubProblem:
+        raise
+    except (yaml.YAMLError, ValueError, OverflowError, TypeError, AttributeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where else ""
         raise HubProblem(
@@ -47,6 +60,24 @@ def load(path: str) -> Dict[str, Any]:
     if not isinstance(locks, dict):
         raise HubProblem(f"{path} is not a lock file: it has no mapping named locks.", "Name another lock_file.")
     return locks
+
+
+def _refuse_growth(yaml: Any, text: str, loader: Any, path: str) -> None:
+    """A few lines of aliases stand for gigabytes, and deep nesting is a stack: no lock of ours has either."""
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        if getattr(event, "anchor", None) is not None:
+            raise HubProblem(
+                f"The lock file {path} has an anchor or an alias in line {event.start_mark.line + 1}.",
+                "Take the last version that was committed; gguf_resolve writes none.",
+            )
+        depth += isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent))
+        depth -= isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent))
+        if depth > MAX_DEPTH:
+            raise HubProblem(
+                f"The lock file {path} is nested more than {MAX_DEPTH} deep.",
+                "Take the last version that was committed.",
+            )
 
 
 def _yaml() -> Any:

@@ -12,10 +12,11 @@ from typing import Mapping, NoReturn, Optional, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import is_sha256
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._text import has_control
 
 HUBS = ("modelscope", "huggingface", "url", "path")
 
-_REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z")
+_REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z", re.ASCII)
 # https://modelscope.cnhttps//modelscope.cn/models/...: two links in one, as a template engine makes them.
 _DOUBLED = re.compile(r"https?://[^/]*?(https?):?//+(.+)\Z")
 # Links to a hub's pages: modelscope.cn/models/<repo>/..., huggingface.co/<repo>/...
@@ -74,13 +75,18 @@ class Request:
 
 def is_address(url: object, schemes: Tuple[str, ...] = ("http", "https")) -> bool:
     """True for an address with one of the schemes, and with a host unless it is a file's."""
-    if not isinstance(url, str):
+    if not isinstance(url, str) or has_control(url):
         return False
     try:
         parts = urllib.parse.urlsplit(url)
         return parts.scheme in schemes and bool(parts.hostname or parts.scheme == "file") and (parts.port or 1) > 0
     except ValueError:
         return False
+
+
+def is_repo(name: object) -> bool:
+    """True for owner/name, of letters, digits, dots, dashes and underscores."""
+    return isinstance(name, str) and _REPO.match(name) is not None and ".." not in name
 
 
 def without_credentials(url: str) -> str:
@@ -106,7 +112,7 @@ def _check_repo(hub: str, repo: Optional[str]) -> None:
         raise HubProblem(f"The hub {hub} needs the option repo.", "Give it as owner/name.")
     if "://" in repo:
         _refuse_link(repo)
-    if _REPO.match(repo) is None or ".." in repo:
+    if not is_repo(repo):
         raise HubProblem(
             f"{repo!r} is not the name of a repository.", "Give it as owner/name, as in unsloth/DeepSeek-R1-GGUF."
         )

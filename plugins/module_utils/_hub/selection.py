@@ -15,7 +15,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import Lis
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 
 # llama.cpp src/llama.cpp, llama_split_path: PREFIX-%05d-of-%05d.gguf
-_SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf\Z")
+_SHARD = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf\Z")
 # The name of a quant, with the publisher's mark for dynamic ones before it.
 _QUANT = re.compile(
     r"(?:^|[-._])((?:UD-)?(?:I?Q\d+(?:_[A-Z0-9]+)*|TQ\d+_\d+|BF16|F16|F32|FP16|FP8|MXFP4(?:_MOE)?))(?=$|[-._])",

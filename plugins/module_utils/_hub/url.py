@@ -13,7 +13,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import Lis
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request, without_credentials
 
-_SHARD_NAME = re.compile(r"-\d{5}-of-(\d{5})\.gguf\Z")
+_SHARD_NAME = re.compile(r"-[0-9]{5}-of-([0-9]{5})\.gguf\Z")
 # .../resolve/<revision>/<path>, as ModelScope, Hugging Face and their mirrors link to files.
 _RESOLVE = re.compile(r"/resolve/[^/]+/(.+)\Z")
 MAX_SHARDS = 1000

@@ -184,7 +184,8 @@ class Digests:
                 )
                 if not covers:
                     continue
-                digest.restart_from = min(blocks.start, digest.restart_from or blocks.start)
+                pending = blocks.start if digest.restart_from is None else digest.restart_from
+                digest.restart_from = min(blocks.start, pending)
                 if not digest.busy:
                     digest.restart(digest.restart_from)
                     digest.restart_from = None

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import (
     RETRY_AFTER_AT_MOST_SECONDS,
@@ -27,6 +27,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources impor
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.window import Window
 
 CONNECTIONS_AT_MOST = 16
+_MAGIC = b"GGUF"
 _FIRST_SPAN_BLOCKS = 4
 _SPAN_AT_MOST_BLOCKS = 64
 # A run of blocks should take a connection about this long.
@@ -34,8 +35,12 @@ _SPAN_SECONDS = 2.0
 # A connection that brings less than this share of what another source gives goes over to that one.
 _SLOW_SHARE = 0.3
 _JUDGE_SPEED_AFTER_SECONDS = 2.0
-# Less than this over the whole timeout counts as a stall, however regularly single bytes drip.
-_LOWEST_BYTES_PER_SECOND = 1024
+# A connection that brings less than this goes over to a source that nobody has tried yet.
+_TRICKLE_BYTES_PER_SECOND = 64 * 1024
+# An attempt that brought this much before it broke off was worth it: a source that sends a byte each time is not kept.
+_WORTH_BYTES = 64 * 1024
+# The one source that shall bring a file alone is another one after so many failures.
+_SOLE_FAILURES = 2
 _BACKOFF_FIRST_SECONDS = 0.5
 _BACKOFF_AT_MOST_SECONDS = 30.0
 _PAUSE_AFTER_PROGRESS_SECONDS = 0.1
@@ -47,6 +52,10 @@ class Stopped(Exception):
 
 class NoRanges(Exception):
     """The source sends whole files only."""
+
+
+class Slower(Exception):
+    """Another source is much quicker."""
 
 
 @dataclass
@@ -66,8 +75,10 @@ class Crew:
     on_error: Callable[[BaseException], None]
     prefixes: List[bytes] = field(default_factory=list)
     sole: Dict[int, Source] = field(default_factory=dict)
-    begun: Dict[int, bytes] = field(default_factory=dict)
-    origins: bytearray = field(default_factory=bytearray)
+    # What of a block has come before its attempt broke off, and whose bytes those are: one bit for each source.
+    begun: Dict[int, Tuple[bytes, int]] = field(default_factory=dict)
+    # Whose bytes are in each block; `unknown` is the bit of an earlier run, or of a header that no sum proves.
+    origins: List[int] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
     busy_seen: threading.Event = field(default_factory=threading.Event)
     message: str = ""
@@ -79,17 +90,55 @@ class Crew:
         if text not in self.notes:
             self.notes.append(text)
 
-    def source_for(self, file: int, current: Optional[Source]) -> Source:
-        """The source to ask: the current one, unless it is refused or another one is much quicker."""
-        if file in self.sole and self.sole[file].serves(file):
-            return self.sole[file]
+    @property
+    def unknown(self) -> int:
+        return 1 << len(self.sources)
+
+    def bit(self, source: Source) -> int:
+        return 1 << self.sources.index(source)
+
+    def among(self, file: int) -> List[Source]:
+        """The sources that may bring this file now, resting ones included."""
         usable = best_of(self.sources, file)
         if not usable:
             raise self.nobody_left(file)
-        untried = [source for source in usable if not source.bytes_per_second]
-        if current in usable and (current in untried or not self.is_slow(current, usable)):
+        sole = self.sole.get(file)
+        if sole not in usable:
+            return usable
+        if sole.failures >= _SOLE_FAILURES and len(usable) > 1:
+            sole = self.sole[file] = min((one for one in usable if one is not sole), key=lambda one: one.failures)
+        return [sole]
+
+    def source_for(self, file: int, current: Optional[Source]) -> Optional[Source]:
+        """The source to ask: one that nobody has tried yet, else the current one unless another one is much quicker.
+
+        None while all of them rest.
+        """
+        now = time.monotonic()
+        awake = [source for source in self.among(file) if source.rests_until <= now]
+        if not awake:
+            return None
+        untried = [source for source in awake if not source.bytes_per_second and not source.failures]
+        if untried:
+            return current if current in untried else random.choice(untried)
+        well = [source for source in awake if not source.failures] or awake
+        if current in well and not self.is_slow(current, well):
             return current
-        return random.choice(untried) if untried else max(usable, key=lambda source: source.bytes_per_second)
+        return max(well, key=lambda source: source.bytes_per_second)
+
+    def has_better(self, source: Source, file: int, bytes_per_second: float) -> bool:
+        """Whether to leave a source for another one, and not only at the end of a run of blocks."""
+        now = time.monotonic()
+        usable = best_of(self.sources, file)
+        others = [one for one in usable if one is not source and one.rests_until <= now and not one.failures]
+        untried = any(not one.bytes_per_second for one in others)
+        better = self.is_slow(source, others) or (untried and bytes_per_second < _TRICKLE_BYTES_PER_SECOND)
+        if source not in usable or not better:
+            return False
+        if self.sole.get(file) is source:
+            # Who brings all of a file alone can be anybody, so it need not be the slowest.
+            self.sole[file] = max(others, key=lambda one: (not one.bytes_per_second, one.bytes_per_second))
+        return True
 
     @staticmethod
     def is_slow(source: Source, among: Sequence[Source]) -> bool:
@@ -115,9 +164,7 @@ class Worker:
         self._source: Optional[Source] = crew.sources[number % len(crew.sources)]
         self._session: Optional[Session] = None
         self._session_of: Optional[Source] = None
-        self._failures = 0
-        self._failing_since = 0.0
-        self._got_bytes = False
+        self._received = 0
         self._filled = 0
         self._scratch: Optional[memoryview] = None
         self.retired = False
@@ -153,24 +200,28 @@ class Worker:
                 return False
             crew.scheduler.wait(0.5)
             return True
-        self._got_bytes = False
+        self._received, began = 0, time.monotonic()
         try:
-            source = self._source = crew.source_for(span.file, self._source)
+            source = crew.source_for(span.file, self._source)
         except TransferError:
             crew.scheduler.take_back(span)
             raise
+        if source is None:
+            crew.scheduler.take_back(span)
+            crew.stopping.wait(_PAUSE_AFTER_PROGRESS_SECONDS)
+            return True
+        self._source = source
         try:
             if source.ranges:
                 self._fetch(source, span)
             else:
                 crew.scheduler.take_back(span)
                 self._stream_file(source, span.file)
-            self._failures = 0
-        except NoRanges:
+        except (NoRanges, Slower):
             crew.scheduler.take_back(span)
         except Transient as error:
             crew.scheduler.take_back(span)
-            self._after_failure(error)
+            self._after_failure(error, source, span.file, began)
         except SourceError as error:
             crew.scheduler.take_back(span)
             source.refuse(span.file, error)
@@ -191,7 +242,7 @@ class Worker:
         file, offset, length = crew.plan.locate(span.next)
         _file, last_offset, last_length = crew.plan.locate(span.end - 1)
         known = self._known(file, offset, length)
-        start = offset + len(known)
+        start = offset + len(known[0])
         end = last_offset + last_length
         began = time.monotonic()
         stream = source.open(self._open_session(source), file, crew.plan.files[file], start, end - start)
@@ -202,15 +253,18 @@ class Worker:
         finally:
             stream.close()
 
-    def _known(self, file: int, offset: int, length: int) -> bytes:
-        """What the header, or an attempt that broke off, brought of this block already."""
+    def _known(self, file: int, offset: int, length: int) -> Tuple[bytes, int]:
+        """What the header, or an attempt that broke off, brought of this block already, and from whom."""
         crew = self._crew
-        begun = crew.begun.pop(crew.plan.first_blocks[file] + offset // BLOCK_BYTES, b"")
+        begun = crew.begun.pop(crew.plan.first_blocks[file] + offset // BLOCK_BYTES, (b"", 0))
         header = crew.prefixes[file][offset : offset + length] if crew.prefixes else b""
-        return max(begun, header, key=len)
+        if len(begun[0]) >= len(header):
+            return begun
+        return header, 0 if crew.plan.files[file].header_sha256 else crew.unknown
 
-    def _receive(self, source: Source, stream: ByteStream, span: Span, known: bytes, began: float) -> None:
+    def _receive(self, source: Source, stream: ByteStream, span: Span, begun: Tuple[bytes, int], began: float) -> None:
         crew = self._crew
+        known, bits = begun
         more, received, first, asked_at = True, 0, span.next, began
         while more:
             _file, _offset, length = crew.plan.locate(span.next)
@@ -218,17 +272,19 @@ class Worker:
             buffer = crew.window.acquire()
             buffer[: len(known)] = known
             try:
-                self._fill(source, stream, buffer[:length], len(known))
-            except Transient:
-                crew.begun[span.next] = bytes(buffer[: self._filled])
+                self._fill(source, stream, buffer[:length], len(known), span.file)
+            except (Transient, Slower):
+                data = bytes(buffer[: self._filled])
                 crew.window.release(buffer)
+                self._keep_begun(span.next, data, bits, source)
                 raise
             except BaseException:
                 crew.window.release(buffer)
                 raise
             received += length - len(known)
             known = b""
-            more = self._put(span, buffer, length, crew.sources.index(source))
+            more = self._put(source, span, buffer, length, bits | crew.bit(source))
+            bits = 0
             now = time.monotonic()
             elapsed = now - began
             if more:
@@ -236,30 +292,46 @@ class Worker:
             if elapsed >= _JUDGE_SPEED_AFTER_SECONDS or not more:
                 source.learn_speed(received / max(elapsed, 1e-6))
                 began, received = time.monotonic(), 0
-                usable = best_of(crew.sources, span.file)
-                if more and crew.is_slow(source, usable) and source in usable and span.file not in crew.sole:
-                    crew.scheduler.take_back(span)
-                    return
+                if more and crew.has_better(source, span.file, source.bytes_per_second):
+                    raise Slower
 
-    def _put(self, span: Span, buffer: memoryview, length: int, origin: int) -> bool:
+    def _keep_begun(self, block: int, data: bytes, bits: int, source: Source) -> None:
+        """The bytes of an attempt that broke off, for the next one."""
+        crew = self._crew
+        if block in crew.plan.first_blocks and len(data) >= len(_MAGIC):
+            self._refuse_other_files(source, crew.plan.file_of(block), data)
+        crew.begun[block] = data, bits | crew.bit(source)
+
+    @staticmethod
+    def _refuse_other_files(source: Source, file: int, data: bytes) -> None:
+        if not data.startswith(_MAGIC):
+            raise SourceError(
+                f"{source.shown(file)} is no GGUF file.",
+                "Look at the address in the lock or at this mirror; nothing else is ever published.",
+                reason="not-gguf",
+            )
+
+    def _put(self, source: Source, span: Span, buffer: memoryview, length: int, bits: int) -> bool:
         """A whole block: to the disk, to the journal, to the digests. Tells whether the span has more."""
         crew, block = self._crew, span.next
         file, offset, _length = crew.plan.locate(block)
         try:
+            if not offset:
+                self._refuse_other_files(source, file, bytes(buffer[: len(_MAGIC)]))
             crew.storage.write(file, offset, buffer[:length])
         except BaseException:
             crew.window.release(buffer)
             raise
-        crew.origins[block] = origin
+        crew.origins[block] = bits
+        source.delivered()
         crew.durability.written(block)
         more = crew.scheduler.advance(span)
         crew.window.deliver(block, buffer)
         return more
 
-    def _fill(self, source: Source, stream: ByteStream, view: memoryview, at: int) -> None:
-        """Receive until the view is full, as quickly as the limits allow."""
+    def _fill(self, source: Source, stream: ByteStream, view: memoryview, at: int, file: int) -> None:
+        """Receive until the view is full, as quickly as the limits allow, and as long as no other source is better."""
         crew = self._crew
-        timeout = source.access.timeout_seconds
         judged_at, judged = time.monotonic(), at
         self._filled = at
         while at < len(view):
@@ -278,13 +350,15 @@ class Worker:
                 crew.pace.limit.give_back(granted - count)
             at += count
             self._filled = at
-            self._got_bytes = True
+            self._received += count
             crew.meter.add(count, source.name)
             now = time.monotonic()
-            if now - judged_at >= timeout:
-                if at - judged < _LOWEST_BYTES_PER_SECOND * (now - judged_at):
-                    raise Transient(f"{source.name} sends {at - judged} bytes in {timeout:g} s.", reason="stall")
+            if now - judged_at >= _JUDGE_SPEED_AFTER_SECONDS and at < len(view):
+                speed = (at - judged) / (now - judged_at)
+                source.learn_speed(speed)
                 judged_at, judged = now, at
+                if source.ranges and crew.has_better(source, file, speed):
+                    raise Slower
 
     def _stream_file(self, source: Source, file: int) -> None:
         """A whole file from byte 0, as far as it is missing; the rest of what comes is thrown away."""
@@ -299,6 +373,10 @@ class Worker:
             try:
                 for block in crew.plan.blocks_of(file):
                     self._stream_block(source, stream, block)
+            except Transient:
+                # What comes of it again next time was not worth the attempt; blocks that were put have counted already.
+                self._received = 0
+                raise
             finally:
                 stream.close()
                 if self._session is not None:
@@ -313,17 +391,17 @@ class Worker:
         if span is None:
             if self._scratch is None:
                 self._scratch = memoryview(bytearray(BLOCK_BYTES))
-            self._fill(source, stream, self._scratch[:length], 0)
+            self._fill(source, stream, self._scratch[:length], 0, _file)
             return
         try:
             crew.durability.wait_for_room()
             buffer = crew.window.acquire()
             try:
-                self._fill(source, stream, buffer[:length], 0)
+                self._fill(source, stream, buffer[:length], 0, _file)
             except BaseException:
                 crew.window.release(buffer)
                 raise
-            self._put(span, buffer, length, crew.sources.index(source))
+            self._put(source, span, buffer, length, crew.bit(source))
         except BaseException:
             crew.scheduler.take_back(span)
             raise
@@ -335,35 +413,30 @@ class Worker:
             self._session, self._session_of = source.session(), source
         return self._session
 
-    def _after_failure(self, error: Transient) -> None:
-        """Wait a little longer each time; give up after so many failures in a row in which nothing came at all."""
+    def _after_failure(self, error: Transient, source: Source, file: int, began: float) -> None:
+        """Leave the source alone, longer each time; give up when all have failed so many times in a row."""
         crew = self._crew
         if crew.stopping.is_set():
             raise Stopped
         if self._session is not None:
             self._session.close()
-        now = time.monotonic()
-        if self._got_bytes or self._failures == 0 or crew.meter.last_progress > self._failing_since:
-            self._failures, self._failing_since = 0, now
-        self._failures += 1
         crew.message = error.problem
-        if self._failures > crew.retries:
+        if error.busy:
+            crew.busy_seen.set()
+        wished = min(error.retry_after_seconds or 0.0, RETRY_AFTER_AT_MOST_SECONDS)
+        if self._received >= _WORTH_BYTES:
+            source.delivered()
+            if not wished:
+                crew.stopping.wait(_PAUSE_AFTER_PROGRESS_SECONDS * random.uniform(1.0, 1.25))
+                return
+        pause = min(_BACKOFF_AT_MOST_SECONDS, _BACKOFF_FIRST_SECONDS * 2**source.failures)
+        source.failed(began, max(pause * random.uniform(1.0, 1.25), wished))
+        if all(one.failures > crew.retries for one in best_of(crew.sources, file)):
             raise TransferError(
-                f"{error.problem} {self._failures} attempts in a row brought nothing.",
+                f"{error.problem} {source.failures} attempts in a row brought nothing.",
                 "What was fetched is kept: run again when the server or the network is well.",
                 reason=error.reason,
             ) from error
-        if error.busy:
-            crew.busy_seen.set()
-        pause = min(_BACKOFF_AT_MOST_SECONDS, _BACKOFF_FIRST_SECONDS * 2 ** (self._failures - 1))
-        if self._got_bytes:
-            pause = _PAUSE_AFTER_PROGRESS_SECONDS
-        if error.retry_after_seconds is not None:
-            pause = max(pause, min(error.retry_after_seconds, RETRY_AFTER_AT_MOST_SECONDS))
-        others = [source for source in crew.sources if source is not self._source]
-        if others and error.retry_after_seconds is None:
-            self._source, pause = random.choice(others), min(pause, _BACKOFF_FIRST_SECONDS)
-        crew.stopping.wait(pause * random.uniform(1.0, 1.25))
 
 
 def set_workers(crew: Crew, workers: List[Worker], count: int) -> None:

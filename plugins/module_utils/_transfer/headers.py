@@ -15,6 +15,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import (
     NeedMore,
     parse_header,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._http.answer import small_range_deadline
+from ansible_collections.gguf.fleet.plugins.module_utils._http.deadline import Overdue
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import (
     RETRY_AFTER_AT_MOST_SECONDS,
     SourceError,
@@ -73,13 +75,16 @@ def _from_any(
         usable = best_of(sources, index)
         if not usable:
             raise next(source.refused[index] for source in sources if index in source.refused)
-        source = usable[failures % len(usable)]
+        # Who failed for one file is not the first to be asked for the next.
+        source = min(usable, key=lambda one: one.failures)
+        began = time.monotonic()
         try:
             return _from_one(index, file, source, sessions[source.name], meter)
         except SourceError as error:
             source.refuse(index, error)
         except Transient as error:
             failures += 1
+            source.failed(began, 0.0)
             if failures > retries:
                 raise TransferError(error.problem, error.remedy, reason=error.reason) from error
             pause = min(_PAUSE_AT_MOST_SECONDS, 0.25 * 2 ** (failures - 1))
@@ -103,12 +108,17 @@ def _from_one(index: int, file: LockedFile, source: Source, session: Session, me
         stream = source.open(session, index, file, start, end - start)
         try:
             buffer = memoryview(bytearray(end - stream.start))
+            deadline = small_range_deadline(len(buffer), source.access.timeout_seconds)
             at = 0
             while at < len(buffer):
                 count = stream.readinto(buffer[at:])
                 meter.add(count, source.name)
                 at += count
+                if at < len(buffer):
+                    deadline.left()
             return buffer[start - stream.start :]
+        except Overdue as error:
+            raise Transient(f"{source.shown(index)} is too slow: {error}.", reason="stall") from error
         finally:
             stream.close()
 

@@ -91,7 +91,7 @@ class Journal:
             return None
         try:
             journal = cls._parse(path, descriptor)
-        except (ValueError, KeyError, TypeError, struct.error):
+        except (ValueError, struct.error, OSError):
             os.close(descriptor)
             return None
         if journal.meta["boot_id"] != boot_id():
@@ -103,11 +103,13 @@ class Journal:
         magic, length = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0))
         if magic != _MAGIC or length > _META_AT_MOST_BYTES:
             raise ValueError("not a journal")
-        meta = json.loads(os.pread(descriptor, length, _HEAD.size))
+        meta = _checked(os.pread(descriptor, length, _HEAD.size), os.fstat(descriptor).st_size)
         at = _HEAD.size + length
         states = bytearray(os.pread(descriptor, meta["block_count"], at))
         if len(states) != meta["block_count"]:
             raise ValueError("cut short")
+        if not set(states) <= {MISSING, WRITTEN, SYNCED}:
+            raise ValueError("damaged")
         journal = cls(path, descriptor, meta, states, at)
         if hashlib.sha256(b"".join(journal.headers())).hexdigest() != meta["headers_sha256"]:
             raise ValueError("damaged")
@@ -127,7 +129,9 @@ class Journal:
             os.fdatasync(self.descriptor)
 
     def belongs_to(self, files: Sequence[LockedFile], layout: str) -> bool:
-        return bool(self.meta["identity"] == json.loads(json.dumps(identity(files, layout))))
+        blocks = sum(-(-file.size_bytes // BLOCK_BYTES) for file in files)
+        same = self.meta["identity"] == json.loads(json.dumps(identity(files, layout)))
+        return bool(same and len(self.states) == blocks and len(self.meta["headers"]) in (0, len(files)))
 
     def headers(self) -> List[bytes]:
         raws, at = [], self.kept_at
@@ -148,6 +152,25 @@ class Journal:
 
     def close(self) -> None:
         os.close(self.descriptor)
+
+
+def _checked(raw: bytes, size_bytes: int) -> Dict[str, Any]:
+    """What a journal says of itself, when it can be true of a file of this size. ValueError otherwise."""
+    try:
+        meta = json.loads(raw)
+    except RecursionError:
+        raise ValueError("not a journal") from None
+    lengths = meta.get("headers") if isinstance(meta, dict) else None
+    if not isinstance(lengths, list) or not isinstance(meta.get("boot_id"), str) or "identity" not in meta:
+        raise ValueError("not a journal")
+    if not isinstance(meta.get("headers_sha256"), str):
+        raise ValueError("not a journal")
+    for length in (meta.get("block_count"), *lengths):
+        if not isinstance(length, int) or isinstance(length, bool) or not 0 <= length <= size_bytes:
+            raise ValueError("not a journal")
+    if sum(lengths) > size_bytes:
+        raise ValueError("not a journal")
+    return meta
 
 
 def _runs(blocks: Iterable[int]) -> Iterable[Tuple[int, int]]:

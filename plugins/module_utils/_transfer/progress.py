@@ -14,7 +14,14 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Deque, Dict, Optional, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
+
 RATE_WINDOW_SECONDS = 8.0
+STATUS_AT_MOST_BYTES = 1 << 20
+# What a field of a status can be at the most; NaN and infinity are not.
+_MOST = 1e18
+_COUNTS = ("bytes_done", "bytes_total", "bytes_moved", "bytes_verified", "bytes_to_verify", "connections")
+_NUMBERS = ("rate_bytes_per_second", "seconds")
 _WRITE_EVERY_SECONDS = 0.5
 
 
@@ -182,14 +189,38 @@ class Reporter:
 
 def read_status(path: str) -> Optional[Dict[str, Any]]:
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+        return parse_status(read_file(path, limit_bytes=STATUS_AT_MOST_BYTES).decode("utf-8"))
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) else None
+
+
+def parse_status(text: str) -> Optional[Dict[str, Any]]:
+    """The content of a status file; None for whatever is none. Its directory may be somebody else's."""
+    if len(text) > STATUS_AT_MOST_BYTES:
+        return None
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) and _is_status(content) else None
 
 
 def status_of(content: Dict[str, Any]) -> Status:
-    """The status in a status file's content."""
+    """The status in a status file's content, which was read by one of the above."""
+    return Status(**{name: content[name] for name in Status.__dataclass_fields__ if name in content})
+
+
+def _is_status(content: Dict[str, Any]) -> bool:
     known = {name: content[name] for name in Status.__dataclass_fields__ if name in content}
-    return Status(**known)
+    sources = known.get("sources", {})
+    numbers = [known.get(name, 0) for name in _COUNTS + _NUMBERS]
+    numbers += list(sources.values()) if isinstance(sources, dict) else [None]
+    if known.get("eta_seconds") is not None:
+        numbers.append(known["eta_seconds"])
+    if not all(map(_is_number, numbers)) or not {"phase", "bytes_done", "bytes_total"} <= set(known):
+        return False
+    return isinstance(known["phase"], str) and isinstance(known.get("message", ""), str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= _MOST

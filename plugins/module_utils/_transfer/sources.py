@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
+import time
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
@@ -64,12 +66,17 @@ class FileStream:
 
     def __init__(self, path: str, start: int, length_bytes: int) -> None:
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise _path_problem(path, error) from error
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise SourceError(f"{path} is not a regular file.", "Name the file itself.", reason="not-readable")
         self.path = path
         self.start = start
-        self.total_bytes = os.fstat(self._descriptor).st_size
+        self.total_bytes = status.st_size
         self.etag: Optional[str] = None
         self._at = start
         self._left = length_bytes
@@ -135,6 +142,10 @@ class Source:
         self.serves_only: Optional[int] = None
         self.bytes_per_second = 0.0
         self.refused: Dict[int, TransferError] = {}
+        # Attempts in a row that brought hardly a byte, and until when it is left alone because of the last one.
+        self.failures = 0
+        self.rests_until = 0.0
+        self._failed_at = 0.0
         # A source without ranges sends whole files: one at a time.
         self.stream = threading.Lock()
         self._lock = threading.Lock()
@@ -160,6 +171,19 @@ class Source:
         if stream.whole:
             self.ranges = False
         return stream
+
+    def failed(self, began: float, pause_seconds: float) -> None:
+        """An attempt that began then failed; connections that fail together count once."""
+        now = time.monotonic()
+        with self._lock:
+            if began >= self._failed_at:
+                self.failures += 1
+                self._failed_at = now
+            self.rests_until = max(self.rests_until, now + pause_seconds)
+
+    def delivered(self) -> None:
+        """Something worth its attempt came."""
+        self.failures = 0
 
     def learn_speed(self, bytes_per_second: float) -> None:
         """A connection's speed, as a running mean."""

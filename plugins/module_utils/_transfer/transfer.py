@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import SourceError, TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.digests import Digest, Digests
@@ -34,6 +34,8 @@ _BUFFERS_BESIDE_CONNECTIONS = 32
 _TICK_SECONDS = 0.25
 # The same bytes are believed to be the source's own after they came twice.
 _FETCHES_AT_MOST = 2
+# A transfer that goes wrong without end ends here, whatever its sources do.
+_REPAIRS_AT_MOST = 50
 
 
 class WrongHeader(Exception):
@@ -78,6 +80,7 @@ class Transfer:
         self._failed: Optional[BaseException] = None
         self._lock = threading.Lock()
         self._fetches: Dict[str, int] = {}
+        self._strikes: Dict[Tuple[Source, int], int] = {}
         self._refetched = 0
         self._began = time.monotonic()
         self._workers: List[Worker] = []
@@ -100,7 +103,7 @@ class Transfer:
             connections=settings.connections or FIRST_CONNECTIONS,
             on_error=self._fail,
             prefixes=list(plan.headers),
-            origins=bytearray([255]) * plan.block_count,
+            origins=[1 << len(sources)] * plan.block_count,
         )
         self._digests = Digests(
             plan,
@@ -168,19 +171,21 @@ class Transfer:
             "The bytes of this source are not those that were locked: use another mirror, or resolve again.",
             reason="checksum",
         )
-        from_sources = {self._crew.origins[block] for block in blocks} - {255}
-        count = self._fetches[digest.wanted.name] = self._fetches.get(digest.wanted.name, 0) + 1
+        bits = 0
+        for block in blocks:
+            bits |= self._crew.origins[block]
+        self._fetches[digest.wanted.name] = self._fetches.get(digest.wanted.name, 0) + 1
         self._crew.durability.lose(blocks, MISSING)
-        if len(from_sources) == 1 and (count >= _FETCHES_AT_MOST or len(self._sources) > 1):
-            guilty = self._sources[next(iter(from_sources))]
-            guilty.refuse(part.file, SourceError(f"{guilty.name}: {wrong.problem}", wrong.remedy, reason="checksum"))
+        guilty = next((source for source in self._sources if bits == self._crew.bit(source)), None)
+        if guilty is not None:
+            self._strike(guilty, part.file, wrong)
         usable = [source for source in self._sources if source.serves(part.file)]
-        if not usable:
-            self._fail(self._crew.nobody_left(part.file))
+        if not usable or self._fetches[digest.wanted.name] > _REPAIRS_AT_MOST:
+            self._fail(self._crew.nobody_left(part.file) if not usable else wrong)
             return
-        if len(from_sources) > 1:
-            # Nobody knows who of them it was: one alone now, so that the next time it is known.
-            self._crew.sole[part.file] = usable[0]
+        if guilty is None:
+            # Several had a part in it, or an earlier run: one alone now, so that the next time it is known who it was.
+            self._crew.sole[part.file] = min(usable, key=lambda source: source.failures)
         self._crew.note(f"{digest.wanted.name}: wrong sha256, {len(blocks)} MiB are fetched again")
         with self._lock:
             self._refetched += part.length_bytes
@@ -192,6 +197,19 @@ class Transfer:
         self._crew.window.lose(blocks)
         self._digests.repeat(blocks)
         self._crew.scheduler.lose(blocks)
+
+    def _strike(self, guilty: Source, file: int, wrong: TransferError) -> None:
+        """All wrong bytes were this source's: the others have to do, or else it gets one more chance."""
+        strikes = self._strikes[guilty, file] = self._strikes.get((guilty, file), 0) + 1
+        others = [source for source in self._sources if source is not guilty and source.serves(file)]
+        if others or strikes >= _FETCHES_AT_MOST:
+            problem = SourceError(f"{guilty.name}: {wrong.problem}", wrong.remedy, reason="checksum")
+            guilty.refuse(file, problem)
+        if not any(source.serves(file) for source in self._sources):
+            # A byte that was flipped on the way once does not end a transfer whose other sources are worse.
+            for source in self._sources:
+                if 0 < self._strikes.get((source, file), 0) < _FETCHES_AT_MOST:
+                    source.refused.pop(file, None)
 
     def _judge_headers(self) -> None:
         if tuple(self._journal.headers()) != self._plan.headers:

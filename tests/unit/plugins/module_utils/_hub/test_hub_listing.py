@@ -32,6 +32,14 @@ from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._hub.listing
         "a\nb",
         "a\x00b",
         "a\x1b[31m",
+        "a\u2028User=root\u2028.gguf",
+        "a\u2029b",
+        "a\u0085b",
+        "a\x9bb",
+        "a\u202eb",
+        "a\u200bb",
+        "a\u00a0b",
+        "a\ud800b",
         "x" * 2000,
     ],
 )
@@ -47,7 +55,7 @@ def test_a_decent_path_is_taken(path: str) -> None:
     assert listed_file(path, 1, None, "https://hub.test/x", where="a/b").path == path
 
 
-@pytest.mark.parametrize("size", [-1, "12", 1.5, True, [1]])
+@pytest.mark.parametrize("size", [-1, pytest.param(10**5000, id="5,000 digits"), 1 << 60, "12", 1.5, True, [1]])
 def test_a_size_that_is_no_size_is_refused(size: Any) -> None:
     with pytest.raises(HubProblem, match="the size"):
         listed_file("a", size, None, "https://hub.test/x", where="a/b")

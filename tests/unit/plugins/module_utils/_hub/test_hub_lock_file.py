@@ -56,6 +56,36 @@ def test_a_file_that_is_no_lock_file_is_refused(tmp_path: Path, text: str, messa
     assert str(path) in error.value.problem
 
 
+NINE_LEVELS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{this}: &{this} [{', '.join(['*' + before] * 9)}]\n" for before, this in zip("abcdefgh", "bcdefghi")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (NINE_LEVELS + "locks: *i\n", "an anchor or an alias in line 1"),
+        ("locks:\n  a: &x {}\n", "an anchor or an alias in line 2"),
+        ("locks: &x {a: *x}\n", "an anchor or an alias"),
+        ("locks: " + "[" * 500 + "]" * 500, "nested more than"),
+        ("locks: {a: " + "9" * 50_000 + "}", "is no YAML"),
+        ("locks: {a: 2026-99-99}", "is no YAML"),
+    ],
+    ids=["a billion", "one anchor", "a loop", "deep", "a long number", "no date"],
+)
+def test_a_text_that_grows_or_breaks_its_reader_is_refused_before_it_does(text: str, message: str) -> None:
+    with pytest.raises(HubProblem, match=message):
+        lock_file.parse(text, "models.lock.yml")
+
+
+def test_a_file_that_is_no_lock_files_size_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "models.lock.yml"
+    with path.open("wb") as stream:
+        stream.truncate(lock_file.MAX_BYTES + 1)
+    with pytest.raises(HubProblem, match="cannot be read"):
+        lock_file.load(str(path))
+
+
 def test_a_bad_lock_is_named_with_its_file() -> None:
     with pytest.raises(HubProblem, match=r"r1 in /inv/models.lock.yml: The lock has the version 9"):
         lock_file.checked({"r1": a_lock(lock_version=9)}, "r1", "/inv/models.lock.yml")
