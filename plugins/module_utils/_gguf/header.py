@@ -26,7 +26,10 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.types import (
     MAX_ALIGNMENT,
     MAX_DIMS,
     MAX_HEADER_BYTES,
+    MAX_KEY_BYTES,
+    MAX_KEYS,
     MAX_TENSOR_NAME_BYTES,
+    MAX_TENSORS,
     SCALAR_BYTES,
     SCALAR_FORMATS,
     SIZE_MAX,
@@ -52,6 +55,7 @@ _COUNTS = struct.Struct("<qq")
 _TENSOR_REST = tuple(struct.Struct(f"<{n_dims}qiQ") for n_dims in range(MAX_DIMS + 1))  # dims, type, offset
 
 _FETCH_AGAIN = "Fetch the file again; the copy here is damaged or incomplete."
+_NOT_REAL = "Get the file from its publisher again; no model needs such a header."
 _NOT_LOADABLE = "Get the file from its publisher again; llama.cpp would refuse this one, too."
 
 
@@ -126,6 +130,7 @@ class Header:
     version: int
     alignment: int
     kv: Mapping[str, KeyValue]
+    by_c_name: Mapping[str, KeyValue]
     tensors: tuple[TensorInfo, ...]
     header_bytes: int  # the end of the tensor list
     data_offset: int
@@ -134,16 +139,12 @@ class Header:
 
     def find(self, name: str) -> Optional[KeyValue]:
         """The entry that llama.cpp finds under this name."""
-        return _find(self.kv, name)
+        return self.by_c_name.get(name)
 
 
 def c_name(name: str) -> str:
     """A name as C code sees it: up to the first NUL."""
     return name.split("\0", 1)[0]
-
-
-def _find(kv: Mapping[str, KeyValue], name: str) -> Optional[KeyValue]:
-    return next((entry for key, entry in kv.items() if c_name(key) == name), None)
 
 
 class _Reader:
@@ -168,7 +169,7 @@ class _Reader:
         if end > MAX_HEADER_BYTES:
             raise GgufError(
                 f"{what} ends at byte {end:,}: headers of more than {MAX_HEADER_BYTES >> 20} MiB are not read.",
-                _NOT_LOADABLE,
+                _NOT_REAL,
             )
         raise NeedMore(end)
 
@@ -233,18 +234,26 @@ def parse_header(data: Union[bytes, bytearray, memoryview], *, size_bytes: Optio
             f"the header counts {tensor_count:,} tensors and {kv_count:,} metadata entries; negative counts cannot be.",
             _NOT_LOADABLE,
         )
+    if tensor_count > MAX_TENSORS or kv_count > MAX_KEYS:
+        raise GgufError(
+            f"the header counts {tensor_count:,} tensors and {kv_count:,} metadata entries; no model has more than "
+            f"{MAX_TENSORS:,} and {MAX_KEYS:,}.",
+            _NOT_REAL,
+        )
     reader.need(
         kv_count * _MIN_KV_BYTES + tensor_count * _MIN_TENSOR_BYTES,
         f"a list of {kv_count:,} metadata entries and {tensor_count:,} tensors",
     )
 
     kv: dict[str, KeyValue] = {}
+    by_c_name: dict[str, KeyValue] = {}
     for number in range(kv_count):
         entry = _read_kv(reader, number)
         if entry.name in kv:
             raise GgufError(f"the metadata key '{printable(entry.name)}' occurs twice.", _NOT_LOADABLE)
         kv[entry.name] = entry
-    alignment = _alignment(kv)
+        by_c_name.setdefault(c_name(entry.name), entry)
+    alignment = _alignment(by_c_name.get("general.alignment"))
 
     tensors, data_bytes = _read_tensors(reader, tensor_count, alignment)
     header_bytes = reader.position
@@ -257,6 +266,7 @@ def parse_header(data: Union[bytes, bytearray, memoryview], *, size_bytes: Optio
         version=version,
         alignment=alignment,
         kv=MappingProxyType(kv),
+        by_c_name=MappingProxyType(by_c_name),
         tensors=tensors,
         header_bytes=header_bytes,
         data_offset=data_offset,
@@ -285,7 +295,7 @@ def _read_header(file: BinaryIO) -> Header:
         try:
             return parse_header(data, size_bytes=size_bytes)
         except NeedMore as more:
-            wanted = max(more.total_bytes, wanted * _GROWTH)
+            wanted = max(more.total_bytes, min(wanted * _GROWTH, MAX_HEADER_BYTES))
 
 
 def _read_exactly(file: BinaryIO, length_bytes: int) -> bytes:
@@ -322,6 +332,8 @@ def _read_kv(reader: _Reader, number: int) -> KeyValue:
     raw_name = reader.string(f"metadata key {number}")
     if not raw_name:
         raise GgufError(f"metadata key {number} is empty.", _NOT_LOADABLE)
+    if len(raw_name) > MAX_KEY_BYTES:
+        raise GgufError(f"metadata key {number} has {len(raw_name):,} bytes; {MAX_KEY_BYTES:,} is the most.", _NOT_REAL)
     name = raw_name.decode("utf-8", "surrogateescape")
     what = f"the value of '{printable(name)}'"
     value_type = item_type = reader.i32(f"the type of '{printable(name)}'")
@@ -345,8 +357,7 @@ def _read_kv(reader: _Reader, number: int) -> KeyValue:
     return KeyValue(name, value_type, item_type, count, bytes(reader.data[start : reader.position]))
 
 
-def _alignment(kv: Mapping[str, KeyValue]) -> int:
-    entry = _find(kv, "general.alignment")
+def _alignment(entry: Optional[KeyValue]) -> int:
     if entry is None:
         return DEFAULT_ALIGNMENT
     if entry.type != UINT32:

@@ -19,6 +19,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.types import ARRA
 
 # The longest chat templates have some 20,000.
 _MAX_TEXT_CHARACTERS = 200_000
+# The longest lists of merges have some 600,000.
+_MAX_ITEMS = 2_000_000
 
 
 def inspect(path: str, arrays: Sequence[str] = ()) -> dict[str, Any]:
@@ -51,6 +53,11 @@ def _incompleteness(files: Sequence[str], headers: Sequence[Header]) -> Optional
 
 def _items(header: Header, name: str) -> Any:
     entry = header.find(name)
+    if entry is not None and entry.count > _MAX_ITEMS:
+        raise GgufError(
+            f"the array '{printable(name)}' has {entry.count:,} items; {_MAX_ITEMS:,} is the most that are shown.",
+            "Leave it out of arrays.",
+        )
     return [_plain(item) for item in entry.value] if entry is not None and entry.type == ARRAY else None
 
 

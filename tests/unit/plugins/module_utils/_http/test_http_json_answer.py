@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,8 @@ def test_half_a_character_is_replaced_so_that_all_of_it_can_be_written() -> None
 
 
 def test_a_part_of_another_type_counts_as_absent() -> None:
-    for wrong in (None, True, "x", -1, [], {}):
+    wrongs: list[Any] = [None, True, "x", -1, [], {}]
+    for wrong in wrongs:
         assert as_count(wrong) is None and as_number(wrong) is None
     assert (as_count(7), as_count(7.5), as_number(7.5)) == (7, None, 7.5)
     assert as_number(math.nan) is None
