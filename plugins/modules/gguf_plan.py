@@ -216,6 +216,34 @@ plan:
     nearest:
       description: The nearest plan that fits, when this one does not.
       type: str
+    certainty:
+      description:
+        - How sure the plan is of each part. V(exact) is compared with llama.cpp's own accounting by the collection's
+          tests for this family. V(estimated) has a margin added, which RV(plan.certainty.because) and C(margin_mib)
+          tell; what CUDA itself takes is always an estimate. V(unknown) means that something of the model's structure
+          is not understood.
+      type: dict
+      contains:
+        weights:
+          description: V(exact), V(estimated) or V(unknown).
+          type: str
+        kv:
+          description: The same for the KV cache and recurrent states.
+          type: str
+        compute:
+          description: The same for the working memory.
+          type: str
+        because:
+          description: What is not exact, and what is added for it; or what is not understood.
+          type: list
+          elements: str
+        summary:
+          description: The three in words.
+          type: str
+          sample: weights exact, KV cache exact, working memory estimated
+    refusal:
+      description: Why it should not be run like this, with the ways out; V(null) for a model that is known to fit.
+      type: str
     warnings:
       description: What an operator should know, for example what was guessed.
       type: list
@@ -290,6 +318,9 @@ plan:
           type: int
         overhead_mib:
           description: Margin for CUDA's own memory.
+          type: int
+        margin_mib:
+          description: Added for what is estimated.
           type: int
         total_mib:
           description: The sum.

@@ -33,6 +33,7 @@ class Rules:
     sliding_cache: bool
     unified: bool  # one KV cache for all slots
     flash_attention: bool  # on unless switched off, where the GPU has a kernel
+    judged: bool  # whether these are the rules of the llama.cpp that the conformance suite asks
     overhead_bytes: int  # a card's CUDA context, and the slack that the engine leaves
 
 
@@ -60,6 +61,7 @@ def _ollama(version: Optional[str]) -> Rules:
         sliding_cache=modern,
         unified=not modern,
         flash_attention=modern,
+        judged=modern,
         # discover's MinimumMemory for CUDA; a context on an H20 is about as large.
         overhead_bytes=(1024 if modern else 457) * MIB,
     )
@@ -78,6 +80,7 @@ def _llama_cpp(version: Optional[str]) -> Rules:
         sliding_cache=build >= 5500,
         unified=build < 6000,
         flash_attention=build >= 6500,
+        judged=build >= 7900,
         # The margin that llama.cpp's own --fit leaves on each card, which covers the CUDA context.
         overhead_bytes=1024 * MIB,
     )

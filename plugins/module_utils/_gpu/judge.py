@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.certainty import EXACT, PARTS, refusal, told
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import LLAMA_CPP
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
@@ -157,14 +158,15 @@ def judged(plan: Mapping[str, Any], said: Said) -> Dict[str, Any]:
         "problem": None,
         "said": " ".join([f"Checked by {title}.", *differences]),
     }
-    return {
+    found = {
         **plan,
         **_verdict(plan, rows, host, title),
         "warnings": [*plan["warnings"], *(f"{title}: {text}" for text in differences)],
-        "certainty": _certainty(plan.get("certainty"), said.real),
+        "certainty": _certainty(plan["certainty"], said.real),
         "judge": facts,
         "table": [*plan["table"], *_lines(rows, host, title)],
     }
+    return {**found, "refusal": refusal(found)}
 
 
 def not_judged(plan: Mapping[str, Any], problem: str) -> Dict[str, Any]:
@@ -239,11 +241,10 @@ def _mode(plan: Mapping[str, Any]) -> str:
     return "experts_on_host" if plan["host"]["experts_mib"] else "full"
 
 
-def _certainty(certainty: Any, real: bool) -> Any:
-    if not isinstance(certainty, Mapping):
-        return certainty
-    spoken = ("weights", "kv", "compute") if real else ("weights", "kv")
-    return {part: "exact" if part in spoken else word for part, word in certainty.items()}
+def _certainty(certainty: Mapping[str, Any], real: bool) -> Dict[str, Any]:
+    spoken = PARTS if real else ("weights", "kv")
+    parts = {part: EXACT if part in spoken else certainty[part] for part in PARTS}
+    return told(parts, () if real else certainty["because"])
 
 
 def _differences(row: _Row, real: bool) -> List[str]:

@@ -71,6 +71,7 @@ class Model:
     indexer_heads: int
     indexer_length: int
     latent_experts: int  # length at which experts work, where that is not the embedding's
+    listed: bool  # whether the facts list its tensors
     guesses: tuple[str, ...]
     unknown: tuple[str, ...]  # what of its structure is not understood
 
@@ -205,6 +206,7 @@ def model_from_facts(facts: Mapping[str, Any]) -> Model:
         indexer_heads=_first(keys.get("attention.indexer.head_count")) or 0,
         indexer_length=_first(keys.get("attention.indexer.key_length")) or 0,
         latent_experts=_first(keys.get("moe_latent_size")) or 0,
+        listed=bool(facts.get("block_tensors")),
         guesses=tuple(guesses),
         unknown=structure.unknown,
     )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.certainty import Certainty, certainty_of
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import (
     BY_MEMORY,
@@ -39,11 +40,12 @@ class Share:
     compute_bytes: int
     copy_bytes: int  # room for one of the host's matrices while a batch is computed
     overhead_bytes: int
+    margin_bytes: int = 0  # for what is estimated only
 
     @property
     def total_bytes(self) -> int:
         held = self.dense_bytes + self.experts_bytes + self.kv_bytes
-        return held + self.compute_bytes + self.copy_bytes + self.overhead_bytes
+        return held + self.compute_bytes + self.copy_bytes + self.overhead_bytes + self.margin_bytes
 
     @property
     def spare_bytes(self) -> int:
@@ -97,6 +99,7 @@ def lay_out(
     pipelined = len(devices) > 1 and ngl > last and host_experts == 0
     on_host = [number for number in range(last + 1) if number not in set(on_gpu)]
     fetched = _fetched(model, on_host, host_experts) if cuda and on_gpu else 0
+    certainty = certainty_of(model, rules, cuda=cuda and bool(on_gpu))
     context = replace(load, flash_attention=load.flash_attention and (model.flash_attention_on_cuda or not cuda))
     shares: list[Share] = []
     for device, layers in zip(devices, parts):
@@ -114,6 +117,7 @@ def lay_out(
         shares.append(
             replace(
                 share,
+                margin_bytes=_margin(share, certainty),
                 copy_bytes=fetched if layers and first_used else 0,
                 overhead_bytes=rules.overhead_bytes if layers and cuda else 0,
             )
@@ -135,7 +139,12 @@ def lay_out(
         experts_bytes=host.experts_bytes + stranded,
         dense_bytes=host.dense_bytes + model.embedding_bytes + model.input_bytes,
     )
+    host = replace(host, margin_bytes=_margin(host, certainty))
     return Layout(ngl, host_experts, tuple(len(layers) for layers in parts), tuple(shares), host)
+
+
+def _margin(share: Share, certainty: Certainty) -> int:
+    return certainty.margin_bytes(share.dense_bytes + share.experts_bytes, share.kv_bytes, share.compute_bytes)
 
 
 def layers_on_gpu(last: int, ngl: int, output_counts: bool) -> list[int]:

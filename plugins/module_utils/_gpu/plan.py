@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.certainty import Certainty, certainty_of, refusal
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import OLLAMA, ROUND_ROBIN, Rules, rules_for
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import CELLS, Load
@@ -50,6 +51,7 @@ class Plan:
     nearest: Optional[str]
     fewest_gpus: Optional[int]
     largest_num_ctx: int
+    certainty: Certainty
 
     @property
     def fits(self) -> bool:
@@ -62,6 +64,7 @@ class Plan:
             "mode": self.mode,
             "reason": self.reason,
             "nearest": self.nearest,
+            "certainty": self.certainty.as_facts(),
             "warnings": list(self.warnings),
             "model": self.model.name,
             "engine": self.wish.engine,
@@ -79,6 +82,7 @@ class Plan:
             "ollama": _ollama_facts(self) if self.wish.engine == OLLAMA else {},
             "llama_cpp": _llama_cpp_facts(self) if self.wish.engine != OLLAMA else {},
         }
+        facts["refusal"] = refusal(facts)
         facts["table"] = table(facts)
         return facts
 
@@ -100,16 +104,19 @@ def make_plan(model: Model, devices: Sequence[Device], wish: Wish) -> Plan:
         nearest=None if fits else _nearest(model, devices, wish, rules),
         fewest_gpus=_fewest(model, devices, wish, rules, load),
         largest_num_ctx=_largest_context(model, devices, wish, rules, layout) if fits else 0,
+        certainty=certainty_of(model, rules, cuda=any(share.layers for share in layout.shares)),
     )
 
 
 def choose(
     candidates: Sequence[tuple[str, Model]], hosts: Mapping[str, tuple[Sequence[Device], Wish]]
 ) -> tuple[str, dict[str, Plan]]:
-    """The first quant that every host holds wholly on GPUs; when there is none, the smallest with what is possible.
+    """The first quant that every host is known to hold wholly on GPUs; else the smallest with what is possible.
 
-    A host is its GPUs and what is wanted of it. One name is one quant: hosts of a group never get different ones.
+    A host is its GPUs and what is wanted of it. One name is one quant: hosts of a group never get different ones. A
+    quant that only seems to fit is passed over for one that is known to, and the plans say so.
     """
+    passed: list[str] = []
     if len(candidates) > 1:
         for quant, model in candidates:
             found = {
@@ -118,10 +125,20 @@ def choose(
                 )
                 for host, (devices, wish) in hosts.items()
             }
+            if all(plan.fits and plan.certainty.known for plan in found.values()):
+                return quant, _say_passed(found, passed)
             if all(plan.fits for plan in found.values()):
-                return quant, found
+                passed.append(quant)
     quant, model = min(candidates, key=lambda candidate: candidate[1].size_bytes)
-    return quant, {host: make_plan(model, devices, wish) for host, (devices, wish) in hosts.items()}
+    found = {host: make_plan(model, devices, wish) for host, (devices, wish) in hosts.items()}
+    return quant, _say_passed(found, [name for name in passed if name != quant])
+
+
+def _say_passed(plans: Mapping[str, Plan], passed: Sequence[str]) -> dict[str, Plan]:
+    if not passed:
+        return dict(plans)
+    words = f"Passed over, as it only seems to fit and is not known to: {', '.join(passed)}."
+    return {host: replace(plan, warnings=(*plan.warnings, words)) for host, plan in plans.items()}
 
 
 def load_of(wish: Wish, rules: Rules) -> Load:
@@ -306,6 +323,7 @@ def _device_facts(share: Share, device: Device, model: Model) -> dict[str, Any]:
         "compute_mib": _mib(share.compute_bytes),
         "copy_mib": _mib(share.copy_bytes),
         "overhead_mib": _mib(share.overhead_bytes),
+        "margin_mib": _mib(share.margin_bytes),
         "total_mib": _mib(share.total_bytes),
         "usable_mib": _mib(device.usable_bytes),
         "spare_mib": _mib(share.spare_bytes),
@@ -319,6 +337,7 @@ def _host_facts(share: Share, wish: Wish) -> dict[str, Any]:
         "experts_mib": _mib(share.experts_bytes),
         "kv_mib": _mib(share.kv_bytes),
         "compute_mib": _mib(share.compute_bytes),
+        "margin_mib": _mib(share.margin_bytes),
         "total_mib": _mib(share.total_bytes),
         "ram_mib": None if wish.ram_bytes is None else _mib(wish.ram_bytes),
     }
@@ -382,6 +401,7 @@ COLUMNS = (
     ("compute_mib", "compute"),
     ("copy_mib", "copy"),
     ("overhead_mib", "CUDA"),
+    ("margin_mib", "margin"),
     ("total_mib", "total"),
     ("usable_mib", "of"),
     ("spare_mib", "spare"),

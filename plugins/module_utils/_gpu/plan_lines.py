@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.certainty import is_known
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 
@@ -32,11 +33,12 @@ def report_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _lines(name: str, plan: Mapping[str, Any]) -> list[str]:
-    verdict = "fits" if plan["fits"] else "DOES NOT FIT"
+    verdict = _verdict(plan)
     lines = [f"  {name}, num_ctx {plan['num_ctx']} × {plan['num_parallel']}: {verdict}. {plan['reason']}"]
     if plan["nearest"]:
         lines.append(f"  {plan['nearest']}")
     lines += [f"  {line}" for line in plan["table"]]
+    lines += _certainty_lines(plan)
     if plan["fits"]:
         numbers = plan[plan["engine"]]
         settings = [f"{key}={value}" for key, value in (numbers.get("parameters") or {}).items()]
@@ -51,6 +53,17 @@ def _lines(name: str, plan: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _verdict(plan: Mapping[str, Any]) -> str:
+    if not is_known(plan["certainty"]):
+        return "NOT KNOWN TO FIT"
+    return "fits" if plan["fits"] else "DOES NOT FIT"
+
+
+def _certainty_lines(plan: Mapping[str, Any]) -> list[str]:
+    certainty = plan["certainty"]
+    return [f"  How sure: {certainty['summary']}.", *(f"    {sentence}" for sentence in certainty["because"])]
+
+
 def _across_lines(name: str, plan: Mapping[str, Any]) -> list[str]:
     """A model over the GPUs of several hosts: the table, and what runs on each host."""
     if not plan["fits"]:
@@ -59,9 +72,11 @@ def _across_lines(name: str, plan: Mapping[str, Any]) -> list[str]:
     hosts = ", ".join([head["host"], *(worker["host"] for worker in workers)])
     lines = [
         f"Over the GPUs of {hosts} together (llama.cpp RPC):",
-        f"  {name} {plan['quant']}, num_ctx {plan['num_ctx']} × {plan['num_parallel']}: fits. {plan['reason']}",
+        f"  {name} {plan['quant']}, num_ctx {plan['num_ctx']} × {plan['num_parallel']}: {_verdict(plan)}. "
+        f"{plan['reason']}",
     ]
     lines += [f"  {line}" for line in plan["table"]]
+    lines += _certainty_lines(plan)
     for part in (*workers, head):
         settings = " ".join(f"{key}={value}" for key, value in part["environment"].items())
         lines.append(f"  {part['host']}: {settings} {part['program']} {' '.join(part['arguments'])}")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.certainty import is_known
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import ENGINE_PROGRAMS
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import (
     ERROR,
@@ -117,6 +118,9 @@ def judge_placement(name: str, plan: Mapping[str, Any]) -> list[Finding]:
     if not plan["fits"]:
         remedy = plan["nearest"] or "Take a smaller quant, or a host with more."
         return [Finding("models", ERROR, f"{name} does not fit. {plan['reason']}", remedy)]
+    if not is_known(plan["certainty"]):
+        text = f"{name} is not known to fit: {' '.join(plan['certainty']['because'])}"
+        return [Finding("models", WARNING, text, "Rehearse it (playbooks/rehearse.yml) before clients depend on it.")]
     keeps = f"{host['total_mib'] / 1024:,.1f} of {host['ram_mib'] / 1024:,.1f} GiB RAM"
     return [Finding("models", OK, f"{name}: {plan['reason']} It takes {keeps}.", short=f"{name} in {keeps}")]
 

@@ -63,6 +63,7 @@ def plan() -> list[str]:
         "num_parallel": 1,
         "reason": EVIL,
         "nearest": EVIL,
+        "certainty": {"weights": EVIL, "kv": EVIL, "compute": EVIL, "summary": EVIL, "because": [EVIL]},
         "table": [EVIL],
         "warnings": [EVIL],
     }

@@ -10,6 +10,7 @@ from functools import cache
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu import judging
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.certainty import told
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.fit_params import HeaderFile, Program
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judge import (
@@ -175,13 +176,14 @@ def test_other_cards_than_planned_are_no_answer():
 
 
 def test_certainty_is_exact_for_what_the_engine_decided():
-    before = {**plan(), "certainty": {"weights": "estimated", "kv": "unknown", "compute": "estimated"}}
-    assert judged(before, said(RPC, real=False))["certainty"] == {
-        "weights": "exact",
-        "kv": "exact",
-        "compute": "estimated",
-    }
-    assert set(judged(before, said(CUDA))["certainty"].values()) == {"exact"}
+    why = ["The tensor teleport is not known here."]
+    before = {**plan(), "certainty": told({"weights": "estimated", "kv": "unknown", "compute": "unknown"}, why)}
+    half = judged(before, said(RPC, real=False))
+    assert half["certainty"] == told({"weights": "exact", "kv": "exact", "compute": "unknown"}, why)
+    assert "not known to fit" in half["refusal"]
+    whole = judged(before, said(CUDA))
+    assert whole["certainty"] == told(dict.fromkeys(("weights", "kv", "compute"), "exact"), ())
+    assert whole["refusal"] is None
 
 
 def test_plans_of_other_engines_are_not_its_to_judge():

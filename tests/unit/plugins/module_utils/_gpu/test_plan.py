@@ -16,6 +16,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.trial import trial_lines
+from ansible_collections.gguf.fleet.tests.conformance.gpu.families import family
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu import models
 
 GIB = 1024**3
@@ -254,3 +255,58 @@ def test_a_quant_that_was_chosen_for_a_fleet_is_named_first():
     assert report_lines([group])[0] == "llama: Best quant for every host: Q4_K_M"
     short = {**group, "plans": {"a": {**plan, "mode": "some_layers"}}}
     assert report_lines([short])[0] == "llama: No quant is held wholly by every host; the smallest: Q4_K_M"
+
+
+H20 = [{"name": "H20", "memory_total_mib": 97871, "count": 8}]
+
+
+def certainty(name, gpus=(), engine_version=None, **changed):
+    facts = {**family(name).facts(), **changed}
+    devices = devices_from_facts(list(gpus))
+    return make_plan(
+        model_from_facts(facts), devices, Wish(engine="llama_cpp", engine_version=engine_version)
+    ).as_facts()
+
+
+def test_a_family_that_tests_compare_with_llama_cpp_is_exact_but_for_what_only_cuda_takes():
+    sure = certainty("glm-4.5")["certainty"]
+    assert (sure["weights"], sure["kv"], sure["compute"], sure["because"]) == ("exact", "exact", "exact", [])
+    sure = certainty("glm-4.5", H20)["certainty"]
+    assert (sure["weights"], sure["kv"], sure["compute"]) == ("exact", "exact", "estimated")
+    assert "1,024 MiB" in " ".join(sure["because"])
+
+
+def test_a_family_that_nobody_compared_is_estimated_with_a_margin_that_is_told():
+    exact, estimated = certainty("qwen3-32b", H20), certainty("qwen3-32b", H20, architecture="nova")
+    assert {estimated["certainty"][part] for part in ("weights", "kv", "compute")} == {"estimated"}
+    assert "1 % of the weights" in " ".join(estimated["certainty"]["because"])
+    for sure, unsure in zip(exact["per_device"], estimated["per_device"]):
+        if unsure["layers"]:
+            assert unsure["margin_mib"] > 0 == sure["margin_mib"]
+            assert unsure["total_mib"] >= sure["total_mib"] + unsure["margin_mib"] - 2
+    assert estimated["refusal"] is None
+
+
+def test_a_model_that_is_not_understood_is_refused_even_where_it_seems_to_fit():
+    plan = certainty("qwen3-32b", H20, unplaced_tensors=["teleport.core"])
+    assert plan["fits"]
+    assert {plan["certainty"][part] for part in ("weights", "kv", "compute")} == {"unknown"}
+    for word in ("not known to fit", "teleport.core", "rehearse", "models_plan", "seems to fit"):
+        assert word in plan["refusal"]
+
+
+def test_what_does_not_fit_is_refused_with_its_reason():
+    plan = certainty("glm-4.5", [{"name": "RTX 4090", "memory_total_mib": 24564, "count": 1}])
+    assert plan["refusal"] is None  # with its experts in RAM
+    model = model_from_facts(family("glm-4.5").facts())
+    small = make_plan(model, [], Wish(engine="llama_cpp", ram_bytes=1 << 30)).as_facts()
+    assert "does not fit" in small["refusal"] and "models_plan" in small["refusal"]
+
+
+def test_a_quant_that_only_seems_to_fit_is_passed_over_and_named():
+    good = model_from_facts(family("qwen3-32b").facts())
+    strange = model_from_facts({**family("qwen3-32b").facts(), "unplaced_tensors": ["teleport.core"]})
+    hosts = {"one": (devices_from_facts(H20), Wish(engine="llama_cpp"))}
+    quant, plans = choose([("Q8", strange), ("Q4", good)], hosts)
+    assert quant == "Q4"
+    assert any("Q8" in warning and "not known" in warning for warning in plans["one"].warnings)

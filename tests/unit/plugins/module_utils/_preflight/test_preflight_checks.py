@@ -184,13 +184,18 @@ def test_the_way_to_an_address_names_its_proxy():
 
 def test_what_stays_in_ram_is_judged_by_the_plan():
     host = {"total_mib": 131 * 1024, "ram_mib": 238 * 1024}
-    plan = {"fits": True, "reason": "14 of 62 layers are on the GPUs.", "host": host, "nearest": None}
+    sure = {"weights": "exact", "kv": "exact", "compute": "estimated", "because": []}
+    reason = "14 of 62 layers are on the GPUs."
+    plan = {"fits": True, "reason": reason, "host": host, "nearest": None, "certainty": sure}
     (good,) = checks.judge_placement("r1", plan)
     assert (good.level, good.short) == ("ok", "r1 in 131.0 of 238.0 GiB RAM")
     short = {**plan, "fits": False, "reason": "The host needs 134,000 MiB of RAM.", "nearest": "It fits with less."}
     (bad,) = checks.judge_placement("r1", short)
     assert (bad.level, bad.remedy) == ("error", "It fits with less.")
     assert "134,000 MiB of RAM" in bad.text
+    strange = {**plan, "certainty": {**sure, "kv": "unknown", "because": ["The tensor teleport is not known here."]}}
+    (unsure,) = checks.judge_placement("r1", strange)
+    assert (unsure.level, "teleport" in unsure.text) == ("warning", True)
 
 
 def test_the_report_is_one_table_with_errors_and_warnings_apart():
