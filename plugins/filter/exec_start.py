@@ -3,12 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.gguf.fleet.plugins.module_utils._text import has_control
+from ansible_collections.gguf.fleet.plugins.module_utils._service import unit
+from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 
 DOCUMENTATION = r"""
 name: exec_start
@@ -38,21 +38,12 @@ _value:
   type: str
 """
 
-PLAIN = re.compile(r"[A-Za-z0-9@%$+=:,./_-]+\Z")
-
 
 def exec_start(arguments: t.Iterable[t.Any]) -> str:
-    words = []
-    for argument in arguments:
-        if has_control(str(argument)):
-            raise AnsibleFilterError(
-                f"The argument {str(argument)!r} holds a line end or another control character. Give one line of text."
-            )
-        word = str(argument).replace("%", "%%").replace("$", "$$")
-        if not PLAIN.match(word):
-            word = '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        words.append(word)
-    return " ".join(words)
+    try:
+        return unit.command(arguments)
+    except ServiceProblem as problem:
+        raise AnsibleFilterError(str(problem)) from problem
 
 
 class FilterModule:

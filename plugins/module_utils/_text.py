@@ -19,6 +19,10 @@ _MAX_MESSAGE_CHARACTERS = 2000
 
 def is_unsafe(character: str) -> bool:
     """Whether a terminal, a unit file or a reader of lines may take this character for more than a letter."""
+    code = ord(character)
+    # Unicode's noncharacters: systemd takes a text with one for broken and ignores the whole line.
+    if code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF:
+        return True
     return unicodedata.category(character) in _UNSAFE_CATEGORIES
 
 

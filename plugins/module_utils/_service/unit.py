@@ -6,21 +6,32 @@
 from __future__ import annotations
 
 import re
-from typing import Sequence
+from typing import Any, Iterable, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import has_control, printable
 
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9@%$+=:,./_-]+\Z")
 _PLAIN_PATH = re.compile(r"[^\s\"'\\]+\Z")
+
+
+def command(arguments: Iterable[Any]) -> str:
+    """ExecStart=: `$`, `%`, blanks, quotes and backslashes reach the program as they are."""
+    words = []
+    for argument in map(str, arguments):
+        if has_control(argument):
+            raise _unprintable(argument)
+        word = argument.replace("%", "%%").replace("$", "$$")
+        if not _PLAIN_WORD.match(word):
+            word = '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        words.append(word)
+    return " ".join(words)
 
 
 def value(text: str) -> str:
     """A setting that is one text: a description, a user, a directory to work in."""
     if has_control(text):
-        raise ServiceProblem(
-            f"'{printable(text)}' holds a line end or another character that cannot be printed.",
-            "It is for a unit: give one line of plain text.",
-        )
+        raise _unprintable(text)
     if text.endswith("\\"):
         raise ServiceProblem(f"'{text}' ends with a backslash, which would join it with the next line.", "Remove it.")
     return text.strip(" ").replace("%", "%%")
@@ -38,3 +49,10 @@ def paths(given: Sequence[str]) -> str:
             )
         words.append(word if _PLAIN_PATH.match(word) else f'"{word}"')
     return " ".join(words)
+
+
+def _unprintable(text: str) -> ServiceProblem:
+    return ServiceProblem(
+        f"'{printable(text)}' holds a line end or another control character.",
+        "It is for a unit: give one line of plain text.",
+    )
