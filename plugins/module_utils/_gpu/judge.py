@@ -14,7 +14,13 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.certainty import EXACT, PARTS, refusal, told
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.certainty import (
+    COMPUTE_MARGIN,
+    EXACT,
+    PARTS,
+    refusal,
+    told,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import LLAMA_CPP
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
@@ -203,14 +209,20 @@ class _Row:
 def _device_row(gpu: Mapping[str, Any], theirs: Held, real: bool) -> _Row:
     compute = gpu["compute_mib"] + gpu["copy_mib"]
     ours = Held(gpu["dense_mib"] + gpu["experts_mib"], gpu["kv_mib"], compute)
-    beside = gpu["overhead_mib"] + (theirs.compute if real else compute)
+    beside = gpu["overhead_mib"] + (theirs.compute if real else _with_margin(compute, gpu))
     label = " ".join(str(word) for word in (gpu["host"], "GPU", gpu["index"]) if word != "")
     return _Row(label, ours, theirs, beside, gpu["usable_mib"])
 
 
 def _host_row(host: Mapping[str, Any], theirs: Held, real: bool) -> _Row:
     ours = Held(host["dense_mib"] + host["experts_mib"], host["kv_mib"], host["compute_mib"])
-    return _Row("RAM", ours, theirs, theirs.compute if real else ours.compute, host["ram_mib"])
+    beside = theirs.compute if real else _with_margin(ours.compute, host)
+    return _Row("RAM", ours, theirs, beside, host["ram_mib"])
+
+
+def _with_margin(compute_mib: int, device: Mapping[str, Any]) -> int:
+    """Our own working memory, with what the plan adds to it where it is estimated."""
+    return compute_mib + (compute_mib * COMPUTE_MARGIN // 100 if device["margin_mib"] else 0)
 
 
 def _verdict(plan: Mapping[str, Any], rows: Sequence[_Row], host: _Row, title: str) -> Dict[str, Any]:

@@ -80,7 +80,8 @@ class _Reader:
             self.unknown.append(sentence)
 
     def raw(self, key: str, fact: Optional[str] = None) -> Any:
-        return self.keys.get(key, self.facts.get(fact or key.rpartition(".")[2]))
+        # attention.key_length is the fact key_length; attention.indexer.key_length is not.
+        return self.keys.get(key, self.facts.get(fact or (key[10:] if key.startswith("attention.") else key)))
 
     def number(self, key: str, default: int = 0, fact: Optional[str] = None) -> int:
         value = self.raw(key, fact)

@@ -151,6 +151,13 @@ def test_a_plan_that_was_refused_for_another_reason_than_memory_stays_refused():
     assert not judged(before, said(CUDA))["fits"]
 
 
+def test_through_stand_ins_the_margin_of_our_working_memory_stays():
+    before = plan()
+    gpu = {**before["per_device"][0], "compute_mib": 400, "copy_mib": 0, "margin_mib": 300}
+    needed = judged({**before, "per_device": [gpu, before["per_device"][1]]}, said(RPC, real=False))["judge"]
+    assert needed["per_device"][0]["needed_mib"] == 20017 + 1312 + gpu["overhead_mib"] + 400 + 100
+
+
 def test_ram_is_counted_too():
     before = make_plan(llama(), [], Wish(engine="llama_cpp", num_ctx=8192, ram_bytes=45 * 1024**3)).as_facts()
     assert before["fits"]
