@@ -28,6 +28,7 @@ HEADING = """\
 
 def load(path: str) -> Dict[str, Any]:
     """The locks by name; none when there is no file yet. Only the one that is used gets checked in full."""
+    _yaml()
     try:
         text = read_file(os.path.realpath(path), limit_bytes=MAX_BYTES).decode("utf-8")
     except FileNotFoundError:

@@ -9,8 +9,9 @@ import contextlib
 import logging
 import re
 import sys
-from typing import Any, Dict, List, NoReturn, Optional, Type
+from typing import Any, Dict, Iterator, List, NoReturn, Optional, Type
 
+from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import origin_of
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import Listing, listed_file, refuse_duplicates
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import CHECK_THE_WAY, HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request, without_credentials
@@ -21,20 +22,19 @@ HubErrors = Type[Exception]
 
 def list_repository(request: Request, token: Optional[str]) -> Listing:
     """The files of the repository at the revision, pinned to the commit that last changed one of them."""
-    # The SDK logs its retries, and prints while it is imported: a module's output has to stay clean.
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            from modelscope_hub import HubApi, get_default_config
-            from modelscope_hub.errors import HubError, NotExistError
-        except ImportError as error:
-            raise HubProblem(
-                f"{sys.executable} has no usable package modelscope ({error}).",
-                "Install it beside ansible-core: python -m pip install 'modelscope>=1.38'.",
-            ) from error
-        logging.getLogger("modelscope_hub").setLevel(logging.CRITICAL)
-        endpoint = request.endpoint or get_default_config().endpoint
-        api = HubApi(endpoint=endpoint, token=token)
-        revision = request.revision or DEFAULT_REVISION
+    try:
+        from modelscope_hub import HubApi, get_default_config
+        from modelscope_hub.errors import HubError, NotExistError
+    except ImportError as error:
+        raise HubProblem(
+            f"{sys.executable} has no usable package modelscope ({error}).",
+            "Install it beside ansible-core: python -m pip install 'modelscope>=1.38'.",
+        ) from error
+    logging.getLogger("modelscope_hub").setLevel(logging.CRITICAL)
+    endpoint = request.endpoint or get_default_config().endpoint
+    api = HubApi(endpoint=endpoint, token=token)
+    revision = request.revision or DEFAULT_REVISION
+    with _secrets_stay_at(endpoint):
         try:
             entries = _files(api, request, revision)
             commit = _newest_commit(entries)
@@ -63,6 +63,26 @@ def list_repository(request: Request, token: Optional[str]) -> Listing:
         commit=commit,
         files=refuse_duplicates(files, where=where),
     )
+
+
+@contextlib.contextmanager
+def _secrets_stay_at(endpoint: str) -> Iterator[None]:
+    """The SDK's cookie is for a host name: a redirect to another port, or from https to http, would take it along."""
+    import requests
+
+    home, rebuild = origin_of(endpoint), requests.Session.rebuild_auth
+
+    def rebuild_auth(session: Any, prepared: Any, response: Any) -> None:
+        rebuild(session, prepared, response)
+        if origin_of(prepared.url) != home:
+            prepared.headers.pop("Authorization", None)
+            prepared.headers.pop("Cookie", None)
+
+    requests.Session.rebuild_auth = rebuild_auth  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        requests.Session.rebuild_auth = rebuild  # type: ignore[method-assign]
 
 
 def _files(api: Any, request: Request, revision: str) -> List[Dict[str, Any]]:

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import sys
+import threading
 from dataclasses import replace
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
@@ -18,9 +21,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._hub import huggingface
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import Shard, read_shard
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import ListedFile, Listing
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import LOCK_VERSION
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import CHECK_THE_WAY, HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request, without_credentials
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.selection import select
+
+# Thousands of files take a hub some seconds.
+LISTING_SECONDS = 300.0
 
 HUBS: Mapping[str, Callable[[Request, Optional[str]], Listing]] = {
     "modelscope": modelscope.list_repository,
@@ -32,7 +38,7 @@ HUBS: Mapping[str, Callable[[Request, Optional[str]], Listing]] = {
 
 def resolve(request: Request, *, token: Optional[str] = None, ca_file: Optional[str] = None) -> Dict[str, Any]:
     """The lock of what is asked for. Reads the hub's listing and a few MiB of headers, writes nothing."""
-    listing = HUBS[request.hub](request, token)
+    listing = _listing(request, token, LISTING_SECONDS)
     chosen = select(listing.files, quant=request.quant, pattern=request.pattern, where=request.shown)
     told = hub_secrets({"hub": listing.hub, "endpoint": listing.endpoint}, token)
     client = HttpClient(secrets=told, ca_file=ca_file)
@@ -41,6 +47,34 @@ def resolve(request: Request, *, token: Optional[str] = None, ca_file: Optional[
     finally:
         client.close()
     return make_lock(listing, chosen.quant, shards)
+
+
+def _listing(request: Request, token: Optional[str], seconds: float) -> Listing:
+    """The hub's listing, in time: the SDKs wait for ever for an answer that comes byte by byte."""
+    outcome: List[Union[Listing, BaseException]] = []
+
+    def ask() -> None:
+        try:
+            outcome.append(HUBS[request.hub](request, token))
+        except BaseException as error:  # pylint: disable=broad-except
+            outcome.append(error)
+
+    # The SDKs print, also while they are imported: a module's output has to stay clean.
+    with contextlib.redirect_stdout(sys.stderr):
+        thread = threading.Thread(target=ask, name="listing", daemon=True)
+        thread.start()
+        thread.join(seconds)
+    found = outcome[0] if outcome else None
+    if isinstance(found, Listing):
+        return found
+    if found is None:
+        raise HubProblem(f"The listing of {request.shown} did not come within {seconds:g} s.", CHECK_THE_WAY)
+    if isinstance(found, HubProblem) or not isinstance(found, Exception):
+        raise found
+    # What an SDK makes of an answer that its authors did not think of.
+    raise HubProblem(
+        f"The listing of {request.shown} cannot be read ({type(found).__name__}: {str(found)[:300]}).", CHECK_THE_WAY
+    ) from found
 
 
 def _with_given_sum(file: ListedFile, request: Request) -> ListedFile:
