@@ -1,16 +1,14 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""What of a model takes memory, from the facts of its GGUF header: weights, KV cache, working memory.
+"""How a model is asked to run, and what its layers keep of the past by that: KV cache and recurrent states.
 
-The numbers follow llama.cpp: weights and cache are its arithmetic (src/llama-model.cpp, src/llama-kv-cache.cpp), the
-working memory is a formula whose constants were fitted to what llama-fit-params prints; tests hold it to 15 %.
+The numbers are llama.cpp's own arithmetic (src/llama-kv-cache.cpp and its relatives, src/llama-memory-recurrent.cpp).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Block, Model
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
@@ -88,98 +86,6 @@ def _cached(values: int, kv_type: str) -> int:
         raise GpuError(f"There is no KV cache type {kv_type}.", f"Use one of {', '.join(KV_TYPES)}.")
     size, block = KV_TYPES[kv_type]
     return values * size // block
-
-
-@dataclass(frozen=True)
-class Part:
-    """The part of the graph that one device computes."""
-
-    first: bool = False  # the first of several GPUs
-    output: bool = False
-    blocks: int = 0
-    host: bool = False
-    experts_only: bool = False  # the host computes the experts of some blocks and nothing else of them
-    experts_elsewhere: bool = False  # a GPU computes all of its blocks but their experts
-    pipelined: bool = False  # several GPUs, all blocks and the output on them: llama.cpp keeps four copies of inputs
-    whole: bool = False  # one GPU with all blocks
-
-
-COPIES = 4
-
-
-def compute_bytes(model: Model, load: Load, part: Part) -> int:
-    """Working memory of one device: the widest moment of its graph, a batch of tokens at a time."""
-    e = model.embedding_length
-    inputs = _inputs(model, load) * (COPIES if part.pipelined else 1)
-    if part.experts_only:
-        work = model.expert_used_count * (e + 3 * model.expert_feed_forward_length) + 2 * e
-        # A single GPU has its inputs before the first experts are computed, so that their room is free again by then.
-        return _batch(load, max(work + min(2 * e, inputs), inputs + 10 * e) if part.whole else work + inputs)
-    if part.host and part.blocks == 0:
-        return _batch(load, inputs + (10 if part.pipelined else 4) * e)
-    widest = _widest_block(model, load, part) + inputs if part.blocks else 0
-    if part.pipelined and part.first:
-        widest += 5 * e
-    if part.output:
-        if part.pipelined:
-            last = model.vocab_size + 9 * e + inputs
-        elif part.whole:
-            last = model.vocab_size + 4 * e + inputs
-        elif part.host:
-            last = model.vocab_size + 5 * e + inputs
-        else:
-            last = model.vocab_size + e
-        widest = max(widest, last)
-    return _batch(load, widest)
-
-
-def _batch(load: Load, values_per_token: Union[int, float]) -> int:
-    return int(values_per_token * 4 * min(load.batch, load.num_ctx))
-
-
-def _inputs(model: Model, load: Load) -> float:
-    """What a token of a batch brings along: attention masks, and where its values go in the cache.
-
-    A mask has 16 bits a position with flash attention and 32 without. Without it the V cache is transposed as well, so
-    that each value has a 64-bit place of its own (src/llama-kv-cache.cpp). Sliding blocks have a second set of both.
-    """
-    windows = {cache.window for block in model.blocks for cache in block.caches if cache.ratio == 1}
-    # Where every layer slides, none sees the whole context (src/llama-graph.cpp makes a mask for each kind there is).
-    cells = [load.cache_cells(Cache(0, 0, window)) for window in sorted(windows)] or [load.seen_cells]
-    if load.flash_attention:
-        return sum(cells) * 0.5
-    values = 0 if model.latent and not load.latent_values else model.widest_values
-    return sum(cells) + 2 * values * len(cells)
-
-
-# Residuals and copies beside the widest operation, in embeddings a token: (dense, experts, attention). Fitted.
-_BESIDE_PIPELINED = (11.0, 7.0, 12.0)
-_BESIDE_HOST = (5.0, -0.5, 5.0)
-_BESIDE_GPU = (2.0, -0.5, 5.0)
-
-
-def _widest_block(model: Model, load: Load, part: Part) -> float:
-    """Values a token at the widest of: dense feed-forward, experts, attention."""
-    e = model.embedding_length
-    dense_e, experts_e, attention_e = (
-        _BESIDE_PIPELINED if part.pipelined else _BESIDE_HOST if part.host or part.whole else _BESIDE_GPU
-    )
-    widest = [3 * model.feed_forward_length + dense_e * e]
-    if model.expert_used_count:
-        used = model.expert_used_count
-        if part.experts_elsewhere:
-            widest.append((used + 4) * e)  # what the experts gave
-        else:
-            widest.append(2 * used * (e + model.expert_feed_forward_length) + experts_e * e)
-    heads = model.head_count
-    scores = 0 if load.flash_attention else heads * load.seen_cells
-    if model.latent:
-        unfolded = heads * (2 * model.kv_lora_rank + model.rope_length + model.latent_key_length)
-        widest.append(unfolded + scores + attention_e * e)
-    else:
-        folds = 3 if model.legacy_deepseek else 1
-        widest.append(folds * heads * model.key_length + scores + attention_e * e)
-    return max(widest)
 
 
 def largest_matrix_bytes(model: Model, on_host: list[Block]) -> int:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.architectures import (
@@ -35,6 +35,8 @@ class Block:
     used: int = 0  # experts that compute a token
     expert_feed_forward: int = 0
     shared_experts: bool = False
+    gated: bool = True  # whether the experts have a gate
+    shape: int = 0  # the same for blocks that compute alike
 
     @property
     def caches(self) -> tuple[Cache, ...]:
@@ -70,6 +72,14 @@ class Model:
     hyper_connections: int  # residual streams; 1 for all but a few
     indexer_heads: int
     indexer_length: int
+    block_sparse: bool  # the indexer chooses blocks of positions, for attention that is not latent
+    compressed: bool  # caches that share a cell among several positions
+    per_layer_inputs: int  # values that a token brings along for all layers
+    alternating: bool  # whether it has several residual streams of which a layer uses one
+    kda_length: int
+    ssm_inner: int
+    ssm_state: int
+    ssm_groups: int
     latent_experts: int  # length at which experts work, where that is not the embedding's
     listed: bool  # whether the facts list its tensors
     guesses: tuple[str, ...]
@@ -179,6 +189,8 @@ def model_from_facts(facts: Mapping[str, Any]) -> Model:
         guesses.append(f"vocab_size {vocab}")
     keys = facts.get("hyperparameters")
     keys = keys if isinstance(keys, Mapping) else {}
+    indexer = _first(keys.get("attention.indexer.key_length")) or 0
+    compressed = any(cache.ratio > 1 for layer in layers for cache in layer.caches)
     return Model(
         architecture=architecture,
         name=name,
@@ -187,7 +199,7 @@ def model_from_facts(facts: Mapping[str, Any]) -> Model:
         input_bytes=sizes.inputs,
         output_bytes=sizes.output,
         shared_output=sizes.tied,
-        blocks=blocks,
+        blocks=_shaped(blocks),
         embedding_length=embedding,
         vocab_size=vocab,
         feed_forward_length=max((block.feed_forward for block in blocks), default=0),
@@ -204,7 +216,15 @@ def model_from_facts(facts: Mapping[str, Any]) -> Model:
         inputs=1 + (_first(keys.get("n_deepstack_layers")) or 0),
         hyper_connections=max(_first(keys.get("hyper_connection.count")) or 1, 1),
         indexer_heads=_first(keys.get("attention.indexer.head_count")) or 0,
-        indexer_length=_first(keys.get("attention.indexer.key_length")) or 0,
+        indexer_length=indexer,
+        block_sparse=bool(indexer) and not latent and not compressed,
+        compressed=compressed,
+        per_layer_inputs=(_first(keys.get("embedding_length_per_layer_input")) or 0) * block_count,
+        alternating=any("altup_router" in layer.tensors for layer in layers),
+        kda_length=_first(keys.get("kda.head_dim")) or 0,
+        ssm_inner=_first(keys.get("ssm.inner_size")) or 0,
+        ssm_state=_first(keys.get("ssm.state_size")) or 0,
+        ssm_groups=_first(keys.get("ssm.group_count")) or 0,
         latent_experts=_first(keys.get("moe_latent_size")) or 0,
         listed=bool(facts.get("block_tensors")),
         guesses=tuple(guesses),
@@ -237,6 +257,16 @@ def _block(
         if has_experts
         else 0,
         shared_experts="ffn_down_shexp" in widths,
+        gated=not layer.tensors or bool(layer.tensors & {"ffn_gate_exps", "ffn_gate_up_exps", "ffn_gate.N"}),
+    )
+
+
+def _shaped(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """Numbers blocks by what they compute, whatever their weights take."""
+    shapes: dict[Block, int] = {}
+    return tuple(
+        replace(block, shape=shapes.setdefault(replace(block, dense_bytes=0, experts_bytes=0), len(shapes)))
+        for block in blocks
     )
 
 

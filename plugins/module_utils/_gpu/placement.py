@@ -11,19 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.certainty import Certainty, certainty_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.compute import Part, compute_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import (
     BY_MEMORY,
     ROUND_ROBIN,
     Rules,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import (
-    Load,
-    Part,
-    compute_bytes,
-    kv_bytes,
-    largest_matrix_bytes,
-)
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, kv_bytes, largest_matrix_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Block, Model
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.ollama_estimate import deal
 
@@ -101,12 +96,14 @@ def lay_out(
     fetched = _fetched(model, on_host, host_experts) if cuda and on_gpu else 0
     certainty = certainty_of(model, rules, cuda=cuda and bool(on_gpu))
     context = replace(load, flash_attention=load.flash_attention and (model.flash_attention_on_cuda or not cuda))
+    host_blocks = tuple(model.blocks[number] for number in on_host if number < last)
     shares: list[Share] = []
     for device, layers in zip(devices, parts):
         part = Part(
             first=not any(share.layers for share in shares),
             output=last in layers,
-            blocks=sum(1 for number in layers if number < last),
+            entry=bool(layers) and not host_blocks and not any(share.layers for share in shares),
+            blocks=tuple(model.blocks[number] for number in layers if number < last),
             experts_elsewhere=all(number < host_experts for number in layers if number < last),
             pipelined=pipelined,
             whole=len(devices) == 1 and ngl > last,
@@ -124,10 +121,10 @@ def lay_out(
         )
     host_part = Part(
         output=last in on_host,
-        blocks=len([number for number in on_host if number < last]),
+        blocks=host_blocks,
         host=True,
         whole=len(devices) == 1 and ngl > last,
-        experts_only=host_experts > 0 and not any(number < last for number in on_host),
+        experts_only=host_experts > 0 and not host_blocks,
         pipelined=pipelined,
     )
     host = _share(model, None, tuple(on_host), context, part=host_part, host_experts=host_experts)

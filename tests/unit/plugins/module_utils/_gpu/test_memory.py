@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, Part, compute_bytes, kv_bytes
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.compute import Part, compute_bytes
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, kv_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import (
@@ -62,7 +63,7 @@ def test_an_output_without_a_matrix_of_its_own_is_the_embedding_once_more_on_a_g
 
 def test_without_flash_attention_the_scores_of_all_heads_grow_with_context_and_slots():
     model = model_from_facts(deepseek_r1("IQ1_S").facts())
-    part = Part(blocks=10)
+    part = Part(blocks=model.blocks[:10])
 
     def mib(**load):
         return compute_bytes(model, Load(flash_attention=False, **load), part) / MIB
