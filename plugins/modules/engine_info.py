@@ -193,11 +193,11 @@ GPU_GROUPS = ("render", "video")
 
 def nvidia_cards() -> int:
     cards = 0
-    for directory in glob.glob("/sys/bus/pci/devices/*"):
+    for device in map(os.path.basename, glob.glob("/sys/bus/pci/devices/*")):
         try:
-            with open(os.path.join(directory, "vendor"), encoding="ascii") as stream:
+            with open(f"/sys/bus/pci/devices/{device}/vendor", encoding="ascii") as stream:
                 vendor = stream.read().strip()
-            with open(os.path.join(directory, "class"), encoding="ascii") as stream:
+            with open(f"/sys/bus/pci/devices/{device}/class", encoding="ascii") as stream:
                 kind = stream.read().strip()
         except OSError:
             continue

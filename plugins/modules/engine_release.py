@@ -174,6 +174,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.shown import secr
 from ansible_collections.gguf.fleet.plugins.module_utils._install import engines, install, lock, record, releases
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 # As long as a slow line may need for an archive of two gigabytes.
 TURN_SECONDS = 3600
@@ -299,7 +300,7 @@ def absent(module: AnsibleModule, engine: engines.Engine) -> dict[str, t.Any]:
         record.forget(root, action.version)
     releases.drop_dead(root)
     if left:
-        module.warn(f"{', '.join(left)} in {root} was not made by this collection, and stays.")
+        module.warn(printable(f"{', '.join(left)} in {root} was not made by this collection, and stays."))
     return result
 
 

@@ -183,7 +183,6 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu import nvidia_smi, nvml
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
@@ -249,7 +248,7 @@ def judge(module: AnsibleModule, report: dict[str, Any]) -> list[Finding]:
     found += checks.judge_ports(params["ports"], look.holders_of(params["ports"]))
     found += checks.judge_time(skew, look.clock_synchronised())
     found += checks.judge_python(sys.version_info[:3], sys.executable)
-    found += checks.judge_reach({url: look.reach(url, ask) for url in params["urls"]})
+    found += checks.judge_reach({url: look.reach(url) for url in params["urls"]})
     return found
 
 
@@ -263,10 +262,6 @@ def run_if_there(module: AnsibleModule, command: list[str]) -> tuple[int, str, s
     except ProcessProblem as error:
         return 1, "", error.problem
     return ended.code, ended.stdout.decode("utf-8", "replace"), ended.stderr.decode("utf-8", "replace")
-
-
-def ask(url: str) -> None:
-    open_url(url, method="HEAD", timeout=15)
 
 
 def main() -> None:

@@ -90,11 +90,15 @@ remedy:
   returned: failure
 """
 
+import contextlib
 import os
-import tempfile
+import stat
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import parent_of
+from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
+from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.arguments import MODEL_SETTINGS
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.modelfile import SECTIONS, Modelfile, render
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
@@ -120,17 +124,19 @@ def content_of(params: dict) -> str:
 
 def current_content(dest: str) -> str | None:
     try:
-        with open(dest, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+        return read_file(dest).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return None
 
 
-def write(module: AnsibleModule, dest: str, content: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(content)
-    module.atomic_move(temporary, dest)
+def write(dest: str, content: str) -> None:
+    """A file that is there keeps its mode and owner; a new one can be read by all."""
+    mode, owner = 0o644, (os.geteuid(), os.getegid())
+    with contextlib.suppress(FileNotFoundError), parent_of(dest) as (directory, name):
+        status = directory.status(name)
+        if status is not None:
+            mode, owner = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+    write_file(dest, content.encode("utf-8", "surrogateescape"), mode=mode, owner=owner)
 
 
 def main() -> None:
@@ -161,7 +167,7 @@ def main() -> None:
         module.fail_json(**failure(missing))
     changed = before != content
     if changed and not module.check_mode:
-        write(module, dest, content)
+        write(dest, content)
     if not module.check_mode or before is not None:
         changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
     module.exit_json(

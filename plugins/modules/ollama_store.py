@@ -137,10 +137,10 @@ def main() -> None:
         module.fail_json(**failure(problem))
     kept = [printable(name) for name in outcome.kept]
     for warning in outcome.warnings:
-        module.warn(warning)
+        module.warn(printable(warning))
     if kept:
         more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
-        module.warn(f"What is not the store's, or not ours, stays: {', '.join(kept[:_NAMED])}{more}.")
+        module.warn(printable(f"What is not the store's, or not ours, stays: {', '.join(kept[:_NAMED])}{more}."))
     actions = [{**action, "path": printable(action["path"])} for action in outcome.actions]
     lines = "".join(f"{action['action']} {action['path']}\n" for action in actions)
     module.exit_json(

@@ -134,9 +134,8 @@ class BackgroundAction(ActionBase):
                 lost_since = lost_since or time.monotonic()
                 if time.monotonic() - lost_since > _UNREACHABLE_FOR_SECONDS:
                     raise
-                display.vv(
-                    f"{host}: the connection is lost, the work goes on there: {printable(str(error))}", host=host
-                )
+                lost = printable(f"{host}: the connection is lost, the work goes on there: {error}")
+                display.vv(lost, host=host)
                 self._reconnect()
                 continue
             lost_since = 0.0

@@ -164,7 +164,7 @@ def _run(
 def _in_memory(file: HeaderFile) -> Iterator[int]:
     descriptor = os.memfd_create("header", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        with open(descriptor, "wb", closefd=False) as stream:
+        with os.fdopen(descriptor, "wb", closefd=False) as stream:
             stream.write(file.header)
         os.ftruncate(descriptor, max(file.size_bytes, len(file.header)))
         os.fchmod(descriptor, 0o444)

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, replace
 from typing import Any, List, Mapping, Optional, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import (
     GgufError,
     Header,
@@ -78,7 +80,7 @@ def read_bytes(file: ListedFile, start: int, length_bytes: int, client: HttpClie
     try:
         if urllib.parse.urlsplit(file.url).scheme != "file":
             return _read_range(file, start, length_bytes, client)[0]
-        with open(local_path(file.url), "rb") as stream:
+        with os.fdopen(open_input(local_path(file.url)).fd, "rb") as stream:
             stream.seek(start)
             return stream.read(length_bytes)
     except TransferError as error:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import sys
-import tempfile
 from typing import Any, Dict, Iterator, Mapping
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
+from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 
@@ -132,38 +134,29 @@ def changing(path: str) -> Iterator[None]:
     """Keep other runs on this machine from writing the file between our reading and writing of it."""
     folder = os.path.dirname(os.path.realpath(path))
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        directory = Directory.open(folder)
     except OSError as error:
         raise HubProblem(
-            f"The folder {folder} of the lock file cannot be used: {error.strerror}.", "Create it."
+            f"The folder {folder} of the lock file cannot be used: {error.strerror or error}.", "Create it."
         ) from error
-    try:
+    with directory:
         # Where the file system has no locks (NFS for a folder), each write is still whole; the last one wins.
         with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(directory.fd, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def save(path: str, locks: Mapping[str, Any]) -> None:
     """Write the file in one step: readers see the old one or the new one."""
     target = os.path.realpath(path)
     try:
-        mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else 0o644
-        descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".models.lock.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(dump(locks))
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(temporary, mode)
-            os.replace(temporary, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        mode, owner = 0o644, (os.geteuid(), os.getegid())
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(target)
+            mode, owner = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+        write_file(target, dump(locks).encode(), mode=mode, owner=owner)
     except OSError as error:
         raise HubProblem(
-            f"The lock file {path} cannot be written: {error.strerror}.", "Make its folder writable for this user."
+            f"The lock file {path} cannot be written: {error.strerror or error}.",
+            "Make its folder writable for this user.",
         ) from error

@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import MergeLayout, merge_layout
 from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
@@ -84,19 +85,19 @@ def status_path(dest: str) -> str:
 def file_blocks(path: str) -> Iterator[bytes]:
     """A file's bytes in order."""
     try:
-        with open(path, "rb", buffering=0) as stream:
+        with os.fdopen(open_input(path).fd, "rb", buffering=0) as stream:
             while True:
                 block = stream.read(READ_BYTES)
                 if not block:
                     return
                 yield block
     except OSError as error:
-        raise HubProblem(f"{path} cannot be read: {error.strerror}.", "Run gguf_download first.") from error
+        raise HubProblem(f"{path} cannot be read: {error.strerror or error}.", "Run gguf_download first.") from error
 
 
 def shard_blocks(merged: str, runs: List[Run], read_rest: ReadRest) -> Iterator[bytes]:
     """A shard's bytes in order, most of them out of the merged file."""
-    with open(merged, "rb", buffering=0) as stream:
+    with os.fdopen(open_input(merged).fd, "rb", buffering=0) as stream:
         for run in runs:
             if run.dest_offset is None:
                 yield read_rest(run.offset, run.length_bytes)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import subprocess
 from dataclasses import dataclass
 from typing import List, Optional, Sequence, Tuple
 
@@ -19,6 +18,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_entry
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+from ansible_collections.gguf.fleet.plugins.module_utils._process.bounded import ProcessProblem, run_bounded
 
 KIND = "account"
 GROUP, USER, HOME = "group", "user", "home"
@@ -191,21 +191,14 @@ def _missing_groups(user: pwd.struct_passwd, wanted: Sequence[str]) -> List[str]
 
 
 def _run(argv: Sequence[str]) -> None:
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
     try:
-        done = subprocess.run(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
-            timeout=_COMMAND_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise AccountProblem(f"{' '.join(argv)} cannot be run: {error}.", "Install the package shadow.") from error
-    if done.returncode != 0:
-        said = " ".join(done.stdout.decode("utf-8", "replace").split())[:300]
+        ended = run_bounded(argv, seconds=_COMMAND_SECONDS, environment=environment)
+    except ProcessProblem as error:
+        raise AccountProblem(error.problem, "Install the package shadow, and look at the system's log.") from error
+    if ended.code != 0:
+        said = " ".join((ended.stdout + ended.stderr).decode("utf-8", "replace").split())[:300]
         raise AccountProblem(
-            f"{' '.join(argv)} failed (exit {done.returncode}): {said or 'it says nothing'}.",
+            f"{' '.join(argv)} failed (exit {ended.code}): {said or 'it says nothing'}.",
             "Look at /etc/passwd, /etc/group and the disk, then run again; what was made before is taken back.",
         )

@@ -79,9 +79,7 @@ def apply(client: Client, plan: ApiPlan, weights: Optional[Weights]) -> None:
     """Ask the server for it. Whatever it does with the whole file it does in silence, so that sets the limit."""
     size_bytes = weights.size_bytes if weights is not None else 0
     if plan.upload is not None and weights is not None:
-        # The open file itself, whatever its path leads to by now
-        path = f"/proc/self/fd/{weights.file}"
-        client.upload_blob(plan.upload, path, stall_seconds=whole_file_seconds(size_bytes))
+        client.upload_blob(plan.upload, weights.file, stall_seconds=whole_file_seconds(size_bytes))
     if plan.create is not None:
         client.create(plan.create, stall_seconds=whole_file_seconds(size_bytes))
 

@@ -132,10 +132,11 @@ class Client:
                 raise self._refused("HEAD", f"/api/blobs/{digest}", answer.status, "")
             return answer.status == 200
 
-    def upload_blob(self, digest: str, path: str, *, stall_seconds: Optional[float] = None) -> None:
-        """Send a file; the server copies it into its store and checks the sum."""
+    def upload_blob(self, digest: str, descriptor: int, *, stall_seconds: Optional[float] = None) -> None:
+        """Send an open file; the server copies it into its store and checks the sum."""
         stall = stall_seconds or self._stall_seconds
-        with open(path, "rb") as file:
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            file.seek(0)
             size_bytes = os.fstat(file.fileno()).st_size
             headers = {"Content-Length": str(size_bytes)}
             limit = stall + size_bytes / _UPLOAD_BYTES_PER_SECOND

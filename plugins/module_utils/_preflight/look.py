@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -13,9 +14,13 @@ import stat
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Callable, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
+from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.checks import Disk, Way
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import MIB
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines, printable
@@ -25,6 +30,9 @@ SMALLEST_PROBE_BYTES = 16 * MIB
 LISTENING = "0A"
 FICLONE = 0x40049409  # linux/fs.h
 _MAX_NAME_CHARACTERS = 64  # the kernel keeps 15
+REACH_SECONDS = 15.0
+# What the HTTP client calls a server that was not reached; every other reason is an answer.
+_NO_WAY = ("unreachable", "untrusted-certificate", "stall", "reset", "bad-url", "bad-proxy", "bad-answer")
 TIME_ERROR = 5  # sys/timex.h: the kernel's clock is not synchronised
 
 # (exit code, standard output, standard error) of a program with its arguments.
@@ -37,7 +45,7 @@ def disk_of(path: str) -> Disk:
     while not os.path.isdir(place):
         place = os.path.dirname(place)
     free = os.statvfs(place)
-    present = sum(os.stat(name).st_blocks * 512 for name in files_below(path))
+    present = sum(status.st_blocks * 512 for _name, status in _statuses(path))
     mount, kind = _mount_of(place)
     return Disk(path, free.f_bavail * free.f_frsize, kind, mount, _shares_bytes(place), present)
 
@@ -58,7 +66,8 @@ def _mount_of(place: str) -> tuple[str, str]:
 def _shares_bytes(place: str) -> Optional[bool]:
     """Tries a reflink between two files without a name, of which nothing stays."""
     try:
-        one, other = (os.open(place, os.O_TMPFILE | os.O_RDWR, 0o600) for _file in range(2))
+        with Directory.open(place) as folder:
+            one, other = (os.open(".", os.O_TMPFILE | os.O_RDWR, 0o600, dir_fd=folder.fd) for _file in range(2))
     except OSError:
         return None  # read-only, not ours, or a file system without such files
     try:
@@ -79,18 +88,30 @@ def files_below(path: str) -> list[str]:
             folders.clear()
         for name in names:
             whole = os.path.join(folder, name)
-            if stat.S_ISREG(os.lstat(whole).st_mode):
-                found.append(whole)
+            # What moves meanwhile is not looked at.
+            with contextlib.suppress(FileNotFoundError):
+                if stat.S_ISREG(os.lstat(whole).st_mode):
+                    found.append(whole)
     return found
+
+
+def _statuses(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    for name in files_below(path):
+        with contextlib.suppress(FileNotFoundError):
+            yield name, os.lstat(name)
 
 
 def read_speed(path: str) -> Optional[float]:
     """Bytes a second from the disk, by part of the largest file there; None when there is nothing to read yet."""
-    sizes = [(os.path.getsize(name), name) for name in files_below(path)]
+    sizes = [(status.st_size, name) for name, status in _statuses(path)]
     size, name = max(sizes, default=(0, ""))
     if size < SMALLEST_PROBE_BYTES:
         return None
-    with open(name, "rb", buffering=0) as file:
+    try:
+        descriptor = open_input(name).fd
+    except OSError:
+        return None  # somebody swapped it for a link or a pipe
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
         offset = max(0, (size - PROBE_BYTES) // 2)
         # Or it would be the page cache that is measured.
         os.posix_fadvise(file.fileno(), offset, PROBE_BYTES, os.POSIX_FADV_DONTNEED)
@@ -211,16 +232,20 @@ def clock_synchronised() -> Optional[bool]:
     return None if state < 0 else state != TIME_ERROR
 
 
-def reach(url: str, ask: Callable[[str], None]) -> Way:
+def reach(url: str) -> Way:
     """Whether an address answers, even with a refusal: that proves the way as well as a page does."""
     parts = urllib.parse.urlsplit(url)
     bypassed = urllib.request.proxy_bypass(parts.hostname or "")
     proxy = None if bypassed else urllib.request.getproxies().get(parts.scheme)
+    client = HttpClient(timeout_seconds=REACH_SECONDS)
     try:
-        ask(url)
-    except Exception as error:
-        return Way(None if getattr(error, "code", None) else str(error), _without_password(proxy))
-    return Way(None, _without_password(proxy))
+        client.open_range(url, 0, 1)
+        refused = None
+    except TransferError as error:
+        refused = error.problem if error.reason in _NO_WAY else None
+    finally:
+        client.close()
+    return Way(refused, _without_password(proxy))
 
 
 def _without_password(address: Optional[str]) -> Optional[str]:

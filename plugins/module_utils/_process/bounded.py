@@ -47,7 +47,7 @@ def run_bounded(
 
     Args:
         argv: the program and its arguments.
-        seconds: after this time it is killed with all of its process group.
+        seconds: after this time it is killed with all of its process group; what it left running when it ended stays.
         limit_bytes: of standard output and error, each; one byte more kills it.
         environment: instead of our own, where given.
 
@@ -67,7 +67,7 @@ def run_bounded(
         raise ProcessProblem(
             f"{argv[0]} cannot be started: {error.strerror or error}.", "Check the package that it is from."
         ) from error
-    return collect(process, argv[0], seconds, limit_bytes)
+    return collect(process, argv[0], seconds, limit_bytes, spare_children=True)
 
 
 def collect(
@@ -76,12 +76,22 @@ def collect(
     seconds: float,
     limit_bytes: int,
     problem: Type[ProcessProblem] = ProcessProblem,
+    *,
+    spare_children: bool = False,
 ) -> Ended:
-    """Read what a process with pipes for both its outputs writes, until it ends; then nothing of it is left."""
+    """Read what a process with pipes for both its outputs writes, until it ends.
+
+    Then nothing of it is left, but a service that a program of the system started, where children are to be spared.
+    """
+    ended = False
     try:
         stdout, stderr = _read(process, program, seconds, limit_bytes, problem)
+        ended = True
     finally:
-        _kill(process)
+        if not (ended and spare_children):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+        _close(process)
     return Ended(process.returncode, stdout, stderr)
 
 
@@ -129,9 +139,7 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+def _close(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_KILL_SECONDS)
     for stream in (process.stdout, process.stderr):

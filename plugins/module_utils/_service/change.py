@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import parent_of
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
 from ansible_collections.gguf.fleet.plugins.module_utils._install import releases
@@ -57,8 +58,8 @@ def _remove(path: str) -> None:
     remove_file(path)
     # A drop-in directory of ours that is empty now.
     if os.path.dirname(path).endswith(".service.d"):
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.dirname(path))
+        with contextlib.suppress(OSError), parent_of(os.path.dirname(path)) as (parent, name):
+            os.rmdir(name, dir_fd=parent.fd)
 
 
 def drain(

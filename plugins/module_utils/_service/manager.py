@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import subprocess
 import sys
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Sequence, Tuple, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import open_regular
+from ansible_collections.gguf.fleet.plugins.module_utils._process.bounded import ProcessProblem, run_bounded
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
 
@@ -24,6 +24,7 @@ COMMAND_SECONDS = 200.0
 
 LAST_WORDS_LINES = 8
 LOG_TAIL_BYTES = 64 * 2**10
+COMMAND_BYTES = 4 * 2**20
 
 Run = Callable[[Sequence[str]], Tuple[int, str]]
 
@@ -35,19 +36,13 @@ def last_words(log_tail: Callable[[int], List[str]]) -> str:
 
 
 def run_command(argv: Sequence[str]) -> Tuple[int, str]:
+    """The exit code, and what it wrote: its output first, then its errors."""
+    environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
     try:
-        done = subprocess.run(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "LC_ALL": "C", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"},
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return 127, str(error)
-    return done.returncode, done.stdout.decode("utf-8", "replace")
+        ended = run_bounded(argv, seconds=COMMAND_SECONDS, limit_bytes=COMMAND_BYTES, environment=environment)
+    except ProcessProblem as error:
+        return 127, error.problem
+    return ended.code, (ended.stdout + ended.stderr).decode("utf-8", "replace")
 
 
 def detect(proc: str = "/proc", run: Run = run_command) -> Tuple[str, str]:
