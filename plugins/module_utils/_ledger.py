@@ -137,7 +137,7 @@ class Ledger:
         try:
             directory = Directory.open(self.directory, make=True)
         except PathProblem as problem:
-            raise LedgerError(problem.problem, problem.remedy) from problem
+            raise LedgerError(f"{self.path} cannot be written: {problem.problem}", problem.remedy) from problem
         except OSError as error:
             raise self._unwritable(error) from error
         with directory:
@@ -233,11 +233,8 @@ def parse(data: bytes, path: str) -> dict[str, Entry]:
 
 def sync_directory(directory: str) -> None:
     """Make the renames and removals in a directory last."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with Directory.open(directory) as opened:
+        os.fsync(opened.fd)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import stat
 from typing import Iterator, List, Optional, Tuple
 
@@ -117,6 +118,27 @@ class Directory:
             raise _not_regular(path, "no regular file")
         os.set_blocking(descriptor, True)
         return descriptor
+
+    def is_own(self, status: os.stat_result) -> bool:
+        """Whether root, or the user who runs this, owns what is in here with this status.
+
+        A network file system may show root's files as another user's; a file that we make there tells.
+        """
+        if _is_ours(status.st_uid):
+            return True
+        if os.fstat(self.fd).st_dev != status.st_dev or os.major(status.st_dev) != 0:
+            return False
+        name = ".gguf-fleet-" + secrets.token_hex(8)
+        try:
+            probe = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self.fd)
+        except OSError:
+            return False
+        try:
+            return os.fstat(probe).st_uid == status.st_uid
+        finally:
+            os.close(probe)
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=self.fd)
 
     def only_root_changes_it(self) -> bool:
         """Whether nobody but root, or the user who runs this, can put something in here or take it away."""

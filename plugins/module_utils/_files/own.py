@@ -21,11 +21,11 @@ _ATTEMPTS = 100
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def open_own(directory: Directory, name: str) -> int:
-    """The file of ours at this name, for reading and writing. Raises FileNotFoundError, PathProblem, OSError."""
-    descriptor = directory.open_file(name, os.O_RDWR)
+def open_own(directory: Directory, name: str, flags: int = os.O_RDWR) -> int:
+    """The file of ours at this name. Raises FileNotFoundError, PathProblem, OSError."""
+    descriptor = directory.open_file(name, flags)
     try:
-        check_own(os.fstat(descriptor), os.path.join(directory.path, name))
+        check_own(directory, name, os.fstat(descriptor))
     except BaseException:
         os.close(descriptor)
         raise
@@ -59,10 +59,11 @@ def make_own(directory: Directory, name: str) -> int:
     raise _contended(directory, name)
 
 
-def check_own(status: os.stat_result, path: str) -> None:
+def check_own(directory: Directory, name: str, status: os.stat_result) -> None:
     """Raises PathProblem unless this is the status of a file that only we have written."""
+    path = os.path.join(directory.path, name)
     remedy = f"Find out who made it, then remove it: rm {path}"
-    if status.st_uid not in (0, os.geteuid()):
+    if not directory.is_own(status):
         raise PathProblem(f"{path} belongs to another user.", remedy, errno.EPERM)
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise PathProblem(f"{path} can be written by other users.", remedy, errno.EPERM)

@@ -83,7 +83,7 @@ def workshop(directory: Directory) -> Iterator[Directory]:
     try:
         with directory.enter(name) as inside:
             status = os.fstat(inside.fd)
-            if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+            if not directory.is_own(status) or status.st_mode & 0o077:
                 raise PermissionError(f"{directory.path}: somebody replaced a directory while it was being used")
             yield inside
     finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Callable, Iterator, Optional, Union
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import MergeJob
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import MergeJob, open_shard
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.moving import BUFFER_BYTES, Hasher, read_into
 
 
@@ -47,7 +47,7 @@ def _content(job: MergeJob, header: bytes) -> Iterator[Union[bytes, memoryview]]
     position = len(header)
     buffer = memoryview(bytearray(BUFFER_BYTES))
     for index, shard in enumerate(job.shards):
-        source = os.open(shard.path, os.O_RDONLY | os.O_CLOEXEC)
+        source = open_shard(shard)
         try:
             for part in (part for part in job.segments if part.shard == index):
                 if part.dest_offset > position:

@@ -7,27 +7,53 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import signal
+import stat
 from typing import Optional
 
-# fcntl has the number only under some builds of Python
-_F_SETSIG = getattr(fcntl, "F_SETSIG", 10)
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, PathProblem, parent_of
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import identity
+from ansible_collections.gguf.fleet.plugins.module_utils._files.leases import UNUSED, refused_lease
 
 
 def why_kept(path: str) -> Optional[str]:
     """Why the shard at path must not be removed, or None when it may be."""
-    if os.path.islink(path):
-        return "it is a symbolic link"
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with parent_of(path) as (directory, name):
+            return _why_kept(directory, name, None)
+    except PathProblem as problem:
+        return problem.problem
     except OSError as error:
         return f"it cannot be opened ({error.strerror})"
+
+
+def remove_shard(path: str, device: int, inode: int) -> Optional[str]:
+    """Remove the shard at path if it is this file and nobody can miss it; else why it was kept."""
     try:
-        links = os.fstat(handle).st_nlink
-        if links != 1:
-            return f"it has {links - 1} other hard link{'s' if links > 2 else ''}"
+        with parent_of(path) as (directory, name):
+            reason = _why_kept(directory, name, (device, inode))
+            if reason is None:
+                os.unlink(name, dir_fd=directory.fd)
+                os.fsync(directory.fd)
+            return reason
+    except PathProblem as problem:
+        return problem.problem
+    except OSError as error:
+        return f"it cannot be removed ({error.strerror})"
+
+
+def _why_kept(directory: Directory, name: str, expected: Optional[tuple[int, int]]) -> Optional[str]:
+    status = directory.status(name)
+    if status is not None and stat.S_ISLNK(status.st_mode):
+        return "it is a symbolic link"
+    handle = directory.open_file(name)
+    try:
+        status = os.fstat(handle)
+        if expected is not None and identity(status) != expected:
+            return "it is another file than the one that was merged"
+        if status.st_nlink != 1:
+            links = status.st_nlink - 1
+            return f"it has {links} other hard link{'s' if links > 1 else ''}"
         return _opened_elsewhere(handle)
     finally:
         os.close(handle)
@@ -35,13 +61,9 @@ def why_kept(path: str) -> Optional[str]:
 
 def _opened_elsewhere(handle: int) -> Optional[str]:
     """The kernel grants a write lease only on a file that nobody else has open or mapped, in whatever container."""
-    try:
-        # an open in the moment of the lease would signal us, by default with a deadly SIGIO
-        fcntl.fcntl(handle, _F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except OSError as error:
-        if error.errno == errno.EAGAIN:
-            return "a process has it open"
-        return f"the kernel does not tell whether it is in use ({error.strerror})"
-    return None
+    refused = refused_lease(handle, UNUSED)
+    if refused is None:
+        return None
+    if refused == errno.EAGAIN:
+        return "a process has it open"
+    return f"the kernel does not tell whether it is in use ({os.strerror(refused)})"

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, Iterator, Mapping, NamedTuple, NoReturn, Optional, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils import _text
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.types import (
     ARRAY,
     BOOL,
@@ -280,7 +281,7 @@ def read_header(source: Union[str, BinaryIO]) -> Header:
     if not isinstance(source, str):
         return _read_header(source)
     try:
-        with open(source, "rb", buffering=0) as file:
+        with os.fdopen(open_input(source).fd, "rb", buffering=0) as file:
             return _read_header(file)
     except GgufError as error:
         raise GgufError(f"{source}: {error.problem}", error.remedy) from None

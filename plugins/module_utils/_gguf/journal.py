@@ -16,10 +16,16 @@ import threading
 from dataclasses import asdict, dataclass, field
 from typing import Any, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import parent_of
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
+from ansible_collections.gguf.fleet.plugins.module_utils._files.own import make_own, open_own
+from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_descriptor
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import Segment
 
 VERSION = 1
+# The job of a model of thousands of tensors takes a megabyte, each of its hundreds of checkpoints a hundred bytes.
+_MAX_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -87,12 +93,14 @@ class Journal:
 
     def begin(self, job: MergeJob, temporary: os.stat_result) -> None:
         """Start a new journal in place of an old one."""
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with parent_of(self.path) as (directory, name):
+            self._file = make_own(directory, name)
         self._append({"journal_version": VERSION, "inode": [temporary.st_dev, temporary.st_ino], "job": asdict(job)})
 
     def resume(self) -> None:
         """Go on with the journal that is there; what a crash tore off is cut off first."""
-        self._file = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with parent_of(self.path) as (directory, name):
+            self._file = open_own(directory, name)
         size = os.fstat(self._file).st_size
         whole = os.pread(self._file, size, 0).rfind(b"\n") + 1
         os.ftruncate(self._file, whole)
@@ -117,21 +125,33 @@ class Journal:
             os.fdatasync(self._file)
 
 
+def open_shard(shard: Shard) -> int:
+    """A descriptor for reading the very file that was planned with."""
+    source = open_input(shard.path).fd
+    if shard.is_same_file(os.fstat(source)):
+        return source
+    os.close(source)
+    raise GgufError(f"{shard.path} changed during the merge.", "Stop what writes to it, then run again.")
+
+
 def read_journal(path: str) -> Optional[JournalContent]:
     """What the journal at path proves, or None when there is none or its first line was never finished."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with parent_of(path) as (directory, name):
+            handle = open_own(directory, name, os.O_RDONLY)
     except FileNotFoundError:
         return None
-    with os.fdopen(handle, "rb") as file:
-        if os.fstat(handle).st_uid not in (0, os.geteuid()):
-            raise GgufError(f"{path} belongs to another user.", f"Find out who wrote it, then remove it: rm {path}")
-        lines = file.read().split(b"\n")[:-1]
+    return parse(read_descriptor(handle, path, limit_bytes=_MAX_BYTES), path)
+
+
+def parse(data: bytes, path: str) -> Optional[JournalContent]:
+    """What a journal's content proves; `path` is for the message."""
+    lines = data.split(b"\n")[:-1]
     if not lines:
         return None
     try:
         return _content([json.loads(line) for line in lines])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise GgufError(
             f"the journal {path} is damaged ({error}).",
             "If all shards are still there, remove it and run again; the merge then starts anew.",

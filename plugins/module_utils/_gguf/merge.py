@@ -13,15 +13,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Callable, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
+from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.compare import matching_bytes
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.consume import why_kept
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.consume import remove_shard
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import Journal, MergeJob
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import Journal, MergeJob, open_shard
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import Segment
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import (
     COMPARE,
@@ -42,7 +44,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.moving import (
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.progress import MERGING, VERIFYING, Tell, tell_nobody
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.writing import Checkpoints, Writer, exclusive
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, sync_directory
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 
 # What a crash may cost: a second or two of copying. Also how often writing to disk is started, so that the last sync
 # has little left to do; more often takes processor time from the copy.
@@ -84,8 +86,10 @@ def apply_merge(
     elif plan.entry is not None:
         run.sha256 = plan.entry.sha256
     run.remove_rest()
-    _remove(plan.request.journal)
-    _remove(plan.request.status)
+    remove_file(plan.request.journal)
+    # What somebody else put there is no reason to fail now.
+    with suppress(OSError):
+        remove_file(plan.request.status)
     return run.result(monotonic() - started)
 
 
@@ -112,9 +116,9 @@ class _Run:
 
     def merge(self) -> None:
         with exclusive(self.request.temporary) as temporary:
-            start, hasher = self._begin(temporary)
+            start, hasher = self._begin(temporary.file)
             try:
-                self._write(temporary, start, hasher)
+                self._write(temporary.file, start, hasher)
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
@@ -127,14 +131,14 @@ class _Run:
             self._check_sum()
             if os.path.lexists(self.request.dest):
                 raise GgufError(f"{self.request.dest} appeared during the merge.", "Move it away, then run again.")
-            os.rename(self.request.temporary, self.request.dest)
-        sync_directory(os.path.dirname(os.path.abspath(self.request.dest)))
-        self.record()
+            temporary.take_name(os.path.basename(self.request.dest))
+            self.record(os.fstat(temporary.file))
 
     def compare(self) -> None:
         hasher = hashlib.sha256() if self.request.get_sha256 else None
-        dest = os.open(self.request.dest, os.O_RDONLY | os.O_CLOEXEC)
+        dest = open_input(self.request.dest).fd
         try:
+            status = os.fstat(dest)
             same = self._matching(dest, self.job.size_bytes, hasher)
         finally:
             os.close(dest)
@@ -145,30 +149,33 @@ class _Run:
             )
         self.sha256 = hasher.hexdigest() if hasher is not None else None
         self._check_sum()
-        self.record()
+        self.record(status)
 
     def hash_again(self) -> None:
         entry = known(self.plan.entry)
-        self.sha256 = self._sha256_of_dest(entry.size_bytes)
+        self.sha256, status = self._sha256_of_dest(entry.size_bytes)
         if entry.sha256 is not None and self.sha256 != entry.sha256:
             raise GgufError(
                 f"{self.request.dest} is damaged: its sha256 is {self.sha256}, and was {entry.sha256} when recorded.",
                 "Check the disk, remove the file (state: absent), and merge again.",
             )
         self._check_sum()
-        self.ledger.record(self.request.dest, sha256=self.sha256, kind="file", **entry.notes)
+        self.ledger.record(self.request.dest, sha256=self.sha256, kind="file", status=status, **entry.notes)
 
     def record_finished(self) -> None:
         """Record what an earlier run had finished but not recorded."""
         journal = known(self.plan.journal)
         self.sha256 = final_sum(journal)
+        status = os.stat(self.request.dest)
+        if (status.st_dev, status.st_ino) != (journal.device, journal.inode):
+            raise GgufError(f"{self.request.dest} was replaced.", "Look what else writes there, then run again.")
         if self.sha256 is None and self.request.get_sha256:
-            self.sha256 = self._sha256_of_dest(self.job.size_bytes)
+            self.sha256, status = self._sha256_of_dest(self.job.size_bytes)
             self._check_sum()
         self.verified.update(journal.verified)
-        self.record()
+        self.record(status)
 
-    def record(self) -> None:
+    def record(self, status: os.stat_result) -> None:
         sources = [
             {
                 "path": shard.path,
@@ -186,13 +193,22 @@ class _Run:
             "tensors": self.job.tensors,
             "tail_padding_bytes": self.job.tail_padding_bytes,
         }
-        self.ledger.record(self.request.dest, sha256=self.sha256, kind="file", **notes)
+        self.ledger.record(self.request.dest, sha256=self.sha256, kind="file", status=status, **notes)
 
     def remove_rest(self) -> None:
         """Remove the shards of the plan that are still there, now that the result is recorded."""
         for path, _size_bytes in self.plan.remove:
             if os.path.exists(path) and path not in (kept for kept, _why in self.kept):
-                self._consume(path)
+                self._consume(path, self._merged(path))
+
+    def _merged(self, path: str) -> tuple[int, int]:
+        """Which file the shard at path was when it was merged."""
+        if self.plan.job is not None:
+            shards = {shard.path: (shard.device, shard.inode) for shard in self.plan.job.shards}
+        else:
+            sources = known(self.plan.entry).notes.get("sources", ())
+            shards = {source["path"]: (source["device"], source["inode"]) for source in sources}
+        return shards.get(os.path.abspath(path), (-1, -1))
 
     def result(self, seconds: float) -> MergeResult:
         facts = self.plan.facts
@@ -297,7 +313,7 @@ class _Run:
         ahead = any(part.dest_offset + part.length_bytes > writer.position for part in segments)
         if not ahead and expected is None:
             return
-        source = os.open(shard.path, os.O_RDONLY | os.O_CLOEXEC)
+        source = open_shard(shard)
         try:
             os.posix_fadvise(source, 0, 0, os.POSIX_FADV_SEQUENTIAL)
             follower = FollowingHash(source) if expected is not None else None
@@ -342,15 +358,13 @@ class _Run:
         os.fdatasync(writer.file)
         self.journal.checkpoint(writer.position, sum_so_far)
         self.journal.shard_verified(index, self.verified[index])
-        self._consume(path)
+        self._consume(path, self._merged(path))
 
-    def _consume(self, path: str) -> None:
-        reason = why_kept(path)
+    def _consume(self, path: str, merged: tuple[int, int]) -> None:
+        reason = remove_shard(path, *merged)
         if reason is not None:
             self.kept.append((path, reason))
             return
-        os.unlink(path)
-        sync_directory(os.path.dirname(path))
         self.ledger.forget(path)
         self.removed.append(path)
 
@@ -359,8 +373,8 @@ class _Run:
         if expected is None or self.sha256 is None or expected.lower() == self.sha256:
             return
         if self.plan.outcome == MERGE and not self.removed and not self.resumed_bytes:
-            _remove(self.request.temporary)
-            _remove(self.request.journal)
+            remove_file(self.request.temporary)
+            remove_file(self.request.journal)
         raise GgufError(
             f"the merge has sha256 {self.sha256}, not {expected.lower()}.",
             "Check that the shards and the expected sum belong together.",
@@ -370,12 +384,12 @@ class _Run:
         header = known(self.plan.header)
         return matching_bytes(file, self.job, header, size_bytes, hasher, told=self._verifying(size_bytes))
 
-    def _sha256_of_dest(self, size_bytes: int) -> str:
-        file = os.open(self.request.dest, os.O_RDONLY | os.O_CLOEXEC)
+    def _sha256_of_dest(self, size_bytes: int) -> tuple[str, os.stat_result]:
+        file = open_input(self.request.dest).fd
         try:
             hasher = hashlib.sha256()
             _hash_range(file, 0, size_bytes, hasher, self._verifying(size_bytes))
-            return hasher.hexdigest()
+            return hasher.hexdigest(), os.fstat(file)
         finally:
             os.close(file)
 
@@ -400,10 +414,3 @@ def _hash_range(file: int, start: int, end: int, hasher: Hasher, told: Callable[
         read_into(file, part, offset)
         hasher.update(part)
         told(offset + len(part))
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass

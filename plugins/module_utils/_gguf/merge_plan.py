@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Mapping, Optional, Sequence, TypeVar
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.consume import why_kept
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, Header, read_header
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, Header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import (
     JournalContent,
     MergeJob,
@@ -20,7 +20,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import (
     read_journal,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shards import ShardName, first_shard, require_all
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shards import (
+    ShardName,
+    first_shard,
+    read_shard,
+    require_all,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger
 
 # What a merge can come to
@@ -123,7 +128,9 @@ def plan_merge(request: MergeRequest, ledger: Ledger) -> MergePlan:
     if os.path.lexists(request.dest):
         if journal is not None and _is_inode(request.dest, journal):
             _check_sum(request, final_sum(journal))
-            return MergePlan(request, RECORD, job=journal.job, journal=journal, remove=_verified(request, journal))
+            return MergePlan(
+                request, RECORD, job=journal.job, journal=journal, remove=_verified(request, name, journal)
+            )
         return _plan_compare(request, name, None)
     return _plan_new(request, name, journal, ledger)
 
@@ -168,7 +175,8 @@ def _plan_new(request: MergeRequest, name: ShardName, journal: Optional[JournalC
     elif all(os.path.exists(path) for path in name.paths):
         job, header = _job(name.paths)
     else:
-        job, header = journal.job, None
+        # shards that were fetched anew since are other files
+        job, header = replace(journal.job, shards=tuple(map(_as_it_is_now, journal.job.shards))), None
     expected = _expected_sums(request, job, ledger)
     gone = {index for index, shard in enumerate(job.shards) if not os.path.exists(shard.path)}
     remove: tuple[tuple[str, int], ...] = ()
@@ -215,21 +223,22 @@ def _resume_limit(request: MergeRequest, name: ShardName, journal: JournalConten
             continue
         if not os.path.exists(shard.path):
             raise GgufError(f"{shard.path} is missing.", "Download it, then run again; the merge goes on.")
-        if _describe_shard(shard.path, read_header(shard.path)).header_sha256 != shard.header_sha256:
+        header, status = read_shard(shard.path)
+        if _describe_shard(shard.path, header, status).header_sha256 != shard.header_sha256:
             if lost:
                 raise GgufError(f"{shard.path} is not the shard that this merge began with.", stuck)
             return 0
-        if not shard.is_same_file(os.stat(shard.path)):
+        if not shard.is_same_file(status):
             limit = min(limit, job.dest_start(index))
     return limit
 
 
 def _job(paths: Sequence[str]) -> tuple[MergeJob, bytes]:
-    headers = [read_header(path) for path in paths]
-    layout = merge_layout(headers)
+    found = [read_shard(path) for path in paths]
+    layout = merge_layout([header for header, _status in found])
     return (
         MergeJob(
-            shards=tuple(_describe_shard(path, header) for path, header in zip(paths, headers)),
+            shards=tuple(_describe_shard(path, header, status) for path, (header, status) in zip(paths, found)),
             segments=layout.segments,
             header_bytes=len(layout.header),
             header_sha256=hashlib.sha256(layout.header).hexdigest(),
@@ -241,8 +250,14 @@ def _job(paths: Sequence[str]) -> tuple[MergeJob, bytes]:
     )
 
 
-def _describe_shard(path: str, header: Header) -> Shard:
-    status = os.stat(path)
+def _as_it_is_now(shard: Shard) -> Shard:
+    if not os.path.exists(shard.path):
+        return shard
+    header, status = read_shard(shard.path)
+    return _describe_shard(shard.path, header, status)
+
+
+def _describe_shard(path: str, header: Header, status: os.stat_result) -> Shard:
     return Shard(
         path=os.path.abspath(path),
         size_bytes=status.st_size,
@@ -324,9 +339,12 @@ def _check_sum(request: MergeRequest, actual: Optional[str]) -> None:
         )
 
 
-def _verified(request: MergeRequest, journal: JournalContent) -> tuple[tuple[str, int], ...]:
+def _verified(request: MergeRequest, name: ShardName, journal: JournalContent) -> tuple[tuple[str, int], ...]:
     """The shards that a finished merge verified and did not get to remove."""
     shards = [journal.job.shards[index] for index in sorted(journal.verified)] if request.consume else []
+    # no other file goes, whatever journal lies there
+    ours = {os.path.abspath(path) for path in name.paths}
+    shards = [shard for shard in shards if shard.path in ours]
     present = [shard for shard in shards if os.path.exists(shard.path) and shard.is_same_file(os.stat(shard.path))]
     return tuple((shard.path, shard.size_bytes) for shard in present if why_kept(shard.path) is None)
 

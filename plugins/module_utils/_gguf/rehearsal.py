@@ -12,6 +12,9 @@ import stat
 from dataclasses import dataclass
 from typing import Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, parent_of
+from ansible_collections.gguf.fleet.plugins.module_utils._files.own import make_own
+from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import open_regular
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, Header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
@@ -37,7 +40,7 @@ class SparseFile:
 
     def is_there(self) -> bool:
         try:
-            with open(self.path, "rb") as file:
+            with os.fdopen(open_regular(self.path), "rb") as file:
                 same_size = os.fstat(file.fileno()).st_size == self.size_bytes
                 return same_size and file.read(len(self.header)) == self.header
         except FileNotFoundError:
@@ -73,45 +76,63 @@ def check_folder(dest: str) -> list[str]:
             f"{dest} could be mistaken for a model's folder.", f"Give a whole path whose last part starts with {MARK}."
         )
     try:
-        if not stat.S_ISDIR(os.lstat(dest).st_mode):
-            raise GgufError(f"{dest} is there and is no directory.", "Name another folder for the rehearsal.")
+        with parent_of(dest) as (parent, name):
+            status = parent.status(name)
+            if status is None:
+                return []
+            if not stat.S_ISDIR(status.st_mode):
+                raise GgufError(f"{dest} is there and is no directory.", "Name another folder for the rehearsal.")
+            with parent.enter(name) as folder:
+                return [os.path.join(dest, name) for name in _names(folder)]
     except FileNotFoundError:
         return []
-    with os.scandir(dest) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        if not entry.name.startswith(f"{MARK}-") or not entry.is_file(follow_symlinks=False):
-            raise GgufError(f"{entry.path} is not a rehearsal's.", f"Move it out of {dest}, then run again.")
-    return [entry.path for entry in found]
 
 
 def write(dest: str, files: Sequence[SparseFile], ledger: Ledger) -> None:
     """Make the folder hold exactly these files."""
-    os.makedirs(dest, exist_ok=True)
-    os.chmod(dest, 0o755)
-    wanted = {file.path for file in files}
-    for path in check_folder(dest):
-        if path not in wanted:
-            os.unlink(path)
-            ledger.forget(path)
-    for file in files:
-        if not file.is_there():
-            _write_one(file)
-        ledger.record(file.path, sha256=file.sha256, kind=KIND)
+    with parent_of(dest, make=True) as (parent, last), parent.enter(last, make=True) as folder:
+        if not folder.only_root_changes_it():
+            raise GgufError(f"others than root can change {dest}.", "Name another folder for the rehearsal.")
+        os.fchmod(folder.fd, 0o755)
+        wanted = {os.path.basename(file.path) for file in files}
+        for name in _names(folder):
+            if name not in wanted:
+                os.unlink(name, dir_fd=folder.fd)
+                ledger.forget(os.path.join(dest, name))
+        for file in files:
+            if not file.is_there():
+                _write_one(folder, file)
+            ledger.record(file.path, sha256=file.sha256, kind=KIND)
 
 
 def remove(dest: str, paths: Sequence[str], ledger: Ledger) -> None:
-    for path in paths:
-        os.unlink(path)
-        ledger.forget(path)
-    os.rmdir(dest)
+    with parent_of(dest) as (parent, name):
+        with parent.enter(name) as folder:
+            for path in paths:
+                os.unlink(os.path.basename(path), dir_fd=folder.fd)
+                ledger.forget(path)
+        os.rmdir(name, dir_fd=parent.fd)
 
 
-def _write_one(file: SparseFile) -> None:
-    unfinished = f"{file.path}.new"
-    with open(unfinished, "wb") as stream:
+def _names(folder: Directory) -> list[str]:
+    """What a rehearsal left in there; refuses a folder that holds anything else."""
+    names = folder.names()
+    for name in names:
+        status = folder.status(name)
+        if not name.startswith(f"{MARK}-") or status is None or not stat.S_ISREG(status.st_mode):
+            raise GgufError(
+                f"{os.path.join(folder.path, name)} is not a rehearsal's.",
+                f"Move it out of {folder.path}, then run again.",
+            )
+    return names
+
+
+def _write_one(folder: Directory, file: SparseFile) -> None:
+    name = os.path.basename(file.path)
+    descriptor = make_own(folder, f"{name}.new")
+    with os.fdopen(descriptor, "wb") as stream:
         stream.write(file.header)
         stream.truncate(file.size_bytes)
         # The engine reads it as a user of its own.
-        os.fchmod(stream.fileno(), 0o644)
-    os.replace(unfinished, file.path)
+        os.fchmod(descriptor, 0o644)
+    os.rename(f"{name}.new", name, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import read_journal
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import MergeRequest
@@ -63,10 +64,10 @@ def apply_removal(plan: RemovalPlan, ledger: Ledger) -> None:
     for path, _size_bytes in plan.files:
         if path == plan.request.temporary:
             # fails while a merge is writing it
-            with exclusive(path):
-                os.unlink(path)
+            with exclusive(path) as temporary:
+                os.unlink(temporary.name, dir_fd=temporary.directory.fd)
         else:
-            os.unlink(path)
+            remove_file(path)
     if plan.files:
         sync_directory(os.path.dirname(os.path.abspath(plan.request.dest)))
     if plan.recorded:

@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Optional
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, Header, read_header
 
 _SHARD = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
 
@@ -62,6 +63,15 @@ def require_all(name: ShardName) -> list[str]:
             "Download them, then run again.",
         )
     return name.paths
+
+
+def read_shard(path: str) -> tuple[Header, os.stat_result]:
+    """A file's header and its status, both of the one file that was opened."""
+    with os.fdopen(open_input(path).fd, "rb", buffering=0) as file:
+        try:
+            return read_header(file), os.fstat(file.fileno())
+        except GgufError as error:
+            raise GgufError(f"{path}: {error.problem}", error.remedy) from None
 
 
 def find_model(path: str) -> list[str]:

@@ -11,8 +11,11 @@ import os
 import queue
 import threading
 from contextlib import contextmanager
-from typing import Callable, Iterator, Optional
+from typing import Callable, Iterator, NamedTuple, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, PathProblem, parent_of
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import identity
+from ansible_collections.gguf.fleet.plugins.module_utils._files.own import open_or_make_own, open_own
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import Journal
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import Segment
@@ -122,31 +125,47 @@ class Writer:
         self._told(position)
 
 
-@contextmanager
-def exclusive(path: str) -> Iterator[int]:
+class Temporary(NamedTuple):
     """The temporary file of a merge, open for this run alone."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
+
+    file: int
+    directory: Directory
+    name: str
+
+    def take_name(self, name: str) -> None:
+        """Give the file its name, in the same directory."""
+        os.rename(self.name, name, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
+        found = self.directory.status(name)
+        if found is None or identity(found) != identity(os.fstat(self.file)):
+            raise GgufError(
+                f"somebody put another file in the place of {os.path.join(self.directory.path, self.name)}.",
+                "Merge into a directory that only root can change.",
+            )
+        os.fsync(self.directory.fd)
+
+
+@contextmanager
+def exclusive(path: str) -> Iterator[Temporary]:
+    """The temporary file at path; a missing one is made."""
+    with parent_of(path) as (directory, name):
+        file = open_or_make_own(directory, name)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise GgufError(f"another merge is writing {path}.", "Wait for it to end, then run again.") from None
-        status = os.fstat(file)
-        if status.st_uid not in (0, os.geteuid()):
-            raise GgufError(f"{path} belongs to another user.", f"Find out who wrote it, then remove it: rm {path}")
-        if status.st_nlink != 1:
-            # writing to it would change a file that has another name
-            raise GgufError(f"{path} has other hard links.", f"Find out who made them, then remove it: rm {path}")
-        yield file
-    finally:
-        os.close(file)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise GgufError(f"another merge is writing {path}.", "Wait for it to end, then run again.") from None
+            yield Temporary(file, directory, name)
+        finally:
+            os.close(file)
 
 
 def wait_for_other_run(path: str) -> bool:
     """Return once no other run is writing the temporary file at path, and whether there was one."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
+        with parent_of(path) as (directory, name):
+            # What is not ours is no run's: the merge will refuse it.
+            file = open_own(directory, name)
+    except (FileNotFoundError, PathProblem):
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

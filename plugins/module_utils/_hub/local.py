@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence
+
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import input_size
 
 # What a copy is a copy of: the position of a file in the lock, or the merged file.
 MERGED = -1
@@ -67,8 +68,9 @@ def default_caches(home: str, environment: Mapping[str, str]) -> Mapping[str, Li
 
 
 def regular_file_size(path: str) -> Optional[int]:
+    """None also for what others could have put there to have us wait for it, or read it to them."""
     try:
-        return os.stat(path).st_size if os.path.isfile(path) else None
+        return input_size(path)
     except OSError:
         return None
 

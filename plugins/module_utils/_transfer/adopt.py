@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 from typing import Callable, Dict, List, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import PathProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import input_size
+from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.digests import Digest, Digests
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import HeadersInMemory, Storage
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import Plan
@@ -27,10 +30,15 @@ def provable(plan: Plan) -> bool:
 
 def prove(plan: Plan, paths: Sequence[str], tick: Callable[[Status], None]) -> Optional[Dict[str, str]]:
     """The sums of the files at these paths when they are what the plan would make, None otherwise."""
-    if not provable(plan) or not all(
-        os.path.isfile(path) and os.path.getsize(path) == output.size_bytes for path, output in zip(paths, plan.outputs)
-    ):
+    if not provable(plan):
         return None
+    try:
+        if any(input_size(path) != output.size_bytes for path, output in zip(paths, plan.outputs)):
+            return None
+    except FileNotFoundError:
+        return None
+    except PathProblem as problem:
+        raise TransferError(problem.problem, problem.remedy, reason="not-readable") from problem
     kept = HeadersInMemory(plan)
     storage = Storage.read_only(plan, kept, paths)
     try:

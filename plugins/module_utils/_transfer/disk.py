@@ -9,7 +9,11 @@ import errno
 import os
 from typing import Iterable, List, Protocol, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import parent_of
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
+from ansible_collections.gguf.fleet.plugins.module_utils._files.own import open_or_make_own
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._reserve import reserve_disk
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import Journal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import IN_JOURNAL, Output, Plan, Stretch
@@ -61,6 +65,8 @@ def check_room(outputs: Sequence[Output], extra_bytes: int = 0) -> int:
 
 def write_problem(path: str, error: OSError) -> TransferError:
     """The operating system's refusal in words."""
+    if isinstance(error, Problem):
+        return TransferError(error.problem, error.remedy, reason="not-writable")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return TransferError(
             f"{path}: the disk is full ({error.strerror}).",
@@ -125,10 +131,10 @@ class Storage:
     def open(cls, plan: Plan, journal: Journal) -> Storage:
         """The partial files, made and preallocated where they are missing."""
         descriptors: List[int] = []
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         for output in plan.outputs:
             try:
-                descriptors.append(os.open(output.partial, flags, 0o600))
+                with parent_of(output.partial) as (directory, name):
+                    descriptors.append(open_or_make_own(directory, name))
                 if os.fstat(descriptors[-1]).st_size != output.size_bytes:
                     preallocate(descriptors[-1], output.size_bytes)
                 if plan.merged_header:
@@ -142,7 +148,7 @@ class Storage:
     @classmethod
     def read_only(cls, plan: Plan, journal: KeptBytes, paths: Sequence[str]) -> Storage:
         """Finished files, to be looked at only."""
-        return cls(plan, journal, [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths])
+        return cls(plan, journal, [open_input(path).fd for path in paths])
 
     def write(self, file: int, offset: int, data: memoryview) -> None:
         """Put a file's bytes at their places."""

@@ -21,6 +21,10 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import parent_of
+from ansible_collections.gguf.fleet.plugins.module_utils._files.own import open_or_make_own, open_own
+from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
+from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import existing_parent, write_problem
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import boot_id
 
@@ -106,8 +110,7 @@ class Hold:
 
     def begin(self) -> None:
         """Say who holds it; a wish to stop was meant for an earlier holder."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._places.stop)
+        remove_file(self._places.stop)
         self.beat()
 
     def keep(self) -> None:
@@ -137,7 +140,13 @@ class Hold:
             raise self._taken_by
 
     def stop_requested(self) -> bool:
-        return os.path.exists(self._places.stop)
+        """Only whoever may write our lock may stop us."""
+        try:
+            with parent_of(self._places.stop) as (directory, name):
+                status = directory.status(name)
+        except OSError:
+            return False
+        return status is not None and status.st_uid in (0, os.fstat(self._descriptor).st_uid)
 
     def release(self) -> None:
         self._released.set()
@@ -145,8 +154,8 @@ class Hold:
             self._heart.join()
         if self._taken_by is None:
             for path in (self._places.lock, self._places.stop):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
+                with contextlib.suppress(OSError):
+                    remove_file(path)
         os.close(self._descriptor)
 
     def _live(self) -> None:
@@ -171,7 +180,10 @@ def acquire(places: Places, *, shared: bool, sleep: Callable[[float], None] = ti
     """The lock; raises Held when a living process has it."""
     while True:
         try:
-            descriptor = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+            with parent_of(places.lock) as (directory, name):
+                descriptor = open_or_make_own(directory, name)
+            # An older version made it readable: whoever can open it can hold it.
+            os.fchmod(descriptor, 0o600)
         except OSError as error:
             raise write_problem(places.lock, error) from error
         try:
@@ -215,7 +227,8 @@ def _lock(places: Places, descriptor: int, shared: bool, sleep: Callable[[float]
 def current_holder(places: Places, *, shared: bool, sleep: Callable[[float], None] = time.sleep) -> Optional[Holder]:
     """Who works on it now; None when nobody does. On a shared file system this takes a while to tell."""
     try:
-        descriptor = os.open(places.lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with parent_of(places.lock) as (directory, name):
+            descriptor = open_own(directory, name)
     except OSError:
         return None
     try:
@@ -259,8 +272,7 @@ def _lives(pid: int) -> bool:
 
 def _read(path: str) -> Optional[Holder]:
     try:
-        with open(path, "rb") as file:
-            content: Dict[str, Any] = json.loads(file.read(4096))
+        content: Dict[str, Any] = json.loads(read_file(path, limit_bytes=4096))
         return Holder(
             str(content["host"]),
             str(content["boot_id"]),
@@ -268,12 +280,12 @@ def _read(path: str) -> Optional[Holder]:
             float(content["started"]),
             int(content["beat"]),
         )
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, OSError):
         return None
 
 
 def _is_at(path: str, descriptor: int) -> bool:
     try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
     except FileNotFoundError:
         return False

@@ -17,6 +17,8 @@ import os
 import struct
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import PathProblem, parent_of
+from ansible_collections.gguf.fleet.plugins.module_utils._files.own import make_own, open_own
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import BLOCK_BYTES, LockedFile
 
 MISSING, WRITTEN, SYNCED = 0, 1, 2
@@ -68,26 +70,27 @@ class Journal:
         }
         encoded = json.dumps(meta).encode()
         at = _HEAD.size + len(encoded)
-        temporary = path + ".new"
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.pwrite(descriptor, _HEAD.pack(_MAGIC, len(encoded)) + encoded, 0)
-            os.pwrite(descriptor, bytes(block_count), at)
-            os.pwrite(descriptor, b"".join(headers), at + block_count)
-            os.fsync(descriptor)
-            os.replace(temporary, path)
-        except BaseException:
-            os.close(descriptor)
-            os.unlink(temporary)
-            raise
+        with parent_of(path) as (directory, name):
+            descriptor = make_own(directory, name + ".new")
+            try:
+                os.pwrite(descriptor, _HEAD.pack(_MAGIC, len(encoded)) + encoded, 0)
+                os.pwrite(descriptor, bytes(block_count), at)
+                os.pwrite(descriptor, b"".join(headers), at + block_count)
+                os.fsync(descriptor)
+                os.rename(name + ".new", name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+            except BaseException:
+                os.close(descriptor)
+                os.unlink(name + ".new", dir_fd=directory.fd)
+                raise
         return cls(path, descriptor, meta, bytearray(block_count), at)
 
     @classmethod
     def open(cls, path: str) -> Optional[Journal]:
-        """The journal that an earlier run left; None when there is none or it cannot be read."""
+        """The journal that an earlier run left; None when there is none, it is not ours or cannot be read."""
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
+            with parent_of(path) as (directory, name):
+                descriptor = open_own(directory, name)
+        except (FileNotFoundError, PathProblem):
             return None
         try:
             journal = cls._parse(path, descriptor)

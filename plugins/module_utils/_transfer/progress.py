@@ -8,13 +8,15 @@ from __future__ import annotations
 import collections
 import contextlib
 import json
-import os
 import threading
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Callable, Deque, Dict, Optional, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import parent_of
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
+from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
+from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_in
 
 RATE_WINDOW_SECONDS = 8.0
 STATUS_AT_MOST_BYTES = 1 << 20
@@ -153,12 +155,8 @@ class StatusFile:
 
     def write(self, status: Status) -> None:
         content = {"status_version": 1, **asdict(status), "holder": self._holder, "written": time.time()}
-        temporary = f"{self.path}.new"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(temporary, flags, 0o644), "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o644)
-            json.dump(content, file)
-        os.replace(temporary, self.path)
+        with parent_of(self.path) as (directory, name):
+            write_in(directory, name, json.dumps(content).encode(), mode=0o644, durable=False)
 
 
 class Reporter:
@@ -184,7 +182,7 @@ class Reporter:
         """Remove the status file, if this work wrote it."""
         if self._phase:
             with contextlib.suppress(OSError):
-                os.unlink(self._file.path)
+                remove_file(self._file.path)
 
 
 def read_status(path: str) -> Optional[Dict[str, Any]]:

@@ -10,6 +10,8 @@ import os
 import time
 from typing import List
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
+from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import write_problem
@@ -34,14 +36,14 @@ def absent(request: Request, ledger: Ledger, *, check: bool = False) -> Result:
     stopped(request)
     for path in files:
         try:
-            os.unlink(path)
+            remove_file(path)
         except OSError as error:
             raise write_problem(path, error) from error
     remove_leftovers(request)
     for path in request.paths:
         ledger.forget(path)
     with contextlib.suppress(OSError):
-        os.unlink(request.places.lock)
+        remove_file(request.places.lock)
     return result
 
 
@@ -56,8 +58,10 @@ def stopped(request: Request, *, check: bool = False) -> Result:
     )
     if check or holder is None:
         return result
-    with open(request.places.stop, "w", encoding="utf-8"):
-        pass
+    try:
+        write_file(request.places.stop, b"", mode=0o600)
+    except OSError as error:
+        raise write_problem(request.places.stop, error) from error
     waited = 0.0
     while current_holder(request.places, shared=shared) is not None:
         if waited >= _STOP_WAIT_SECONDS:
@@ -78,5 +82,7 @@ def leftover_paths(request: Request) -> List[str]:
 
 def remove_leftovers(request: Request) -> None:
     for path in leftover_paths(request):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        try:
+            remove_file(path)
+        except OSError as error:
+            raise write_problem(path, error) from error

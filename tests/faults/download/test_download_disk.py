@@ -213,6 +213,7 @@ class FullAfter:
     """A call of the operating system for which the disk below a directory is full after so many of them."""
 
     def __init__(self, call: str, place: Path, calls: int) -> None:
+        self._call = call
         self._original: Any = getattr(os, call)
         self._place = str(place)
         self._left = calls
@@ -222,20 +223,23 @@ class FullAfter:
         return self._left < 0
 
     def __call__(self, target: Any, *arguments: Any, **options: Any) -> Any:
-        if self._takes_room(target, *arguments):
+        if self._takes_room(target, *arguments, **options):
             self._left -= 1
             if self._left < 0:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return self._original(target, *arguments, **options)
 
-    def _takes_room(self, target: Any, *arguments: Any) -> bool:
-        if self._original is os.open and not arguments[0] & os.O_CREAT:
+    def _takes_room(self, target: Any, *arguments: Any, **options: Any) -> bool:
+        if self._call == "open" and not arguments[0] & os.O_CREAT:
             return False
         name = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else str(target)
+        folder = options.get("dir_fd", options.get("src_dir_fd"))
+        if folder is not None:
+            name = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)
         return name.startswith(self._place)
 
 
-@pytest.mark.parametrize("call", ["open", "pwrite", "ftruncate", "fsync", "fdatasync", "replace"])
+@pytest.mark.parametrize("call", ["open", "pwrite", "ftruncate", "fsync", "fdatasync", "replace", "rename"])
 def test_a_disk_that_is_full_at_any_call_ends_in_an_error_and_leaves_nothing_wrong(
     call: str, model: Model, dest: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.progress import MERGING, VERIFYING
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.removal import apply_removal, plan_removal
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
     MODEL_KV,
     Tensor,
@@ -655,7 +656,7 @@ def test_full_disk_keeps_the_shards_and_the_next_run_goes_on(
 def test_shard_that_shrinks_during_the_merge_stops_it(place: Place) -> None:
     plan = place.plan()
     os.truncate(place.shards[1], 5000)
-    with pytest.raises(GgufError, match="became shorter"):
+    with pytest.raises(GgufError, match="changed during the merge"):
         apply_merge(plan, place.ledger)
     assert not place.dest.exists()
 
@@ -664,7 +665,7 @@ def test_foreign_link_in_the_place_of_the_temporary_file_is_not_followed(place: 
     victim = place.directory / "victim"
     victim.write_bytes(b"precious")
     place.temporary.symlink_to(victim)
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(Problem, match="is a link, where a file is expected"):
         place.merge()
     assert victim.read_bytes() == b"precious"
 
@@ -673,7 +674,7 @@ def test_foreign_hard_link_in_the_place_of_the_temporary_file_is_not_written(pla
     victim = place.directory / "victim"
     victim.write_bytes(b"precious")
     os.link(victim, place.temporary)
-    with pytest.raises(GgufError, match="has other hard links"):
+    with pytest.raises(Problem, match="has other hard links"):
         place.merge()
     assert victim.read_bytes() == b"precious"
 
@@ -752,7 +753,7 @@ def merged(place: Place) -> None:
 def finished_without_sum_and_not_recorded(place: Place) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Ledger, "record", lambda *_args, **_notes: None)
-        patch.setattr(merge, "_remove", lambda _path: None)
+        patch.setattr(merge, "remove_file", lambda _path: None)
         place.merge(get_sha256=False)
 
 
