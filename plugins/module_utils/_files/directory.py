@@ -112,6 +112,7 @@ class Directory:
         except OSError as error:
             if error.errno in _KINDS:
                 raise _not_regular(path, _KINDS[error.errno]) from None
+            error.filename = path
             raise
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
@@ -218,6 +219,7 @@ def _open_directory(parent: int, name: str, path: str) -> int:
                 "Name the real directory, or use a bind mount.",
                 error.errno,
             ) from None
+        error.filename = path
         raise
 
 

@@ -74,7 +74,7 @@ def attempt(work: Callable[[], object]) -> None:
         pass
 
 
-TRAPS: dict[str, Callable[[Path, Path], None]] = {
+TRAPS: dict[str, Callable[[Path, Path], object]] = {
     "link": lambda place, target: place.symlink_to(target),
     "hard link": lambda place, target: os.link(target, place),
     "pipe": lambda place, _target: os.mkfifo(place),
@@ -118,7 +118,9 @@ def test_a_lock_of_the_attackers_keeps_no_merge_waiting(shards: list[Path], as_u
     place = Path(request(shards).temporary)
     place.touch()
     give(place)
-    code = "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, 2); print('held', flush=True); time.sleep(90)"
+    code = (
+        "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, 2); print('held', flush=True); time.sleep(90)"
+    )
     holder = as_user(code, place)
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
     assert wait_for_other_run(str(place)) is False
@@ -161,7 +163,9 @@ def test_consuming_shards_removes_no_file_below_a_directory_that_was_swapped(
     swap(as_user, folder, link)
     inside = [folder / path.name for path in shards]
     wanted = request(inside, consume=True)
-    wanted = MergeRequest(wanted.src, str(folder.parent / "merged.gguf"), consume=True, shard_sha256=wanted.shard_sha256)
+    wanted = MergeRequest(
+        wanted.src, str(folder.parent / "merged.gguf"), consume=True, shard_sha256=wanted.shard_sha256
+    )
     for _attempt in seconds(3):
         for name in os.listdir(folder.parent):
             if name.startswith((".merged", "merged")):
@@ -277,9 +281,7 @@ def test_a_rehearsal_overwrites_nothing_through_its_folder(
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o077])
-def test_the_files_of_a_merge_have_their_modes_under_every_umask(
-    shards: list[Path], ledger: Ledger, mask: int
-) -> None:
+def test_the_files_of_a_merge_have_their_modes_under_every_umask(shards: list[Path], ledger: Ledger, mask: int) -> None:
     wanted = request(shards)
     before = os.umask(mask)
     try:
