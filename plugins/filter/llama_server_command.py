@@ -7,7 +7,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import DeclarationProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._models.problem import DeclarationProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._models.server_secrets import option, split
 
 DOCUMENTATION = r"""
@@ -106,7 +106,7 @@ def llama_server_command(server: t.Mapping[str, t.Any], program: str, build: int
     build = int(build)
     name = server.get("name")
     try:
-        plain, _secret = split(str(name), server.get("parameters") or {}, build)
+        plain, _secret = split(f"llama_cpp_servers, {name}", server.get("parameters") or {}, build)
     except DeclarationProblem as problem:
         raise AnsibleFilterError(str(problem)) from problem
     given = {option(key): value for key, value in plain.items()}

@@ -7,7 +7,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import DeclarationProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._models.problem import DeclarationProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._models.server_secrets import split
 
 DOCUMENTATION = r"""
@@ -54,7 +54,7 @@ def llama_server_environment(
     server: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any], build: int
 ) -> dict[str, t.Any]:
     try:
-        _plain, secret = split(str(server.get("name")), server.get("parameters") or {}, int(build))
+        _plain, secret = split(f"llama_cpp_servers, {server.get('name')}", server.get("parameters") or {}, int(build))
     except DeclarationProblem as problem:
         raise AnsibleFilterError(str(problem)) from problem
     return {**variables, **secret}

@@ -15,16 +15,19 @@ from ansible_collections.gguf.fleet.plugins.module_utils._models.choice import (
     pinned_quants,
     to_resolve,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import DeclarationProblem, declare, sources
+from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import declare, sources
 from ansible_collections.gguf.fleet.plugins.module_utils._models.files import destination
 from ansible_collections.gguf.fleet.plugins.module_utils._models.judging import plans_judged, plans_to_judge
+from ansible_collections.gguf.fleet.plugins.module_utils._models.problem import DeclarationProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._models.servers import llama_cpp_servers
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import failure
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import masked
 
 
 def models_declared(entries: Any, catalog: Any, engine: str = "ollama") -> List[Dict[str, Any]]:
     try:
-        return declare(entries, catalog, engine=engine)
+        declared = declare(entries, catalog, engine=engine)
+        return [{**model, "source": masked(model["source"])} for model in declared]
     except DeclarationProblem as problem:
         raise AnsibleFilterError(failure(problem)["msg"]) from problem
 
@@ -56,8 +59,10 @@ def model_destination(lock: Any, layout: str, models_dir: str) -> str:
     return destination(lock, layout, models_dir)
 
 
-def models_llama_cpp_servers(declared: Any, downloads: Any, host: str, placement: Any) -> List[Dict[str, Any]]:
-    return llama_cpp_servers(declared, downloads, host, placement)
+def models_llama_cpp_servers(
+    declared: Any, downloads: Any, host: str, placement: Any, entries: Any = ()
+) -> List[Dict[str, Any]]:
+    return llama_cpp_servers(declared, downloads, host, placement, entries)
 
 
 def models_to_judge(planned: Any, locks: Any) -> List[Dict[str, Any]]:

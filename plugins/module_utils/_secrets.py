@@ -89,13 +89,18 @@ def is_open_variable(name: str, value: Any) -> bool:
 def masked(value: Any, name: Any = "") -> Any:
     """The same value without its secrets, nested ones included."""
     if isinstance(value, Mapping):
-        return {key: masked(item, key) for key, item in value.items()}
+        return {key: masked(item, _inner_name(name, key)) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [masked(item, name) for item in value]
     if not is_secret(name, value):
         return value
     hidden = _is_secret_name(name) or _is_bare_proxy(name, str(value))
     return MASK if hidden else _USERINFO.sub(MASK, str(value))
+
+
+def _inner_name(name: Any, key: Any) -> str:
+    """What stands below a secret is secret, too."""
+    return str(name if _is_secret_name(name) else key)
 
 
 def masked_environment(variables: Mapping[str, Any]) -> Dict[str, Any]:
@@ -164,11 +169,18 @@ def let_see(hidden: Set[str], given: Any, secrets: Set[str]) -> None:
     hidden.update(secrets)
 
 
+def forget(hidden: Set[str], params: Dict[str, Any], *names: str) -> None:
+    """As let_see, for a module that has no use for the secrets among these arguments: they are gone from here on."""
+    given = {name: params[name] for name in names}
+    let_see(hidden, given, secrets_in(given))
+    params.update({name: masked(value) for name, value in given.items()})
+
+
 def _scalars(value: Any, name: str = "") -> Iterator[Tuple[str, str]]:
     """Every scalar of a nested value, with the name that it goes by."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _scalars(item, str(key))
+            yield from _scalars(item, _inner_name(name, key))
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _scalars(item, name)

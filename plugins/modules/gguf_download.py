@@ -225,6 +225,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import MASK, let_see, secrets_in
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, removal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import CONNECTIONS_AT_MOST
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import (
@@ -318,7 +319,7 @@ def main() -> None:
             "connections": {"type": "str", "default": "auto"},
             "rate_limit": {"type": "str"},
             "time_window": {"type": "str"},
-            "mirrors": {"type": "list", "elements": "str", "default": []},
+            "mirrors": {"type": "list", "elements": "str", "default": [], "no_log": True},
             "find_in": {"type": "list", "elements": "path", "default": []},
             "ollama_stores": {"type": "list", "elements": "path", "default": []},
             "token": {"type": "str", "no_log": True},
@@ -330,8 +331,13 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    given = dict(module.params)
+    let_see(module.no_log_values, given["mirrors"], secrets_in(given["mirrors"]))
+    # Of a header its name may be seen. Any value may be a secret.
+    let_see(module.no_log_values, given["headers"], secrets_in({"secret": list(given["headers"].values())}))
+    module.params["headers"] = dict.fromkeys(given["headers"], MASK)
     try:
-        result = run(module.params, module.check_mode)
+        result = run(given, module.check_mode)
     except Problem as error:
         module.fail_json(**failure(error), reason=getattr(error, "reason", "bad-lock"))
     module.exit_json(**returned(result, module.check_mode))

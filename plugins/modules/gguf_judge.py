@@ -181,6 +181,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import rea
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._models.files import destination
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import forget
 
 
 def header_of(params: dict[str, Any], lock: dict[str, Any]) -> HeaderFile:
@@ -240,7 +241,7 @@ def main() -> None:
                 "options": {
                     "name": {"type": "str", "required": True},
                     "plan": {"type": "dict", "required": True},
-                    "parameters": {"type": "dict", "default": {}},
+                    "parameters": {"type": "dict", "default": {}, "no_log": True},
                     "lock": {"type": "dict"},
                 },
             },
@@ -251,6 +252,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    for model in module.params["models"]:
+        forget(module.no_log_values, model, "parameters")
     try:
         outcome = judge_all(module.params, module.check_mode)
     except Problem as error:

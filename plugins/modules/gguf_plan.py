@@ -389,6 +389,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import forget
 
 
 def candidates(params: dict[str, Any]) -> list[tuple[str, Model]]:
@@ -466,16 +467,17 @@ def main() -> None:
                     "ram_bytes": {"type": "int"},
                     "engine": {"type": "str", "choices": ["ollama", "llama_cpp"]},
                     "engine_version": {"type": "str"},
-                    "parameters": {"type": "dict"},
-                    "environment": {"type": "dict"},
+                    "parameters": {"type": "dict", "no_log": True},
+                    "environment": {"type": "dict", "no_log": True},
                 },
             },
             "only": {"type": "list", "elements": "str"},
             "ram_bytes": {"type": "int"},
             "engine": {"type": "str", "choices": ["ollama", "llama_cpp"], "default": "ollama"},
             "engine_version": {"type": "str"},
-            "parameters": {"type": "dict", "default": {}},
-            "environment": {"type": "dict", "default": {}},
+            # They may hold keys, which have no part in a plan.
+            "parameters": {"type": "dict", "default": {}, "no_log": True},
+            "environment": {"type": "dict", "default": {}, "no_log": True},
             "num_ctx": {"type": "int"},
             "num_parallel": {"type": "int"},
             "kv_type": {"type": "str", "choices": list(KV_TYPES)},
@@ -492,6 +494,7 @@ def main() -> None:
         mutually_exclusive=[("gguf", "lock", "candidates"), ("gpus", "hosts")],
         supports_check_mode=True,
     )
+    forget(module.no_log_values, module.params, "parameters", "environment", "hosts")
     try:
         asked, among = candidates(module.params), hosts(module.params)
         quant, plans = choose(asked, among)

@@ -221,7 +221,6 @@ remedy:
 """
 
 import os
-import urllib.parse
 from typing import Any, Dict, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule
@@ -229,10 +228,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gguf.fleet.plugins.module_utils._hub import lock_file
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import difference
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request, is_address
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.resolve import resolve
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import apply_seal, keep_known
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import let_see, secrets_in
 
 
 def make_request(params: Mapping[str, Any]) -> Request:
@@ -295,14 +295,6 @@ def trust(ca_file: Optional[str]) -> None:
         os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = ca_file
 
 
-def hide_passwords(module: AnsibleModule) -> None:
-    """Passwords in addresses stay out of every output, like the token."""
-    for url in (module.params["endpoint"], *(module.params["urls"] or ())):
-        password = urllib.parse.urlsplit(url).password if is_address(url) else None
-        if password:
-            module.no_log_values.update((password, urllib.parse.unquote(password)))
-
-
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -318,10 +310,11 @@ def main() -> None:
             "revision": {"type": "str"},
             "quant": {"type": "str"},
             "pattern": {"type": "str"},
-            "urls": {"type": "list", "elements": "str"},
+            "urls": {"type": "list", "elements": "str", "no_log": True},
             "path": {"type": "path"},
             "sha256": {"type": "dict", "default": {}},
-            "endpoint": {"type": "str"},
+            # Of an address only its user and password are secret; see below.
+            "endpoint": {"type": "str", "no_log": True},
             "token": {"type": "str", "no_log": True},
             "ca_file": {"type": "path"},
             "seal": {"type": "dict"},
@@ -330,7 +323,8 @@ def main() -> None:
         mutually_exclusive=[("quant", "pattern")],
         supports_check_mode=True,
     )
-    hide_passwords(module)
+    addresses = [module.params["endpoint"], module.params["urls"]]
+    let_see(module.no_log_values, addresses, secrets_in(addresses))
     trust(module.params["ca_file"])
     try:
         result = run(module)

@@ -193,6 +193,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wi
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checks, gpus, look, xid
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import ERROR, WARNING, Finding
 from ansible_collections.gguf.fleet.plugins.module_utils._process.bounded import ProcessProblem, run_bounded
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import forget, let_see, secrets_in
 
 PROGRAM_SECONDS = 60.0
 KERNEL_LOG_BYTES = 64 * 2**20
@@ -277,7 +278,7 @@ def main() -> None:
             "service_user": {"type": "str", "default": "ollama"},
             "needed_bytes": {"type": "int", "default": 0},
             "ports": {"type": "list", "elements": "int", "default": []},
-            "urls": {"type": "list", "elements": "str", "default": []},
+            "urls": {"type": "list", "elements": "str", "default": [], "no_log": True},
             "controller_time": {"type": "float"},
             "read_probe": {"type": "bool", "default": True},
             "use_gpus": {"type": "list", "elements": "str", "default": []},
@@ -289,14 +290,17 @@ def main() -> None:
                     "name": {"type": "str", "required": True},
                     "gguf": {"type": "dict", "required": True},
                     "engine": {"type": "str", "choices": ["ollama", "llama_cpp"], "default": "ollama"},
-                    "parameters": {"type": "dict", "default": {}},
+                    "parameters": {"type": "dict", "default": {}, "no_log": True},
                 },
             },
-            "environment": {"type": "dict", "default": {}},
+            "environment": {"type": "dict", "default": {}, "no_log": True},
             "pynvml_path": {"type": "path", "default": "/usr/local/lib/gguf-fleet/python"},
         },
         supports_check_mode=True,
     )
+    urls = module.params["urls"]
+    let_see(module.no_log_values, urls, secrets_in(urls))
+    forget(module.no_log_values, module.params, "environment", "models")
     report = ask_gpus(module)
     findings = [asdict(finding) for finding in judge(module, report)]
     module.exit_json(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
-from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+from ansible_collections.gguf.fleet.plugins.module_utils._models.problem import DeclarationProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._models.server_secrets import split
 
 ENGINES = ("ollama", "llama_cpp")
 AUTO = "auto"
@@ -31,14 +32,6 @@ _ENTRY_KEYS = (
     "port",
 )
 _SOURCE_KEYS = ("hub", "repo", "revision", "endpoint", "quant", "pattern", "urls", "path", "sha256")
-
-
-class DeclarationProblem(Problem, ValueError):
-    """A declaration that cannot be served as written.
-
-    :ivar problem: what is wrong and in which entry.
-    :ivar remedy: what to write instead.
-    """
 
 
 def declare(
@@ -121,6 +114,10 @@ def _declare_one(
     source = _source(entry, known, where)
     automatic = source["quant"] == AUTO
     files = source["quant"] or source["pattern"] or name
+    parameters = {**(known.get("parameters") or {}).get(chosen, {}), **(entry.get("parameters") or {})}
+    if chosen == "llama_cpp":
+        # What is declared here is looped over, and so printed: keys come in again where the servers are made.
+        parameters, _secret = split(where, parameters)
     return {
         "name": str(name),
         "engine": chosen,
@@ -130,7 +127,7 @@ def _declare_one(
         "candidates": {quant: facts.get("pattern") for quant, facts in known["quants"].items()} if automatic else {},
         "template": entry.get("template", known.get("template")),
         "system": entry.get("system"),
-        "parameters": {**(known.get("parameters") or {}).get(chosen, {}), **(entry.get("parameters") or {})},
+        "parameters": parameters,
         "messages": entry.get("messages") or [],
         "license": entry.get("license"),
         "keep_alive": entry.get("keep_alive"),

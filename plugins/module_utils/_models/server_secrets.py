@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Mapping, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import DeclarationProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._models.problem import DeclarationProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_secret
 
 API_KEY = "LLAMA_API_KEY"
@@ -27,10 +27,10 @@ def option(name: Any) -> str:
     return str(name).lstrip("-").replace("_", "-")
 
 
-def split(name: str, parameters: Mapping[str, Any], build: int) -> Tuple[Dict[str, Any], Dict[str, str]]:
+def split(where: str, parameters: Mapping[str, Any], build: int = 0) -> Tuple[Dict[str, Any], Dict[str, str]]:
     """The parameters for the command line, and the environment that takes the others' place.
 
-    :param name: the server, for messages.
+    :param where: where they are declared, for messages.
     :param build: the build of llama.cpp; 0 means a build that nobody knows, which is taken for a new one.
     :raises DeclarationProblem: for a secret that cannot be handed over unseen.
     """
@@ -40,17 +40,22 @@ def split(name: str, parameters: Mapping[str, Any], build: int) -> Tuple[Dict[st
         key = option(given)
         if key in VARIABLES:
             if value not in (None, "", []):
-                variables[VARIABLES[key]] = _keys(name, value, build) if key == "api-key" else str(value)
+                variables[VARIABLES[key]] = _keys(where, value, build) if key == "api-key" else str(value)
             continue
         values = value if isinstance(value, (list, tuple)) else [value]
         if any(is_secret(key, item) for item in values):
             raise DeclarationProblem(
-                f"llama_cpp_servers, {name}: {key} holds a secret, and every user of the host can read a command line.",
+                f"{where}: {key} holds a secret, and every user of the host can read a command line.",
                 f"Set it in llama_cpp_environment instead (LLAMA_ARG_{key.upper().replace('-', '_')}, if llama-server "
                 "has a variable for it), or by a file.",
             )
         plain[str(given)] = value
     return plain, variables
+
+
+def secret_parameters(parameters: Mapping[str, Any]) -> Dict[str, Any]:
+    """Those that :func:`split` takes out."""
+    return {name: value for name, value in parameters.items() if option(name) in VARIABLES}
 
 
 def api_keys(value: Any) -> List[str]:
@@ -59,17 +64,17 @@ def api_keys(value: Any) -> List[str]:
     return [key.strip() for item in given for key in str(item).split(",") if key.strip()]
 
 
-def _keys(name: str, value: Any, build: int) -> str:
+def _keys(where: str, value: Any, build: int) -> str:
     keys = api_keys(value)
     # None of these messages shows a key.
     if not keys or any(not _KEY.match(key) or '"' in key for key in keys):
         raise DeclarationProblem(
-            f"llama_cpp_servers, {name}: api-key holds a key with a blank, a quote or a character that is not ASCII.",
+            f"{where}: api-key holds a key with a blank, a quote or a character that is not ASCII.",
             "Clients send it in a header, so use letters, digits and signs.",
         )
     if len(keys) > 1 and 0 < build < SEVERAL_KEYS_BUILD:
         raise DeclarationProblem(
-            f"llama_cpp_servers, {name}: llama.cpp b{build} takes one key from its environment, not {len(keys)}.",
+            f"{where}: llama.cpp b{build} takes one key from its environment, not {len(keys)}.",
             f"Give one, or set api-key-file to a file on the host, or use b{SEVERAL_KEYS_BUILD} or newer.",
         )
     return ",".join(keys)

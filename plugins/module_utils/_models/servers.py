@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, Mapping, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._models.server_secrets import secret_parameters
+
 FIRST_PORT = 8080
 
 
@@ -15,6 +17,7 @@ def llama_cpp_servers(
     downloads: Sequence[Mapping[str, Any]],
     host: str,
     placement: Mapping[str, Mapping[str, Any]],
+    entries: Iterable[Mapping[str, Any]] = (),
 ) -> List[Dict[str, Any]]:
     """The entries of C(llama_cpp_servers) for the declared models of that engine.
 
@@ -25,7 +28,12 @@ def llama_cpp_servers(
     :param downloads: the result of C(gguf_download) for each of them, in the same order.
     :param host: address on which a server listens that names none.
     :param placement: the computed plan by the model's name; declared parameters go over its own.
+    :param entries: C(models_serve), for the keys, which the declared models are without.
     """
+    secret = {
+        str(entry.get("name") or entry.get("catalog")): secret_parameters(entry.get("parameters") or {})
+        for entry in entries
+    }
     models = [(model, done) for model, done in zip(declared, downloads) if model["engine"] == "llama_cpp"]
     taken = {model["port"] for model, _done in models}
     free = (port for port in range(FIRST_PORT, 65536) if port not in taken)
@@ -39,6 +47,7 @@ def llama_cpp_servers(
             "parameters": {
                 **placement.get(model["name"], {}).get("llama_cpp", {}).get("parameters", {}),
                 **model["parameters"],
+                **secret.get(model["name"], {}),
             },
         }
         for model, done in models

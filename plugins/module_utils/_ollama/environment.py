@@ -27,6 +27,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import
     parse_version,
     span,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_secret, masked
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNSIGNED = re.compile(r"\d+")
@@ -239,7 +240,7 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     if not isinstance(value, (str, int, float)):
-        raise EnvironmentProblem(f"{name} cannot be {value!r}.", "Give a text, a number, true or false.")
+        raise EnvironmentProblem(f"{name} cannot be {masked(value, name)!r}.", "Give a text, a number, true or false.")
     text = str(value)
     if any(not rune.isprintable() for rune in text):
         raise EnvironmentProblem(f"{name} contains a line end or another control character.", "Give one line.")
@@ -247,13 +248,20 @@ def _text(name: str, value: Any) -> str:
         raise EnvironmentProblem(f"{name} is empty, which is the same as not set.", "Leave it out.")
     if name.startswith("OLLAMA_") and text != text.strip().strip("\"'"):
         raise EnvironmentProblem(
-            f"{name} is {text!r}, of which Ollama takes the blanks and quotes off.", "Give it without them."
+            f"{name} is {masked(text, name)!r}, of which Ollama takes the blanks and quotes off.",
+            "Give it without them.",
         )
     return text
 
 
 def _check(value: str, context: _Context) -> None:
     name, version = context.name, context.version
+    if name.upper().endswith("_PROXY") and is_secret(name, value):
+        raise EnvironmentProblem(
+            f"{name} holds a user or a password, and Ollama writes this variable to its log at every start.",
+            "Give a proxy that asks for none: one on this host that logs in to the other, or let that one know this "
+            "host by its address. The collection's own downloads do not need it.",
+        )
     if _NAME.fullmatch(name) is None:
         raise EnvironmentProblem(f"'{name}' cannot be the name of a variable.", "Use letters, digits and '_'.")
     variable = _VARIABLES.get(name)
@@ -267,7 +275,7 @@ def _check(value: str, context: _Context) -> None:
         )
     better = variable.check(value, context)
     if better is not None:
-        raise EnvironmentProblem(f"Ollama {version} would misread {name}={value}.", f"Give {better}.")
+        raise EnvironmentProblem(f"Ollama {version} would misread {name}={masked(value, name)}.", f"Give {better}.")
 
 
 def _check_unknown(name: str, version: Version) -> None:

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import (
     MASK,
     environment_secrets,
+    forget,
     is_open_variable,
     is_secret,
     let_see,
@@ -119,3 +120,17 @@ def test_of_an_argument_that_is_secret_as_a_whole_only_the_secrets_stay_hidden()
 def test_a_secret_is_hidden_in_each_of_its_forms() -> None:
     found = secrets_in({"HTTPS_PROXY": "http://user:pass%40word@proxy:1", "keys": {"api-key": ["first-key", "second"]}})
     assert {"user:pass%40word", "pass%40word", "pass@word", "first-key", "second"} <= found
+
+
+def test_what_a_module_has_no_use_for_is_gone() -> None:
+    params: dict[str, Any] = {
+        "environment": {"HF_TOKEN": "hf_abcdef", "OLLAMA_NUM_PARALLEL": "2"},
+        "hosts": [{"name": "a", "environment": {"A_KEY": {"deep": "below-a-secret"}}, "gpus": [{"index": 0}]}],
+    }
+    hidden = {"hf_abcdef", "2", "a", "below-a-secret"}
+    forget(hidden, params, "environment", "hosts")
+    assert hidden == {"hf_abcdef", "below-a-secret"}
+    assert params == {
+        "environment": {"HF_TOKEN": MASK, "OLLAMA_NUM_PARALLEL": "2"},
+        "hosts": [{"name": "a", "environment": {"A_KEY": {"deep": MASK}}, "gpus": [{"index": 0}]}],
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import declare
 from ansible_collections.gguf.fleet.plugins.module_utils._models.servers import llama_cpp_servers
 
 
@@ -28,3 +29,19 @@ def test_declared_parameters_go_over_those_of_the_plan() -> None:
     placement = {"a": {"llama_cpp": {"parameters": {"ctx-size": 4096, "n-gpu-layers": 62}}}}
     (server,) = llama_cpp_servers(declared, [{"paths": ["/a-1"]}], "127.0.0.1", placement)
     assert server["parameters"] == {"ctx-size": 8192, "n-gpu-layers": 62}
+
+
+def test_a_key_comes_in_again_for_its_own_server_alone() -> None:
+    entries: List[Dict[str, Any]] = [
+        {
+            "name": "a",
+            "engine": "llama_cpp",
+            "source": {"repo": "x/a"},
+            "parameters": {"api_key": "k1", "ctx-size": 8192},
+        },
+        {"name": "b", "engine": "llama_cpp", "source": {"repo": "x/b"}},
+    ]
+    declared = declare(entries, {})
+    assert "k1" not in str(declared)
+    servers = llama_cpp_servers(declared, [{"paths": ["/a-1"]}, {"paths": ["/b-1"]}], "127.0.0.1", {}, entries)
+    assert [server["parameters"] for server in servers] == [{"ctx-size": 8192, "api_key": "k1"}, {}]

@@ -167,3 +167,21 @@ def test_a_quantized_cache_needs_flash_attention_before_llama_server() -> None:
 def test_what_no_environment_can_hold_is_refused(name: str, value: Any) -> None:
     with pytest.raises(EnvironmentProblem):
         check_environment({name: value}, NEW)
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "HTTP_PROXY", "https_proxy"])
+@pytest.mark.parametrize(
+    "value", ["http://user:pa55word@proxy:3128", "user:pa55word@proxy:3128", "http://pa55word@proxy"]
+)
+def test_a_proxy_with_a_password_is_refused_because_the_server_logs_it(name: str, value: str) -> None:
+    with pytest.raises(EnvironmentProblem, match=f"{name} holds a user or a password") as refused:
+        check_environment({name: value}, "0.33.2")
+    assert "pa55word" not in str(refused.value)
+    assert check_environment({name: "http://proxy:3128"}, "0.33.2")
+
+
+@pytest.mark.parametrize("value", [["pa55word"], {"a": "pa55word"}, "pa55word\n"])
+def test_a_secret_that_is_refused_is_not_shown(value: object) -> None:
+    with pytest.raises(EnvironmentProblem, match="HF_TOKEN") as refused:
+        check_environment({"HF_TOKEN": value}, "0.33.2")
+    assert "pa55word" not in str(refused.value)
