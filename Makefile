@@ -7,7 +7,7 @@ export GGUF_FLEET_CACHE := $(CACHE)
 export PATH := $(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lab lab-down test test-fast test-long lint build
+.PHONY: help venv lab lab-down test test-fast test-long lint build fuzz
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,8 +34,11 @@ bench-%: venv ## measure one subject of tests/bench: bench-plan, bench-merge, ..
 	@tests/images/build.sh
 	@python tests/bench/$*.py
 
-fuzz-gguf: ## fuzz the GGUF header parser for ten minutes
-	@tests/fuzz/gguf.sh
+fuzz: ## fuzz every subject of tests/fuzz for FUZZ_SECONDS (600) each
+	@tests/fuzz/run.sh
+
+fuzz-%: ## fuzz one subject: fuzz-gguf-header, fuzz-lock-file, ...
+	@tests/fuzz/run.sh $*
 
 build: venv ## build the collection's tarball
 	@ansible-galaxy collection build --force

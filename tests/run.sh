@@ -44,7 +44,7 @@ lab() { tests/lab/test.sh; }
 quick() { pytest tests/unit -q -m 'not docker and not long'; }
 # tests/unit has run under ansible-test by then.
 python_tests() { recorded pytest tests --ignore tests/unit -m 'not long'; }
-fuzz() { tests/fuzz/gguf.sh; }
+fuzz() { tests/fuzz/run.sh; }
 long_tests() { recorded pytest tests -m long; }
 
 # pytest's own summary, skips and their reasons included, is shown again under the table of stages, and so is what a script skipped.

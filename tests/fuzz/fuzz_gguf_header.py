@@ -3,7 +3,7 @@
 
 """Coverage-guided fuzzing of the header parser: any bytes are a header, a plain refusal, or a wish for more bytes.
 
-Run by tests/fuzz/gguf.sh. An input that was found once stays in tests/fuzz/corpus.
+Run by tests/fuzz/run.sh. An input that was found once stays in tests/fuzz/corpus/gguf_header.
 """
 
 from __future__ import annotations

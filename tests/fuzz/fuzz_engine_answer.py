@@ -1,0 +1,117 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Coverage-guided fuzzing of what Ollama and llama-server answer: any bytes are facts or a plain refusal.
+
+The bytes are the answer to every question of a run: as they are, and as the body of an honest answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Callable
+
+import atheris
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
+
+with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
+    from ansible_collections.gguf.fleet.plugins.module_utils._http.deadline import Connection
+    from ansible_collections.gguf.fleet.plugins.module_utils._ollama import api_import, loading
+    from ansible_collections.gguf.fleet.plugins.module_utils._ollama.client import Client
+    from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import parse_name
+    from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
+    from ansible_collections.gguf.fleet.plugins.module_utils._text import has_control
+    from ansible_collections.gguf.fleet.plugins.module_utils._verify.check import Wanted, check
+    from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Endpoint
+    from ansible_collections.gguf.fleet.plugins.module_utils._verify.generation import Question, generate
+
+MAX_SECONDS = 5
+HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+URL = "http://127.0.0.1:1"
+NAME = parse_name("m")
+
+
+def one_input(data: bytes) -> None:
+    started = perf_counter()
+    for answer in (HEAD + data, data):
+        for ask in QUESTIONS:
+            with answering(answer):
+                check_answer(ask)
+    seconds = perf_counter() - started
+    if seconds > MAX_SECONDS:
+        raise AssertionError(f"{len(data)} bytes took {seconds:.1f} s")
+
+
+@contextlib.contextmanager
+def answering(answer: bytes) -> Iterator[None]:
+    """Every connection gets this answer, which is there at once, and then its end."""
+    other_ends: list[socket.socket] = []
+
+    def dial(_connection: Connection, _address: tuple[str, int], *_more: Any) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        theirs.sendall(answer[:65536])
+        theirs.shutdown(socket.SHUT_WR)
+        other_ends.append(theirs)
+        return ours
+
+    honest = Connection._dial
+    Connection._dial = dial  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        Connection._dial = honest  # type: ignore[method-assign]
+        for theirs in other_ends:
+            theirs.close()
+
+
+def check_answer(ask: Callable[[], Any]) -> None:
+    try:
+        told = ask()
+    except Problem as problem:
+        assert problem.problem and problem.remedy
+        assert not has_control(failure(problem)["msg"].replace("\n", "").replace("\t", ""))
+        return
+    # facts travel as JSON in UTF-8
+    json.dumps(told, default=vars, allow_nan=False, ensure_ascii=False).encode()
+
+
+def _verified(engine: str) -> Any:
+    wanted = Wanted(engine=engine, model="m", question=Question("Hello?", 4), timeout_seconds=0.01)
+    return check(Endpoint(URL, silence_seconds=1), wanted)
+
+
+def _generated(api: str) -> Any:
+    generation = generate(Endpoint(URL, silence_seconds=1), "m", Question("Hello?", 4, api), wait_seconds=1)
+    assert not has_control((generation.answer + generation.reasoning).replace("\n", "").replace("\t", ""))
+    return generation
+
+
+CLIENT = Client(URL, stall_seconds=1)
+QUESTIONS: list[Callable[[], Any]] = [
+    CLIENT.version,
+    CLIENT.models,
+    lambda: api_import.shown_fields(CLIENT.show("m") or {}),
+    lambda: CLIENT.create({"model": "m"}),
+    lambda: api_import.listed(CLIENT, NAME),
+    lambda: loading.find_loaded(CLIENT, NAME),
+    lambda: _verified("ollama"),
+    lambda: _verified("llama_cpp"),
+    lambda: _generated("openai"),
+    lambda: _generated("ollama"),
+]
+
+
+def main() -> None:
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
