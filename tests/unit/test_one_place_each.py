@@ -95,69 +95,15 @@ _MODELS = "by path below the directory of the models, which root makes for itsel
 _PROC = "files of /proc; tests give another place"
 _OPENER = "redirects and proxies by the standard library, over connections of _http/deadline.py"
 EXCEPTIONS: dict[str, dict[str, str]] = {
-    "plugins/module_utils/_gguf/compare.py": {
-        "os.open": _MODELS,
-    },
-    "plugins/module_utils/_gguf/consume.py": {
-        "os.open": _MODELS,
-    },
-    "plugins/module_utils/_gguf/header.py": {
-        "open": _MODELS,
-    },
-    "plugins/module_utils/_gguf/journal.py": {
-        "os.open": _MODELS,
-    },
-    "plugins/module_utils/_gguf/merge.py": {
-        "os.open": _MODELS,
-        "os.unlink": _MODELS,
-        "os.rename": _MODELS,
-    },
-    "plugins/module_utils/_gguf/rehearsal.py": {
-        "os.makedirs": _MODELS,
-        "os.chmod": _MODELS,
-        "os.rmdir": _MODELS,
-        "os.replace": _MODELS,
-        "os.unlink": _MODELS,
-        "open": _MODELS,
-    },
-    "plugins/module_utils/_gguf/removal.py": {
-        "os.unlink": _MODELS,
-    },
-    "plugins/module_utils/_gguf/writing.py": {
-        "os.open": _MODELS,
-    },
-    "plugins/module_utils/_transfer/disk.py": {
-        "os.open": _MODELS,
-    },
     "plugins/module_utils/_transfer/download.py": {
         "os.makedirs": _MODELS,
         "os.replace": _MODELS,
     },
     "plugins/module_utils/_transfer/holder.py": {
-        "os.open": _MODELS,
         "open": _MODELS,
-        "os.unlink": _MODELS,
-    },
-    "plugins/module_utils/_transfer/journal.py": {
-        "os.open": _MODELS,
-        "os.replace": _MODELS,
-        "os.unlink": _MODELS,
-    },
-    "plugins/module_utils/_transfer/progress.py": {
-        "os.open": _MODELS,
-        "open": _MODELS,
-        "os.replace": _MODELS,
-        "os.unlink": _MODELS,
-    },
-    "plugins/module_utils/_transfer/removal.py": {
-        "open": _MODELS,
-        "os.unlink": _MODELS,
     },
     "plugins/module_utils/_transfer/sources.py": {
         "os.open": _MODELS,
-    },
-    "plugins/module_utils/_ledger.py": {
-        "os.open": "makes a directory's names last; reads and writes nothing",
     },
     "plugins/module_utils/_hub/modelscope.py": {
         "requests.Session": "the session of the SDK itself, kept from sending the token to another origin",
