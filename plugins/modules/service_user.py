@@ -99,6 +99,8 @@ def main() -> None:
         else:
             removal = account.plan_absent(p["name"])
             actions, stays = list(removal.actions), list(removal.stays)
+            if stays:
+                module.warn(f"Not removed: {'; '.join(stays)}.")
             if not module.check_mode:
                 account.make_absent(p["name"], removal)
     except Problem as error:

@@ -12,7 +12,7 @@ import grp
 import os
 import pwd
 from dataclasses import dataclass
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, parent_of
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_entry
@@ -55,9 +55,7 @@ def make_present(wanted: Wanted) -> None:
     """Do what plan_present says. When a part fails, the parts before it are taken back."""
     user = find_user(wanted.name)
     if user is not None:
-        missing = _missing_groups(user, wanted.groups)
-        if missing:
-            _run(["usermod", "--append", "--groups", ",".join(missing), wanted.name])
+        _join(user, _missing_groups(user, wanted.groups))
         return
     Ledger().prepare()
     made: List[str] = []
@@ -72,12 +70,38 @@ def make_present(wanted: Wanted) -> None:
         user = pwd.getpwnam(wanted.name)
         if _make_home(wanted.home, (user.pw_uid, user.pw_gid)):
             made.append(HOME)
-        Ledger().record(
-            wanted.home, sha256=None, kind=KIND, user=wanted.name, uid=user.pw_uid, gid=user.pw_gid, made=made
-        )
+        _record(wanted.home, user, made)
     except BaseException:
         _take_back(wanted, made)
         raise
+
+
+def _join(user: pwd.struct_passwd, groups: Sequence[str]) -> None:
+    """Into these groups, and out of them again when the user is not ours and we go."""
+    if not groups:
+        return
+    entry = _entry_of(user.pw_name)
+    if entry is None or USER not in entry.notes["made"]:
+        before = entry.notes["joined"] if entry is not None else []
+        _record(user.pw_dir, user, [], [*before, *groups])
+    _run(["usermod", "--append", "--groups", ",".join(groups), user.pw_name])
+
+
+def _record(home: str, user: pwd.struct_passwd, made: Sequence[str], joined: Sequence[str] = ()) -> None:
+    notes = {"uid": user.pw_uid, "gid": user.pw_gid, "made": list(made), "joined": list(joined)}
+    status = os.stat(home if os.path.isdir(home) else "/")
+    Ledger().record(home, sha256=None, kind=KIND, status=status, user=user.pw_name, **notes)
+
+
+def _entry_of(name: str) -> Optional[Entry]:
+    found = (entry for entry in Ledger().entries(kind=KIND, user=name) if _is_whole(entry.notes))
+    return next(found, None)
+
+
+def _is_whole(notes: Mapping[str, Any]) -> bool:
+    """An entry that somebody edited, or that another version wrote, says nothing."""
+    numbers, lists = (notes.get("uid"), notes.get("gid")), (notes.get("made"), notes.get("joined"))
+    return all(isinstance(number, int) for number in numbers) and all(isinstance(part, list) for part in lists)
 
 
 def _take_back(wanted: Wanted, made: Sequence[str]) -> None:
@@ -110,14 +134,18 @@ class Removal:
 
 def plan_absent(name: str) -> Removal:
     """Only what the ledger says, while it is still that: a user of this uid, the very directory that we made."""
-    entry = next(iter(Ledger().entries(kind=KIND, user=name)), None)
-    user = find_user(name)
+    entry, user = _entry_of(name), find_user(name)
     if entry is None:
         return Removal(None, (), (f"the user {name} was not made by this collection",) if user is not None else ())
     made = entry.notes["made"]
     actions, stays = [], []
     if user is not None and (USER not in made or user.pw_uid != entry.notes["uid"]):
-        return Removal(entry, (), (f"the user {name} was not made by this collection",))
+        left = [group for group in entry.notes["joined"] if group in _groups_of(user)]
+        return Removal(
+            entry,
+            tuple(f"remove {name} from the group {group}" for group in left if user.pw_uid == entry.notes["uid"]),
+            (f"the user {name} was not made by this collection",),
+        )
     if user is not None:
         actions.append(f"remove the user {name}")
     group = _find_group(name)
@@ -137,6 +165,9 @@ def make_absent(name: str, removal: Removal) -> None:
     if removal.entry is None:
         return
     entry = removal.entry
+    for group in entry.notes["joined"]:
+        if f"remove {name} from the group {group}" in removal.actions:
+            _run(["gpasswd", "--delete", name, group])
     if f"remove the user {name}" in removal.actions:
         if f"remove the group {name}" not in removal.actions and _find_group(name) is not None:
             # userdel takes the user's own group with it, and this one is not ours.
@@ -186,8 +217,11 @@ def _find_group(name: str) -> Optional[grp.struct_group]:
 
 
 def _missing_groups(user: pwd.struct_passwd, wanted: Sequence[str]) -> List[str]:
-    has = {group.gr_name for group in grp.getgrall() if user.pw_name in group.gr_mem or group.gr_gid == user.pw_gid}
-    return [name for name in wanted if name not in has]
+    return [name for name in wanted if name not in _groups_of(user)]
+
+
+def _groups_of(user: pwd.struct_passwd) -> List[str]:
+    return [group.gr_name for group in grp.getgrall() if user.pw_name in group.gr_mem or group.gr_gid == user.pw_gid]
 
 
 def _run(argv: Sequence[str]) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from typing import Callable, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import releases
 from ansible_collections.gguf.fleet.plugins.module_utils._install.engines import Engine
@@ -17,10 +17,19 @@ KIND = "release"
 
 def _entries(engine: Engine, root: str) -> Mapping[str, Entry]:
     return {
-        str(entry.notes["version"]): entry
+        entry.notes["version"]: entry
         for entry in Ledger().entries(kind=KIND, engine=engine.name, root=root)
-        if entry.is_current()
+        if _is_whole(entry.notes)
+        and entry.path == os.path.abspath(releases.directory(root, entry.notes["version"]))
+        and entry.is_current()
     }
+
+
+def _is_whole(notes: Mapping[str, Any]) -> bool:
+    """An entry that somebody edited, or that another version wrote, says nothing."""
+    archives = notes.get("archives")
+    texts = [notes.get("version"), *(archives if isinstance(archives, list) else [None])]
+    return all(isinstance(text, str) for text in texts)
 
 
 def read(engine: Engine, root: str) -> releases.Installed:

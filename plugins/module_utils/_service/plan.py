@@ -93,7 +93,8 @@ def plan_stopped(service: str, state: State) -> List[Action]:
 def plan_absent(service: str, paths: Sequence[str], found: Mapping[str, Found], state: State) -> List[Action]:
     actions = plan_stopped(service, state)
     there = [path for path in paths if path in found]
-    if there and state.known and state.enabled:
+    # Where the unit stays, it is another installer's, and starts with the host as it did before us.
+    if state.known and state.enabled and any(path.endswith(f"/{service}.service") for path in there):
         actions.append(Action("disable", service))
     actions += [Action("remove", path) for path in there]
     if any(path.endswith((".service", ".conf")) for path in there):

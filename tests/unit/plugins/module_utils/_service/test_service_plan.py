@@ -108,7 +108,13 @@ def test_stopping_what_does_not_run_is_no_change() -> None:
 
 
 def test_removing_stops_first_and_removes_only_what_is_there() -> None:
-    paths = [UNIT.path, ENVIRONMENT.path, "/etc/gguf-fleet/other"]
-    actions = plan_absent("ollama", paths, on_disk(UNIT, ENVIRONMENT), RUNNING)
-    assert [action.verb for action in actions] == ["stop", "disable", "remove", "remove", "reload"]
+    unit = File("/etc/systemd/system/ollama.service", "[Service]\n")
+    paths = [UNIT.path, ENVIRONMENT.path, unit.path, "/etc/gguf-fleet/other"]
+    actions = plan_absent("ollama", paths, on_disk(UNIT, ENVIRONMENT, unit), RUNNING)
+    assert [action.verb for action in actions] == ["stop", "disable", "remove", "remove", "remove", "reload"]
     assert plan_absent("ollama", paths, {}, NOTHING) == []
+
+
+def test_the_unit_of_another_installer_is_neither_removed_nor_disabled() -> None:
+    actions = plan_absent("ollama", [UNIT.path, ENVIRONMENT.path], on_disk(UNIT, ENVIRONMENT), RUNNING)
+    assert [action.verb for action in actions] == ["stop", "remove", "remove", "reload"]
