@@ -95,14 +95,25 @@ def lock_of(model: models.Model, folder: Path, drop: str = "") -> dict[str, Any]
 
 
 def ask_host(host: BareHost, lock: dict[str, Any], *options: str, **asked: Any) -> dict[str, Any]:
-    """Plan for a host without GPUs, let the engine there check it, and give what gguf_judge returned."""
+    """Plan for a host, let the engine there check it, and give what gguf_judge returned.
+
+    `smaller=True` asks about half of the context, too.
+    """
     play = host.folder / "play.yml"
     result = host.folder / "result.json"
-    planned = {"lock": "{{ lock }}", "gpus": [], "engine": "llama_cpp", "num_ctx": 8192, **asked}
-    question = {"program": PROGRAM, "models": [{"name": "model", "plan": "{{ planned.plan }}", "lock": "{{ lock }}"}]}
-    tasks = [
-        {"gguf.fleet.gguf_plan": planned, "register": "planned"},
-        {"gguf.fleet.gguf_judge": question, "register": "judged"},
+    names = ["model", "smaller"] if asked.pop("smaller", False) else ["model"]
+    planned = {"lock": "{{ lock }}", "gpus": [], "engine": "llama_cpp", **asked}
+    tasks: list[dict[str, Any]] = [
+        {
+            "gguf.fleet.gguf_plan": {**planned, "num_ctx": 8192 if name == "model" else 4096},
+            "delegate_to": "localhost",
+            "register": name,
+        }
+        for name in names
+    ]
+    questions = [{"name": name, "plan": f"{{{{ {name}.plan }}}}", "lock": "{{ lock }}"} for name in names]
+    tasks += [
+        {"gguf.fleet.gguf_judge": {"program": PROGRAM, "models": questions}, "register": "judged"},
         {
             "ansible.builtin.copy": {"content": "{{ judged | to_json }}", "dest": str(result)},
             "delegate_to": "localhost",
@@ -128,14 +139,13 @@ def test_a_host_without_gpus_is_planned_as_the_engine_itself_counts(start: Start
     host.sh("test ! -e /var/lib/gguf-fleet/judge.json")  # check mode keeps nothing
 
     assert not ask_host(host, lock)["changed"]
-    before = host.sh("cat /var/lib/gguf-fleet/judge.json; stat -c %a:%u /var/lib/gguf-fleet/judge.json")
-    assert before.endswith("600:0\n") and "40503" in before
-    # With the answer at hand neither the hub nor the model's header is needed.
-    away = {**lock, "files": [{**file, "url": "http://127.0.0.1:1/away"} for file in lock["files"]]}
-    again = ask_host(host, away)["plans"]["model"]["judge"]
-    assert again == plan["judge"]
-    other = ask_host(host, away, num_ctx=4096)["plans"]["model"]["judge"]
-    assert "127.0.0.1:1" in other["problem"]
+    kept = host.sh("cat /var/lib/gguf-fleet/judge.json; stat -c %a:%u /var/lib/gguf-fleet/judge.json")
+    assert kept.endswith("600:0\n") and "Host 40503" in kept
+    # With the answer at hand the model's header is not needed; another question needs it.
+    away = {**lock, "files": [{**file, "url": "file:///away"} for file in lock["files"]]}
+    again = ask_host(host, away, smaller=True)["plans"]
+    assert again["model"]["judge"] == plan["judge"]
+    assert again["smaller"]["fits"] and "cannot be read" in again["smaller"]["judge"]["problem"]
 
 
 def test_cards_that_its_llama_cpp_has_no_backend_for_are_said(start: StartHost, tmp_path: Path) -> None:
