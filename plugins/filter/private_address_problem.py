@@ -11,7 +11,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 DOCUMENTATION = r"""
 name: private_address_problem
 short_description: Why an address may not be listened on without authentication
-version_added: 0.2.0
+version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
   - An address may be, when it is written in canonical text, is an address of the host, and lies in 10.0.0.0/8,

@@ -13,7 +13,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import
 DOCUMENTATION = r"""
 name: unit_value
 short_description: A text, or a list of paths, as the value of a setting in a systemd unit
-version_added: 0.2.0
+version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
   - A text with a line end or another control character would begin a setting of its own, and is refused. C(%) is

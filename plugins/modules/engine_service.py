@@ -21,7 +21,12 @@ description:
   - For llama.cpp it is a generation, too; it does not tell what lies on GPUs. A server of embeddings, or one whose
     key is not given, only has to tell by C(/health) that its model is loaded.
   - When the service does not become healthy, the files and the version from before are put back, the service is
-    restarted, and the task fails.
+    restarted, and the task fails. The same holds when a file cannot be written or the version cannot be switched.
+  - What was before is kept in C(/var/lib/gguf-fleet/pending), which only root can enter, until the change is proven. A
+    run that ends in the middle, for whatever reason, is put back by the next one. V(restart=never) leaves the restart
+    that belongs to it for later.
+  - Nothing is sent to O(url) before a process of the service has taken the connection. Where this host does not let
+    root look into processes of others, as in many containers, the user of the socket must be the service's.
   - Works with systemd and with the collection's own script where there is no systemd (O(manager)); both read the
     same unit.
 extends_documentation_fragment:

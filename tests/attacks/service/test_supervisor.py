@@ -162,10 +162,18 @@ def test_a_process_that_hides_its_environment_is_ended_with_the_service(service:
 
 
 def test_only_the_service_s_own_processes_are_ended(service: Service) -> None:
-    other = subprocess.Popen(["sleep", "300"], env={"GGUF_FLEET_SERVICE": "/run/gguf-fleet/demo.json2"})
-    hidden = start_hiding(service)
-    assert service("stop").returncode == 0
-    assert not alive(hidden)
-    assert other.poll() is None
-    other.kill()
-    other.wait()
+    mark = service.folder / "run/demo.json"
+    others = [
+        subprocess.Popen(["sleep", "300"], env={"GGUF_FLEET_SERVICE": f"{mark}2"}),
+        # Of another container, seen through a shared table of processes.
+        subprocess.Popen(["unshare", "--mount", "sleep", "300"], env={"GGUF_FLEET_SERVICE": str(mark)}),
+    ]
+    try:
+        hidden = start_hiding(service)
+        assert service("stop").returncode == 0
+        assert not alive(hidden)
+        assert [other.poll() for other in others] == [None, None]
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
