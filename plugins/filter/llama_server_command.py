@@ -7,8 +7,8 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.gguf.fleet.plugins.module_utils._models.problem import DeclarationProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._models.server_secrets import option, split
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.problem import DeclarationProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.server_secrets import option, split
 
 DOCUMENTATION = r"""
 name: llama_server_command
@@ -116,8 +116,8 @@ def llama_server_command(server: t.Mapping[str, t.Any], program: str, build: int
                 f"llama_cpp_servers, {name}: {key} stands in parameters. Write it as the server's own key {OWN[key]}."
             )
     command = [program, "--model", str(server["model"])]
-    if server.get("alias"):
-        command += ["--alias", str(server["alias"])]
+    # Without one, llama-server calls the model by the path of its file.
+    command += ["--alias", str(server.get("alias") or name)]
     command += ["--host", str(server.get("host") or "127.0.0.1"), "--port", str(server.get("port") or 8080)]
     for key, value in given.items():
         if key in LOAD_FLAGS or value is None:

@@ -7,8 +7,8 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.gguf.fleet.plugins.module_utils._models.problem import DeclarationProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._models.server_secrets import split
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.problem import DeclarationProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.server_secrets import split
 
 DOCUMENTATION = r"""
 name: llama_server_environment

@@ -5,24 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable
 
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.endpoints import endpoints
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.report import report
 
 
-def verify_endpoints(
-    models: Any, engine: str, *, ollama_host: str, llama_cpp_host: str, llama_cpp_servers: Any
-) -> List[Dict[str, Any]]:
-    return endpoints(
-        models, engine=engine, ollama_host=ollama_host, llama_cpp_host=llama_cpp_host, servers=llama_cpp_servers
-    )
-
-
-def verify_report(hosts: Any, here: Any, lan: Any, failed: Sequence[str] = ()) -> List[str]:
-    return report(hosts, here, lan, failed)
-
-
 class FilterModule:
-    def filters(self) -> Dict[str, Callable[..., Any]]:
-        return {"verify_endpoints": verify_endpoints, "verify_report": verify_report}
+    """Ansible's way to find the filters."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"verify_report": report}

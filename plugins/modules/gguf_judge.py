@@ -170,6 +170,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.files import destination
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf import rehearsal
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.fit_params import HeaderFile, find
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judge import JudgeProblem, not_judged
@@ -179,7 +180,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.client import Htt
 from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import read_locked
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
-from ansible_collections.gguf.fleet.plugins.module_utils._models.files import destination
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import forget
 

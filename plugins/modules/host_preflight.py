@@ -30,25 +30,18 @@ options:
     description: Whether the host is an NVSwitch machine, which needs nvidia-fabricmanager.
     type: bool
     default: false
-  engine:
-    description: The engine whose driver floor counts.
-    type: str
-    choices: [ollama, llama_cpp]
-    default: ollama
-  engine_version:
-    description: Its version.
-    type: str
+  engines:
+    description:
+      - The engines of the host, as P(gguf.fleet.fleet#filter) describes them. C(name) and C(version) say which driver
+        is needed, C(store) and C(service_user) who has to reach what, C(gpus) and C(environment) how O(models) are
+        planned.
+    type: list
+    elements: dict
+    default: []
   models_dir:
     description: The directory for the verified files. It need not exist yet.
     type: path
     default: /srv/gguf-fleet/models
-  store_dir:
-    description: The engine's own store, when it has one.
-    type: path
-  service_user:
-    description: The user who must be able to reach both directories.
-    type: str
-    default: ollama
   needed_bytes:
     description: Size in bytes of the models that the host shall serve.
     type: int
@@ -95,15 +88,6 @@ options:
         description: The parameters that the engine will get, in its own words.
         type: dict
         default: {}
-  environment:
-    description: Ollama's environment, as far as it says something about memory.
-    type: dict
-    default: {}
-  use_gpus:
-    description: The indexes or UUIDs of the GPUs that O(models) may use. Empty for all.
-    type: list
-    elements: str
-    default: []
   pynvml_path:
     description: As for M(gguf.fleet.gpu_info).
     type: path
@@ -211,13 +195,12 @@ def ask_gpus(module: AnsibleModule) -> dict[str, Any]:
 
 def place(params: dict[str, Any], model: dict[str, Any], seen: list[dict[str, Any]]) -> list[Finding]:
     """Where a model would lie on this host as it is, not as the inventory describes it."""
-    engine = model["engine"]
-    version = params["engine_version"] if engine == params["engine"] else None
+    name = model["engine"]
+    engine: dict[str, Any] = next((engine for engine in params["engines"] if engine["name"] == name), {})
+    ram = {"ram_bytes": look.ram_total_bytes()}
     try:
-        wish = wish_of(
-            engine, version, model["parameters"], params["environment"], {"ram_bytes": look.ram_total_bytes()}
-        )
-        plan = make_plan(model_from_facts(model["gguf"]), devices_from_facts(seen, params["use_gpus"]), wish)
+        wish = wish_of(name, engine.get("version"), model["parameters"], engine.get("environment") or {}, ram)
+        plan = make_plan(model_from_facts(model["gguf"]), devices_from_facts(seen, engine.get("gpus") or []), wish)
     except GpuError as error:
         return [Finding("models", ERROR, f"{model['name']}: {error.problem}", error.remedy)]
     return checks.judge_placement(model["name"], plan.as_facts())
@@ -227,19 +210,21 @@ def judge(module: AnsibleModule, report: dict[str, Any]) -> list[Finding]:
     params = module.params
     expected, seen = params["expected_gpus"], report["gpus"]
     models = look.disk_of(params["models_dir"])
-    store = look.disk_of(params["store_dir"]) if params["store_dir"] else None
-    floor = gpus.driver_floor(params["engine"], params["engine_version"])
+    engines = params["engines"]
+    stores = [look.disk_of(engine["store"]) for engine in engines if engine.get("store")]
+    floor = max((gpus.driver_floor(engine["name"], engine.get("version")) for engine in engines), default=0)
     skew = None if params["controller_time"] is None else time.time() - params["controller_time"]
     found = gpus.judge_gpus(report, expected)
     found += gpus.judge_driver(report["driver"]["version"], floor, bool(expected))
     found += gpus.judge_fabric(seen, look.runs("nv-fabricmanager"), params["expect_fabric_manager"])
     found += xid.judge_xids(look.kernel_log(lambda command: run_if_there(module, command)), seen)
-    found += checks.judge_disk(models, store, params["needed_bytes"])
+    found += checks.judge_disk(models, stores, params["needed_bytes"])
     if params["read_probe"]:
         found += checks.judge_speed(look.read_speed(params["models_dir"]), params["needed_bytes"])
-    for directory in filter(None, (params["models_dir"], params["store_dir"])):
-        user = params["service_user"]
-        found += checks.judge_traverse(user, directory, look.first_refused(directory, user))
+    for engine in engines:
+        user = engine.get("service_user")
+        for directory in filter(None, (params["models_dir"], engine.get("store"))):
+            found += checks.judge_traverse(user, directory, look.first_refused(directory, user)) if user else []
     found += checks.judge_ram(look.ram_total_bytes(), params["expected_ram_gib"])
     for model in params["models"]:
         found += place(params, model, seen)
@@ -271,17 +256,13 @@ def main() -> None:
             "expected_gpus": {"type": "list", "elements": "dict", "default": []},
             "expected_ram_gib": {"type": "int", "default": 0},
             "expect_fabric_manager": {"type": "bool", "default": False},
-            "engine": {"type": "str", "choices": ["ollama", "llama_cpp"], "default": "ollama"},
-            "engine_version": {"type": "str"},
+            "engines": {"type": "list", "elements": "dict", "default": []},
             "models_dir": {"type": "path", "default": "/srv/gguf-fleet/models"},
-            "store_dir": {"type": "path"},
-            "service_user": {"type": "str", "default": "ollama"},
             "needed_bytes": {"type": "int", "default": 0},
             "ports": {"type": "list", "elements": "int", "default": []},
             "urls": {"type": "list", "elements": "str", "default": [], "no_log": True},
             "controller_time": {"type": "float"},
             "read_probe": {"type": "bool", "default": True},
-            "use_gpus": {"type": "list", "elements": "str", "default": []},
             "models": {
                 "type": "list",
                 "elements": "dict",
@@ -293,14 +274,13 @@ def main() -> None:
                     "parameters": {"type": "dict", "default": {}, "no_log": True},
                 },
             },
-            "environment": {"type": "dict", "default": {}, "no_log": True},
             "pynvml_path": {"type": "path", "default": "/usr/local/lib/gguf-fleet/python"},
         },
         supports_check_mode=True,
     )
     urls = module.params["urls"]
     let_see(module.no_log_values, urls, secrets_in(urls))
-    forget(module.no_log_values, module.params, "environment", "models")
+    forget(module.no_log_values, module.params, "models")
     report = ask_gpus(module)
     findings = [asdict(finding) for finding in judge(module, report)]
     module.exit_json(

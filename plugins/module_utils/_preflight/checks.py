@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -38,7 +38,7 @@ class Disk:
     present_bytes: int = 0  # already there, of what is needed
 
 
-def judge_disk(models: Disk, store: Optional[Disk], needed_bytes: int) -> list[Finding]:
+def judge_disk(models: Disk, stores: Sequence[Disk], needed_bytes: int) -> list[Finding]:
     missing = max(needed_bytes - models.present_bytes, 0)
     found = []
     free = f"{in_gib(models.free_bytes)} GiB free"
@@ -64,18 +64,19 @@ def judge_disk(models: Disk, store: Optional[Disk], needed_bytes: int) -> list[F
                 "Prefer a local disk, or raise OLLAMA_LOAD_TIMEOUT.",
             )
         )
-    if store is not None and store.mount != models.mount:
-        found.append(
-            Finding(
-                "disk",
-                WARNING,
-                f"{store.path} is on another file system ({store.mount}) than {models.path} ({models.mount}): "
-                "no hard links between them, models are symlinked.",
-                "Put both below one mount.",
+    for store in stores:
+        if store.mount != models.mount:
+            found.append(
+                Finding(
+                    "disk",
+                    WARNING,
+                    f"{store.path} is on another file system ({store.mount}) than {models.path} ({models.mount}): "
+                    "no hard links between them, models are symlinked.",
+                    "Put both below one mount.",
+                )
             )
-        )
-    elif store is not None:
-        found.append(Finding("disk", OK, f"{store.path} can share the files of {models.path} by hard links"))
+        else:
+            found.append(Finding("disk", OK, f"{store.path} can share the files of {models.path} by hard links"))
     return found
 
 

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import declare
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import read_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.known import known_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, kv_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
-from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import declare
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import BUILT_IN
 from ansible_collections.gguf.fleet.tests.conformance.gpu.families import family
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import deepseek_r1
@@ -120,10 +119,14 @@ def test_the_small_models_facts_are_those_of_its_file(smollm2):
 
 
 def test_a_size_comes_from_the_lock_then_from_the_catalog_and_is_never_invented():
-    (model,) = declare([{"catalog": "deepseek-r1", "quant": "1.58bit"}], CATALOG)
-    locked = {model["lock_name"]: {"gguf": {"name": "from the lock"}}}
-    assert known_facts(model, CATALOG, locked) == {"name": "from the lock"}
-    assert known_facts(model, CATALOG, {})["size_bytes"] == int(130.60 * 1024**3)
-    (unknown,) = declare([{"catalog": "deepseek-r1-0528", "quant": "UD-IQ1_S"}], CATALOG)
-    with pytest.raises(GpuError, match="has no lock"):
-        known_facts(unknown, CATALOG, {})
+    def gguf(model, locks):
+        value = describe_fleet({"h": {"models_serve": [model]}}, CATALOG, locks).as_dict()
+        ((quant,),) = value["quants"].values()
+        return quant["gguf"]
+
+    declared = {"catalog": "deepseek-r1", "quant": "1.58bit"}
+    lock_name = "unsloth/DeepSeek-R1-GGUF:UD-IQ1_S"
+    locked = {lock_name: {"files": [{"path": "a.gguf", "size_bytes": 1}], "gguf": {"name": "from the lock"}}}
+    assert gguf(declared, locked)["name"] == "from the lock"
+    assert gguf(declared, {})["size_bytes"] == int(130.60 * 1024**3)
+    assert gguf({"name": "x", "source": {"repo": "some/repo", "quant": "Q4_K_M"}}, {}) is None

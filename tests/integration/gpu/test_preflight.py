@@ -93,7 +93,10 @@ def test_a_directory_that_the_service_may_not_walk_is_named(run_module, tmp_path
     (closed / "models").mkdir(parents=True)
     closed.chmod(0o700)
     # pytest's own folders are closed too: the first closed one on the way is the one to name.
-    result = run_module("host_preflight", {"models_dir": str(closed / "models"), "service_user": "nobody"})
+    result = run_module(
+        "host_preflight",
+        {"models_dir": str(closed / "models"), "engines": [{"name": "ollama", "service_user": "nobody"}]},
+    )
     assert "The service user nobody may not walk through /" in texts(result["errors"])
     (refused,) = [finding for finding in result["errors"] if "walk through" in finding["text"]]
     assert f"mount --bind {closed}/models " in refused["remedy"]
@@ -133,7 +136,8 @@ def test_the_way_through_a_proxy_is_told_without_its_password(run_module, tmp_pa
 
 
 def test_what_is_there_to_read_a_file_by_is_told(run_module, tmp_path):
-    result = run_module("host_preflight", {"models_dir": str(tmp_path), "store_dir": str(tmp_path)})
+    store = {"name": "ollama", "store": str(tmp_path)}
+    result = run_module("host_preflight", {"models_dir": str(tmp_path), "engines": [store]})
     told = texts(result["findings"])
     assert re.search(r"free on \w+ \((no )?reflinks( not tried)?\)", told), told
     assert "can share the files of" in told

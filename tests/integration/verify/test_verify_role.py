@@ -17,6 +17,7 @@ from ansible_collections.gguf.fleet.tests.integration.ollama_double.conftest imp
 from ansible_collections.gguf.fleet.tests.integration.verify.conftest import create
 
 ROOT = Path(__file__).resolve().parents[3]
+SOURCE = {"hub": "path", "path": "/nowhere/smol.gguf"}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def play(tmp_path: Path, hosts: dict[str, dict[str, object]], *options: str) -> 
 
 
 def host(server: Running, listen: str = "127.0.0.1", **more: object) -> dict[str, object]:
-    serve = [{"name": "smol"}]
+    serve = [{"name": "smol", "source": SOURCE}]
     question = "What is the capital of France? Answer in one short sentence."
     return {"models_serve": serve, "ollama_host": f"{listen}:{server.port}", "verify_question": question, **more}
 
@@ -70,7 +71,7 @@ def test_an_open_endpoint_is_asked_over_the_network_and_warned_of(ollama: Runnin
 
 
 def test_a_host_that_fails_is_named_in_the_report_of_the_others(ollama: Running, tmp_path: Path) -> None:
-    lost = host(ollama, models_serve=[{"name": "other"}])
+    lost = host(ollama, models_serve=[{"name": "other", "source": SOURCE}])
     done = play(tmp_path, {"good": host(ollama), "lost": lost})
     assert done.returncode == 2
     assert "there is no model other; there are: smol:latest" in done.stdout + done.stderr
@@ -79,7 +80,7 @@ def test_a_host_that_fails_is_named_in_the_report_of_the_others(ollama: Running,
 
 
 def test_check_mode_before_the_first_run_passes(tmp_path: Path) -> None:
-    nobody: dict[str, object] = {"models_serve": [{"name": "smol"}], "ollama_host": "127.0.0.1:9"}
+    nobody: dict[str, object] = {"models_serve": [{"name": "smol", "source": SOURCE}], "ollama_host": "127.0.0.1:9"}
     done = play(tmp_path, {"new": nobody}, "--check")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "there is nothing to ask yet" in done.stdout

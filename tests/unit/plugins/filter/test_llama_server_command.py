@@ -14,13 +14,14 @@ OLD, BETWEEN, NEW = 4610, 10000, 11669
 
 def arguments(parameters: dict[str, Any], build: int = NEW, **server: Any) -> list[str]:
     command = llama_server_command({"name": "r1", "model": "/m.gguf", "parameters": parameters, **server}, "ls", build)
-    assert command[:3] == ["ls", "--model", "/m.gguf"]
-    return command[3:]
+    assert command[:4] == ["ls", "--model", "/m.gguf", "--alias"]
+    assert command[4] == server.get("alias", "r1"), "or llama-server calls the model by its file's path"
+    return command[5:]
 
 
 def test_address_and_port_are_always_passed_because_the_default_changes() -> None:
     assert arguments({}) == ["--host", "127.0.0.1", "--port", "8080"]
-    assert arguments({}, host="0.0.0.0", port=9000, alias="r1")[:2] == ["--alias", "r1"]
+    assert arguments({}, host="0.0.0.0", port=9000, alias="r2") == ["--host", "0.0.0.0", "--port", "9000"]
 
 
 PARAMETERS = [

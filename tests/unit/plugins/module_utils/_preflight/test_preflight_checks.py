@@ -101,15 +101,15 @@ def test_an_nvswitch_machine_needs_its_fabric_manager(fabric, peers, running, ex
 
 def test_disk_space_counts_what_is_there_already():
     disk = Disk("/srv/models", 100 * GIB, "ext4", "/", present_bytes=150 * GIB)
-    assert levels(checks.judge_disk(disk, None, 212 * GIB)) == [("disk", "ok")]
-    short = checks.judge_disk(disk, None, 260 * GIB)
+    assert levels(checks.judge_disk(disk, [], 212 * GIB)) == [("disk", "ok")]
+    short = checks.judge_disk(disk, [], 260 * GIB)
     assert levels(short) == [("disk", "error")]
     assert "100.0 GiB free and the models need 110.0 GiB more" in short[0].text
 
 
 def test_network_and_separate_file_systems_are_warned_of():
     models, store = Disk("/mnt/nfs", 900 * GIB, "nfs4", "/mnt/nfs"), Disk("/var/lib/ollama", GIB, "ext4", "/")
-    texts = [finding.text for finding in checks.judge_disk(models, store, 0) if finding.level == "warning"]
+    texts = [finding.text for finding in checks.judge_disk(models, [store], 0) if finding.level == "warning"]
     assert len(texts) == 2
     assert "nfs4" in texts[0]
     assert "on another file system (/) than /mnt/nfs (/mnt/nfs): no hard links" in texts[1]
@@ -118,7 +118,7 @@ def test_network_and_separate_file_systems_are_warned_of():
 @pytest.mark.parametrize(("tried", "words"), [(True, "(reflinks)"), (False, "(no reflinks)"), (None, "not tried")])
 def test_what_the_file_system_can_share_is_told(tried, words):
     models, store = Disk("/srv/a", GIB, "xfs", "/srv", tried), Disk("/srv/b", GIB, "xfs", "/srv", tried)
-    free, links = checks.judge_disk(models, store, 0)
+    free, links = checks.judge_disk(models, [store], 0)
     assert words in free.text
     assert "hard links" in links.text
 

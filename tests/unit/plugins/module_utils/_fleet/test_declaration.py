@@ -6,8 +6,8 @@ from typing import Any, Dict
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._models.declaration import DeclarationProblem, declare, sources
-from ansible_collections.gguf.fleet.plugins.module_utils._models.files import destination
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import DeclarationProblem, declare, sources
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.files import destination
 
 CATALOG: Dict[str, Dict[str, Any]] = {
     "deepseek-r1": {

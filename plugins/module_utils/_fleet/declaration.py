@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._models.problem import DeclarationProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._models.server_secrets import split
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.problem import DeclarationProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.server_secrets import split
 
 ENGINES = ("ollama", "llama_cpp")
 AUTO = "auto"
@@ -46,19 +46,38 @@ def declare(
         C(candidates), patterns by quant, where the quant is left to the fleet (C(auto)).
     :raises DeclarationProblem: for an entry that is incomplete, contradictory or misspelt.
     """
+    declared, problems = declare_all(entries, catalog, engine=engine)
+    if problems:
+        raise problems[0]
+    return declared
+
+
+def declare_all(
+    entries: Iterable[Mapping[str, Any]], catalog: Mapping[str, Mapping[str, Any]], *, engine: str = "ollama"
+) -> Tuple[List[Dict[str, Any]], List[DeclarationProblem]]:
+    """The same, with every entry that is wrong instead of the first: the models that are right, and the problems."""
     declared: List[Dict[str, Any]] = []
+    problems: List[DeclarationProblem] = []
     seen: Dict[str, str] = {}
     for position, entry in enumerate(entries, start=1):
-        model = _declare_one(entry, position, catalog, engine)
+        try:
+            model = _declare_one(entry, position, catalog, engine)
+        except DeclarationProblem as problem:
+            problems.append(problem)
+            continue
         # Ollama matches names without regard to case, so two that differ only there would be one model.
-        same = seen.setdefault(model["name"].lower(), model["name"])
-        if len(seen) != len(declared) + 1:
-            raise DeclarationProblem(
-                f"models_serve names {model['name']!r} twice ({same!r} is the same name).",
-                "Give each model a name of its own.",
+        key = model["name"].lower()
+        if key in seen:
+            problems.append(
+                DeclarationProblem(
+                    f"models_serve names {model['name']!r} twice ({seen[key]!r} is the same name).",
+                    "Give each model a name of its own.",
+                )
             )
+            continue
+        seen[key] = model["name"]
         declared.append(model)
-    return declared
+    return declared, problems
 
 
 def sources(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Mapping, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._models.problem import DeclarationProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.problem import DeclarationProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_secret
 
 API_KEY = "LLAMA_API_KEY"

@@ -1,0 +1,100 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: fleet
+short_description: The whole fleet as one value
+version_added: 0.2.0
+author: gguf.fleet contributors (@gguf-fleet)
+description:
+  - Turns the variables of all hosts and the catalog into one value that says what the inventory means, for each host
+    its engines, where each of its servers listens, and its models.
+  - Everything that is wrong in a declaration is an error here, all of it in one message, before any host is touched.
+  - The value always covers the whole inventory, whatever a run is limited to. It holds no secrets.
+options:
+  _input:
+    description: The variables of all hosts by their names, C(hostvars).
+    type: dict
+    required: true
+  quant:
+    description: What would be if every model had this quant, such as V(auto). What was chosen before does not count.
+    type: str
+  refuse:
+    description: Whether a wrong declaration is an error; otherwise all that is wrong is in RV(_value) as C(problems).
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: Describe the fleet
+  ansible.builtin.set_fact:
+    gguf_fleet: "{{ hostvars | gguf.fleet.fleet }}"
+  run_once: true
+
+- name: Show where this host's models are reached
+  ansible.builtin.debug:
+    var: gguf_fleet.hosts[inventory_hostname].endpoints
+"""
+
+RETURN = r"""
+_value:
+  description: The fleet.
+  type: dict
+  contains:
+    hosts:
+      description:
+        - By name, what each host is and serves. C(address) is how others reach it, C(gpus) and C(ram_bytes) are what
+          the inventory says of it (C(fleet_gpus), C(fleet_ram_gib)), C(models_dir) is where its verified files lie.
+        - C(engines) holds V(ollama) and V(llama_cpp) as far as the host has models or servers for them, each with
+          C(version), C(gpus), C(environment), C(store), C(service_user) and C(servers).
+        - C(models) are the declared models, completed from the catalog; C(endpoints) is where each is asked
+          (C(engine), C(model), C(url) for the host itself, C(port), C(open)); C(ports) are all ports in use.
+      type: dict
+    quants:
+      description:
+        - What is known of each quant by its lock name. One with C(name), C(size_bytes) by the lock and C(gguf), the
+          facts for M(gguf.fleet.gguf_plan); several where the quant is still to be chosen, none where nothing is known.
+      type: dict
+    problems:
+      description: What is wrong in the declarations, with O(refuse=false). Then the rest is empty.
+      type: list
+      elements: str
+    sources:
+      description: The sources of all models, each once, with C(lock_name), C(source) and C(candidates).
+      type: list
+      elements: dict
+"""
+
+from collections.abc import Mapping
+from typing import Any, Callable
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
+from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
+from ansible_collections.gguf.fleet.plugins.plugin_utils.fleet import describe, locks_of
+
+
+def fleet_locks(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    try:
+        return locks_of(hostvars)
+    except Problem as problem:
+        raise AnsibleFilterError(failure(problem)["msg"]) from problem
+
+
+def fleet(hostvars: Mapping[str, Mapping[str, Any]], quant: str = "", refuse: bool = True) -> dict[str, Any]:
+    try:
+        return describe(hostvars, quant).as_dict()
+    except Problem as problem:
+        if not refuse:
+            return {"hosts": {}, "sources": [], "quants": {}, "problems": lines(failure(problem)["msg"])}
+        raise AnsibleFilterError(failure(problem)["msg"]) from problem
+
+
+class FilterModule:
+    """Ansible's way to find the filters."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"fleet": fleet, "fleet_locks": fleet_locks}

@@ -1,0 +1,186 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""From the variables of all hosts to the fleet value; all that is wrong in the declarations is found here, at once."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional
+
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.checks import (
+    check_engine,
+    check_listening,
+    check_model,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import (
+    DeclarationProblem,
+    declare_all,
+    sources,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import LLAMA_CPP_PORT, Listen, ollama_listen
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.ollama import ollama_settings
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import known_quants
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import free_ports
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import (
+    LLAMA_CPP,
+    OLLAMA,
+    Engine,
+    Fleet,
+    Host,
+    Server,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import (
+    ADDRESS,
+    ADOPTED,
+    FACTS,
+    SEEN_GPUS,
+    Variables,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_secret
+
+GIB, MIB = 2**30, 2**20
+RPC_PORT = 50052
+_SERVICE_USERS = {OLLAMA: "ollama", LLAMA_CPP: "llama-cpp"}
+
+
+def describe_fleet(
+    hosts: Mapping[str, Mapping[str, Any]],
+    catalog: Mapping[str, Mapping[str, Any]],
+    locks: Mapping[str, Any],
+    *,
+    quant: Optional[str] = None,
+) -> Fleet:
+    """The fleet value.
+
+    Args:
+        hosts: the variables of every host of the inventory, by its name.
+        catalog: the built-in catalog; each host's models_catalog goes over it.
+        locks: of the lock file, by name.
+        quant: what would be if every model had this quant.
+
+    Raises:
+        DeclarationProblem: with everything that is wrong, a line each.
+    """
+    wrong: List[str] = []
+    described: Dict[str, Host] = {}
+    entries: List[Mapping[str, Any]] = []
+    known: Dict[str, Any] = dict(catalog)
+    for name, given in hosts.items():
+        variables = Variables(given)
+        if quant:
+            variables.ask_for(quant)
+        own = {**catalog, **variables["models_catalog"]}
+        known.update(variables["models_catalog"])
+        try:
+            described[name] = _describe_host(name, variables, own, wrong)
+        except Problem as problem:
+            wrong.append(f"{name}: {problem}")
+            continue
+        entries += variables["models_serve"]
+    found: List[Dict[str, Any]] = []
+    if not wrong:
+        try:
+            found = sources(entries, known)
+        except DeclarationProblem as problem:
+            wrong.append(str(problem))
+    if wrong:
+        raise DeclarationProblem("\n".join(dict.fromkeys(wrong)), "Nothing was changed.")
+    return Fleet(hosts=described, sources=tuple(found), quants=known_quants(found, known, locks))
+
+
+def _describe_host(name: str, variables: Variables, catalog: Mapping[str, Any], wrong: List[str]) -> Host:
+    models, refused = declare_all(variables["models_serve"], catalog, engine=variables["models_engine"])
+    wrong += [f"{name}: {problem}" for problem in refused]
+    engines: Dict[str, Engine] = {}
+    by_ollama = [model for model in models if model["engine"] == OLLAMA]
+    by_llama_cpp = [model for model in models if model["engine"] == LLAMA_CPP]
+    ollama, llama_cpp = _ollama(variables, by_ollama), _llama_cpp(variables, by_llama_cpp)
+    if by_ollama:
+        engines[OLLAMA] = ollama
+    if llama_cpp:
+        engines[LLAMA_CPP] = llama_cpp
+    for engine, served in ((ollama, by_ollama), (llama_cpp, by_llama_cpp)):
+        if engine is None or engine.name not in engines:
+            continue
+        wrong += [f"{name}: {problem}" for problem in check_engine(engine)]
+        wrong += [
+            f"{name}: models_serve: {model['name']}: {problem}"
+            for model in served
+            for problem in check_model(model, engine)
+        ]
+    seen = variables.get(SEEN_GPUS)
+    host = Host(
+        name=name,
+        address=str(variables.get(ADDRESS) or name),
+        gpus=tuple(variables["fleet_gpus"] if seen is None else seen),
+        gpus_asked=seen is not None,
+        ram_bytes=_ram_bytes(variables),
+        fabric_manager=bool(variables["fleet_fabric_manager"]),
+        models_dir=str(variables["host_models_dir"]),
+        engines=engines,
+        ollama=ollama,
+        models=tuple({**model, "parameters": _shown(model["parameters"])} for model in models),
+    )
+    wrong += [f"{name}: {problem}" for problem in check_listening(host.servers)]
+    return host
+
+
+def _ram_bytes(variables: Variables) -> Optional[int]:
+    """What the host told in this run goes over what the inventory says of it."""
+    told = (variables.get(FACTS) or {}).get("memtotal_mb")
+    return int(told) * MIB if told else int(variables["fleet_ram_gib"]) * GIB or None
+
+
+def _ollama(variables: Variables, models: List[Dict[str, Any]]) -> Engine:
+    settings = ollama_settings(variables, (variables.get(ADOPTED) or {}).get("adopted"))
+    names = tuple(model["name"] for model in models)
+    return Engine(
+        name=OLLAMA,
+        version=str(variables["ollama_version"]) or None,
+        gpus=tuple(map(str, variables["ollama_gpus"])),
+        environment=_texts(_shown(settings)),
+        servers=(Server(OLLAMA, OLLAMA, ollama_listen(str(settings["OLLAMA_HOST"])), names),),
+        store=str(settings["OLLAMA_MODELS"]),
+        service_user=_SERVICE_USERS[OLLAMA],
+    )
+
+
+def _llama_cpp(variables: Variables, models: List[Dict[str, Any]]) -> Optional[Engine]:
+    by_hand, rpc = variables["llama_cpp_servers"], variables["llama_cpp_rpc"]
+    if not (models or by_hand or rpc):
+        return None
+    servers = [_server_of(model, variables, port) for model, port in zip(models, free_ports(models))]
+    servers += [_server_by_hand(server) for server in by_hand]
+    if rpc:
+        listen = Listen(str(rpc.get("host") or ""), int(rpc.get("port") or RPC_PORT))
+        servers.append(Server("llama-cpp-rpc", LLAMA_CPP, listen, ()))
+    return Engine(
+        name=LLAMA_CPP,
+        version=str(variables["llama_cpp_version"]) or None,
+        gpus=tuple(map(str, variables["llama_cpp_gpus"])),
+        environment=_texts(_shown(variables["llama_cpp_environment"])),
+        servers=tuple(servers),
+        service_user=_SERVICE_USERS[LLAMA_CPP],
+    )
+
+
+def _server_of(model: Mapping[str, Any], variables: Variables, port: int) -> Server:
+    listen = Listen(str(model["host"] or variables["models_llama_cpp_host"]).strip("[]"), port)
+    return Server(f"llama-cpp-{model['name']}", LLAMA_CPP, listen, (model["name"],))
+
+
+def _server_by_hand(server: Mapping[str, Any]) -> Server:
+    if not server.get("name"):
+        raise DeclarationProblem("llama_cpp_servers: a server has no name.", "Give each its `name:`.")
+    listen = Listen(str(server.get("host") or "127.0.0.1").strip("[]"), int(server.get("port") or LLAMA_CPP_PORT))
+    name = str(server["name"])
+    return Server(f"llama-cpp-{name}", LLAMA_CPP, listen, (str(server.get("alias") or name),), by_hand=True)
+
+
+def _shown(settings: Mapping[str, Any]) -> Dict[str, Any]:
+    return {str(name): value for name, value in settings.items() if not is_secret(name, value)}
+
+
+def _texts(settings: Mapping[str, Any]) -> Dict[str, str]:
+    return {name: str(value) for name, value in settings.items()}

@@ -1,0 +1,155 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The fleet as one value: what the inventory means, worked out once. Prints as YAML; holds no secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import Listen
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import Quant
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import masked, masked_text
+
+OLLAMA, LLAMA_CPP = "ollama", "llama_cpp"
+HUB_URLS = {"modelscope": "https://modelscope.cn", "huggingface": "https://huggingface.co"}
+
+
+@dataclass(frozen=True)
+class Server:
+    """One process that listens: the Ollama server of a host, a llama-server, or llama.cpp's RPC server.
+
+    name: of its service. models: the names that clients ask it for. by_hand: from llama_cpp_servers, not models_serve.
+    """
+
+    name: str
+    engine: str
+    listen: Listen
+    models: Tuple[str, ...]
+    by_hand: bool = False
+
+    def as_dict(self) -> Dict[str, Any]:
+        return {
+            "name": self.name,
+            "engine": self.engine,
+            "listen": self.listen.as_dict(),
+            "models": list(self.models),
+            "by_hand": self.by_hand,
+        }
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine of a host. environment: without secrets; gpus: indices or UUIDs, empty for all; store: Ollama's."""
+
+    name: str
+    version: Optional[str]
+    gpus: Tuple[str, ...]
+    environment: Mapping[str, str]
+    servers: Tuple[Server, ...]
+    store: Optional[str] = None
+    service_user: str = ""
+
+    def as_dict(self) -> Dict[str, Any]:
+        return {
+            "name": self.name,
+            "version": self.version,
+            "gpus": list(self.gpus),
+            "environment": dict(self.environment),
+            "url": self.servers[0].listen.url,
+            "servers": [server.as_dict() for server in self.servers],
+            "store": self.store,
+            "service_user": self.service_user,
+        }
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host as the inventory describes it.
+
+    address: how others reach it. gpus: those that the host told when it was asked in this run, else the declared ones
+    (name, memory_total_mib, count). ram_bytes: told, else declared, else None.
+    engines: those that it has models or servers for. ollama: where its Ollama is, if it has one, declared or left over.
+    models: as `declare` completes them, in the order of models_serve.
+    """
+
+    name: str
+    address: str
+    gpus: Tuple[Mapping[str, Any], ...]
+    gpus_asked: bool
+    ram_bytes: Optional[int]
+    fabric_manager: bool
+    models_dir: str
+    engines: Mapping[str, Engine]
+    ollama: Engine
+    models: Tuple[Mapping[str, Any], ...]
+
+    @property
+    def servers(self) -> Tuple[Server, ...]:
+        """All that listens, Ollama first."""
+        return tuple(server for engine in self.engines.values() for server in engine.servers)
+
+    @property
+    def hubs(self) -> Tuple[str, ...]:
+        """The addresses of the hubs of its models."""
+        sources = [model["source"] for model in self.models if model["source"]["hub"] in HUB_URLS]
+        return tuple(dict.fromkeys(source["endpoint"] or HUB_URLS[source["hub"]] for source in sources))
+
+    @property
+    def endpoints(self) -> Tuple[Dict[str, Any], ...]:
+        """One for each model name at each server that serves it: engine, model, url, port, open."""
+        return tuple(
+            {
+                "engine": server.engine,
+                "model": model,
+                "url": server.listen.url,
+                "port": server.listen.port,
+                "open": server.listen.open,
+            }
+            for server in self.servers
+            for model in server.models
+        )
+
+    def as_dict(self) -> Dict[str, Any]:
+        return {
+            "name": self.name,
+            "address": self.address,
+            "gpus": [dict(gpu) for gpu in self.gpus],
+            "gpus_asked": self.gpus_asked,
+            "ram_bytes": self.ram_bytes,
+            "fabric_manager": self.fabric_manager,
+            "models_dir": self.models_dir,
+            "engines": {name: engine.as_dict() for name, engine in self.engines.items()},
+            "ollama": self.ollama.as_dict(),
+            "models": [{**model, "source": masked(model["source"])} for model in self.models],
+            "servers": [server.as_dict() for server in self.servers],
+            "endpoints": list(self.endpoints),
+            "hubs": [masked_text(url) for url in self.hubs],
+            "ports": sorted({server.listen.port for server in self.servers}),
+        }
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All hosts of the inventory by name, the sources of their models, each once, and what is known of their quants."""
+
+    hosts: Mapping[str, Host]
+    sources: Tuple[Mapping[str, Any], ...] = ()
+    quants: Mapping[str, Sequence[Quant]] = field(default_factory=dict)
+
+    def needed_bytes(self, host: Host) -> int:
+        """Of all files of a host's models that have a lock, each file once, however many names it serves under."""
+        files = {(model["lock_name"], model["layout"]) for model in host.models}
+        return sum(quant.size_bytes or 0 for lock_name, _layout in files for quant in self.quants[lock_name])
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Plain data that may be printed: passwords in the addresses of sources are replaced by asterisks."""
+        return {
+            "hosts": {
+                name: {**host.as_dict(), "needed_bytes": self.needed_bytes(host)} for name, host in self.hosts.items()
+            },
+            "problems": [],
+            "sources": [dict(masked(source)) for source in self.sources],
+            "quants": {name: [quant.as_dict() for quant in quants] for name, quants in self.quants.items()},
+        }

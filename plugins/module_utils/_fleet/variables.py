@@ -1,0 +1,70 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The public variables of a host that the fleet value reads, and what holds where the inventory is silent.
+
+The defaults are those of the roles; a test compares them.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any, Mapping
+
+DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "fleet_fabric_manager": False,
+        "fleet_gpus": [],
+        "fleet_ram_gib": 0,
+        "host_models_dir": "/srv/gguf-fleet/models",
+        "llama_cpp_environment": {},
+        "llama_cpp_gpus": [],
+        "llama_cpp_rpc": {},
+        "llama_cpp_servers": [],
+        "llama_cpp_version": "",
+        "models_catalog": {},
+        "models_engine": "ollama",
+        "models_llama_cpp_host": "127.0.0.1",
+        "models_serve": [],
+        "ollama_context_length": 0,
+        "ollama_environment": {},
+        "ollama_gpus": [],
+        "ollama_host": "127.0.0.1:11434",
+        "ollama_keep_alive": "",
+        "ollama_models_dir": "/var/lib/ollama/models",
+        "ollama_origins": [],
+        "ollama_version": "0.33.2",
+    }
+)
+# Known by Ansible itself, or by what ran before in the same play.
+ADDRESS = "ansible_host"
+ADOPTED = "__ollama_info"
+SEEN_GPUS = "host_gpus"
+FACTS = "ansible_facts"
+
+
+class Variables:
+    """What one host's variables say. `given` may be a lazy mapping that templates at each access: each is read once."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = given
+        self._read: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a variable of ours, the role's default where the inventory has none."""
+        if name not in self._read:
+            value = self._given.get(name)
+            self._read[name] = DEFAULTS[name] if value is None else value
+        return self._read[name]
+
+    def get(self, name: str) -> Any:
+        """A variable that has no default of ours; None where it is not set."""
+        return self._given.get(name)
+
+    def ask_for(self, quant: str) -> None:
+        """Read models_serve as if every entry had this quant."""
+        self._read["models_serve"] = [{**entry, "quant": quant} for entry in self["models_serve"]]
+
+    def is_set(self, name: str) -> bool:
+        """Whether the inventory says something else than the default."""
+        return bool(self[name] != DEFAULTS[name])

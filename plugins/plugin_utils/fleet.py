@@ -1,0 +1,40 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fleet value from what Ansible knows on the controller: variables of all hosts, the catalog, the lock files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import AUTO_LOCK
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet
+from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock_file import checked, load
+
+LOCK_FILE = "models.lock.yml"
+CATALOG = Path(__file__).resolve().parents[2] / "roles" / "models" / "vars" / "catalog.yml"
+
+
+def locks_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The locks of all lock files that the hosts name."""
+    locks: dict[str, Any] = {}
+    for path in dict.fromkeys(map(lock_file, hosts.values())):
+        found = load(path)
+        locks.update({name: checked(found, name, path) for name in found})
+    return locks
+
+
+def lock_file(variables: Mapping[str, Any]) -> str:
+    return str(variables.get("models_lock_file") or Path(str(variables.get("inventory_dir") or ".")) / LOCK_FILE)
+
+
+def describe(hostvars: Mapping[str, Mapping[str, Any]], quant: str = "") -> Fleet:
+    """The fleet; with `quant`, as if every model had that quant and none had been chosen before. Raises a Problem."""
+    catalog = yaml.safe_load(CATALOG.read_text(encoding="utf-8"))["_models_catalog"]
+    locks = {name: lock for name, lock in locks_of(hostvars).items() if not (quant and name.endswith(AUTO_LOCK))}
+    return describe_fleet(hostvars, catalog, locks, quant=quant or None)

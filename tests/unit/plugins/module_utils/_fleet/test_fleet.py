@@ -1,0 +1,193 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fleet value: what an inventory means, and everything that is wrong in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import DeclarationProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import Listen, ollama_listen
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Host
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import DEFAULTS
+
+ROOT = Path(__file__).resolve().parents[5]
+CATALOG = yaml.safe_load((ROOT / "roles" / "models" / "vars" / "catalog.yml").read_text())["_models_catalog"]
+
+
+def model(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "source": {"repo": "org/repo", "quant": more.pop("quant", "Q4")}, **more}
+
+
+def host(**variables: Any) -> Host:
+    return describe_fleet({"h1": variables}, CATALOG, {}).hosts["h1"]
+
+
+def problems(**variables: Any) -> list[str]:
+    with pytest.raises(DeclarationProblem) as caught:
+        describe_fleet({"h1": variables}, CATALOG, {})
+    return caught.value.problem.split("\n")
+
+
+def test_the_defaults_are_those_of_the_roles() -> None:
+    roles: dict[str, Any] = {}
+    for role in ("host", "llama_cpp", "models", "ollama"):
+        roles.update(yaml.safe_load((ROOT / "roles" / role / "defaults" / "main.yml").read_text()))
+    own = {"fleet_gpus", "fleet_ram_gib", "fleet_fabric_manager"}
+    assert {name: value for name, value in DEFAULTS.items() if name not in own} == {
+        name: roles[name] for name in DEFAULTS if name not in own
+    }
+
+
+def test_a_host_that_serves_nothing_has_no_engine() -> None:
+    empty = host(fleet_ram_gib=64)
+    assert (empty.engines, empty.models, empty.endpoints, empty.ram_bytes) == ({}, (), (), 64 * 2**30)
+
+
+def test_models_get_their_engine_and_everybody_learns_where_they_are_asked() -> None:
+    both = host(
+        ansible_host="10.0.0.7",
+        ollama_host="0.0.0.0:11434",
+        models_llama_cpp_host="::1",
+        models_serve=[
+            model("a"),
+            model("b", engine="llama_cpp"),
+            model("c", engine="llama_cpp", port=8080, quant="Q8"),
+        ],
+        llama_cpp_servers=[{"name": "own", "model": "/m.gguf", "alias": "mine", "host": "10.0.0.7", "port": 9000}],
+    )
+    assert both.address == "10.0.0.7"
+    assert [(entry["model"], entry["url"], entry["open"]) for entry in both.endpoints] == [
+        ("a", "http://127.0.0.1:11434", True),
+        ("b", "http://[::1]:8081", False),
+        ("c", "http://[::1]:8080", False),
+        ("mine", "http://10.0.0.7:9000", True),
+    ]
+    assert both.as_dict()["ports"] == [8080, 8081, 9000, 11434]
+    assert [server.name for server in both.servers] == ["ollama", "llama-cpp-b", "llama-cpp-c", "llama-cpp-own"]
+
+
+def test_the_address_of_ollama_is_the_one_that_its_server_gets() -> None:
+    serve = [model("a")]
+    environment = {"OLLAMA_HOST": "127.0.0.1:4000"}
+    assert host(models_serve=serve, ollama_environment=environment).endpoints[0]["port"] == 4000
+    adopted = {"adopted": {"environment": {"OLLAMA_HOST": "0.0.0.0"}, "models_dir": "/home/a/.ollama/models"}}
+    taken = host(models_serve=serve, __ollama_info=adopted)
+    assert (taken.endpoints[0]["open"], taken.engines["ollama"].store) == (True, "/home/a/.ollama/models")
+    declared = host(models_serve=serve, __ollama_info=adopted, ollama_host="127.0.0.1:1", ollama_models_dir="/m")
+    assert (declared.endpoints[0]["port"], declared.engines["ollama"].store) == (1, "/m")
+
+
+def test_the_value_is_plain_data_without_secrets() -> None:
+    value = describe_fleet(
+        {
+            "h1": {
+                "models_serve": [
+                    model("a"),
+                    model("b", quant="Q8", engine="llama_cpp", parameters={"api-key": "sk_planted_key", "ctx-size": 9}),
+                ],
+                "ollama_environment": {"HF_TOKEN": "hf_planted", "OLLAMA_NUM_PARALLEL": 2},
+            }
+        },
+        CATALOG,
+        {},
+    ).as_dict()
+    printed = yaml.safe_dump(value)
+    assert "planted" not in printed and yaml.safe_load(printed) == value
+    assert value["hosts"]["h1"]["engines"]["ollama"]["environment"]["OLLAMA_NUM_PARALLEL"] == "2"
+    assert [source["lock_name"] for source in value["sources"]] == ["org/repo:Q4", "org/repo:Q8"]
+    assert value["hosts"]["h1"]["models"][1]["parameters"] == {"ctx-size": 9}
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"models_serve": [model("a", parameters={"num_ctxx": 1})]}, "h1: models_serve: a: Ollama 0.33.2 has no parameter "
+     "'num_ctxx'. Did you mean num_ctx?"),
+    ({"models_serve": [model("a", keep_alive="forever")]}, "h1: models_serve: a: keep_alive is 'forever'. Give"),
+    ({"models_serve": [model("a", layout="shards")]}, "h1: models_serve: a: layout is shards, and Ollama serves one"),
+    ({"models_serve": [model("a", port=1)]}, "h1: models_serve: a: port is for llama.cpp"),
+    ({"models_serve": [model("a b")]}, "h1: models_serve: a b: "),
+    ({"models_serve": [model("a", engine="llama_cpp", parameters={"num_ctx": 1})]},
+     "h1: models_serve: a: num_ctx is Ollama's word; llama.cpp says ctx-size"),
+    ({"models_serve": [model("a", engine="llama_cpp", parameters={"ctx-sizee": 1})]},
+     "h1: models_serve: a: llama-server has no option ctx-sizee. Did you mean ctx-size?"),
+    ({"models_serve": [model("a")], "ollama_version": "0.4.9"}, "h1: ollama_version is 0.4.9. Give a release"),
+    ({"models_serve": [model("a")], "ollama_version": "v0.33"}, "h1: ollama_version is v0.33. Give"),
+    ({"models_engine": "llama_cpp", "models_serve": [model("a", port=1), model("b", port=1, quant="Q8")]},
+     "h1: llama-cpp-a and llama-cpp-b would both listen on 127.0.0.1:1."),
+    ({"models_serve": [model("a"), model("b", engine="llama_cpp", port=11434)]},
+     "h1: ollama and llama-cpp-b would both listen on 127.0.0.1:11434. Give one of them another port (ollama_host)."),
+    ({"models_serve": [model("a", engine="llama_cpp")],
+      "llama_cpp_servers": [{"name": "a", "model": "/m", "port": 9}]}, "h1: two servers have the name llama-cpp-a."),
+    ({"models_serve": [{"catalog": "deepseek-r2"}]}, "h1: models_serve: deepseek-r2: the catalog has no"),
+    ({"models_serve": [model("a"), model("A", quant="Q8")]}, "h1: models_serve names 'A' twice ("),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("variables", "expected"), WRONG, ids=[words[:60] for _given, words in WRONG])
+def test_what_is_wrong_in_a_declaration_is_named_with_its_host(variables: dict[str, Any], expected: str) -> None:
+    (found,) = problems(**variables)
+    assert found.startswith(expected)
+
+
+def test_all_that_is_wrong_on_all_hosts_is_told_at_once() -> None:
+    misspelt = model("a", keep_alive="forever", parameters={"num_ctxx": 1, "num_gpu": "many"})
+    hosts = {
+        "h1": {"models_serve": [misspelt, model("b", layout="shards"), {"name": "y"}]},
+        "h2": {"models_serve": [{"name": "x"}]},
+    }
+    with pytest.raises(DeclarationProblem) as caught:
+        describe_fleet(hosts, CATALOG, {})
+    told = caught.value.problem.split("\n")
+    assert [line.partition(": ")[0] for line in told] == ["h1"] * 5 + ["h2"]
+
+
+def test_one_name_for_two_quants_is_refused_across_hosts() -> None:
+    hosts = {"h1": {"models_serve": [model("a")]}, "h2": {"models_serve": [model("a", quant="Q8")]}}
+    with pytest.raises(DeclarationProblem, match="org/repo:Q4 on one host and org/repo:Q8 on another"):
+        describe_fleet(hosts, CATALOG, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.0.0.0", Listen("0.0.0.0", 11434)),
+        (":8080", Listen("0.0.0.0", 8080)),
+        ("http://10.0.0.1:1", Listen("10.0.0.1", 1)),
+        ("http://10.0.0.1", Listen("10.0.0.1", 80)),
+        ("https://box/path", Listen("box", 443)),
+        ("[::]:11434", Listen("::", 11434)),
+        ("localhost:1", Listen("localhost", 1)),
+        (' "127.0.0.1:5" ', Listen("127.0.0.1", 5)),
+        ("10.0.0.1:99999", Listen("10.0.0.1", 11434)),
+    ],
+)
+def test_the_host_of_ollama_is_taken_apart_as_ollama_does(text: str, expected: Listen) -> None:
+    assert ollama_listen(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "is_open"),
+    [("127.0.0.1", False), ("127.1.2.3", False), ("::1", False), ("localhost", False), ("0.0.0.0", True), ("::", True),
+     ("10.0.0.1", True), ("box", True)],
+)  # fmt: skip
+def test_only_loopback_is_closed_to_the_network(address: str, is_open: bool) -> None:
+    assert Listen(address, 1).open is is_open
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "clash"),
+    [
+        (Listen("127.0.0.1", 1), Listen("127.0.0.1", 2), False),
+        (Listen("127.0.0.1", 1), Listen("localhost", 1), True),
+        (Listen("0.0.0.0", 1), Listen("10.0.0.1", 1), True),
+        (Listen("10.0.0.1", 1), Listen("10.0.0.2", 1), False),
+        (Listen("::", 1), Listen("127.0.0.1", 1), True),
+    ],
+)
+def test_two_servers_clash_where_one_takes_the_others_port(one: Listen, other: Listen, clash: bool) -> None:
+    assert one.takes_from(other) is other.takes_from(one) is clash
