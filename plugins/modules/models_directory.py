@@ -53,6 +53,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import models_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 
 def main() -> None:
@@ -72,7 +73,7 @@ def main() -> None:
     except OSError as error:
         module.fail_json(**failure(file_problem(error, path, "Look at the disk (df, mount) and run again.")))
     if done.stays:
-        module.warn(f"Not removed, since this collection did not make it: {', '.join(done.stays[:5])}.")
+        module.warn(printable(f"Not removed, since this collection did not make it: {', '.join(done.stays[:5])}."))
     module.exit_json(
         changed=bool(done.actions),
         actions=list(done.actions),

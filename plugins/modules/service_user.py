@@ -74,6 +74,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import account
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 
 def main() -> None:
@@ -100,7 +101,7 @@ def main() -> None:
             removal = account.plan_absent(p["name"])
             actions, stays = list(removal.actions), list(removal.stays)
             if stays:
-                module.warn(f"Not removed: {'; '.join(stays)}.")
+                module.warn(printable(f"Not removed: {'; '.join(stays)}."))
             if not module.check_mode:
                 account.make_absent(p["name"], removal)
     except Problem as error:

@@ -10,12 +10,10 @@ as they are.
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import shutil
 import stat
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 from time import perf_counter
@@ -116,33 +114,7 @@ def check_modes(tree: Path) -> None:
     assert size <= MAX_BYTES * 64  # hard links count once for each name
 
 
-def seeds(folder: Path) -> None:
-    """Releases as they are, to begin with."""
-    folder.mkdir()
-    for number, kind in enumerate((tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)):
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w", format=kind) as made:
-            for name, type_, link in (
-                ("./", tarfile.DIRTYPE, ""),
-                ("./llama-b1/llama-server", tarfile.REGTYPE, ""),
-                ("./llama-b1/" + "long/" * 25 + "x", tarfile.REGTYPE, ""),
-                ("./llama-b1/libx.so", tarfile.SYMTYPE, "libx.so.1"),
-                ("./llama-b1/again", tarfile.LNKTYPE, "./llama-b1/llama-server"),
-                ("./d", tarfile.SYMTYPE, "llama-b1/../.."),
-                ("./pipe", tarfile.FIFOTYPE, ""),
-            ):
-                info = tarfile.TarInfo(name)
-                info.type, info.linkname, info.mode = type_, link, 0o755
-                info.size = 10 if type_ == tarfile.REGTYPE else 0
-                made.addfile(info, io.BytesIO(b"0123456789"))
-        for way in range(3):
-            (folder / f"tar-{number}-{way}").write_bytes(bytes([way]) + buffer.getvalue())
-
-
 def main() -> None:
-    # One more folder to read from; new inputs go to the first.
-    seeds(PLACE.parent / f"{PLACE.name}-seeds")
-    sys.argv.append(f"{PLACE}-seeds")
     atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()
 

@@ -9,7 +9,6 @@ stand for the identity of a version that is there, so that entries can be curren
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -33,6 +32,12 @@ PLACE = Path(tempfile.mkdtemp(prefix="gguf-fleet-fuzz-"))
 ROOT, LEDGER, MODELS = PLACE / "ollama", PLACE / "ledger.json", PLACE / "models"
 VERSION = ROOT / "0.5.7"
 OLLAMA = engines.ENGINES["ollama"]
+
+os.environ["GGUF_FLEET_LEDGER"] = str(LEDGER)
+(VERSION / "bin").mkdir(parents=True)
+(VERSION / "bin/ollama").touch()
+MODELS.mkdir()
+(MODELS / "a.gguf").touch()
 
 
 def one_input(data: bytes) -> None:
@@ -70,35 +75,7 @@ def models_of() -> None:
     assert all(str(MODELS) in text for text in (*done.actions, *done.stays))
 
 
-def seeds(folder: Path) -> None:
-    folder.mkdir()
-    identity = '"device": DEV, "inode": INO, "size_bytes": 0'
-    notes = {
-        "release": {
-            "engine": "ollama",
-            "root": "PLACE/ollama",
-            "version": "0.5.7",
-            "archives": ["ab"],
-            "adopted": True,
-        },
-        "account": {"user": "nobody", "uid": 65534, "gid": 65534, "made": ["user", "home"], "joined": ["video"]},
-        "file": {},
-    }
-    paths = {"release": "PLACE/ollama/0.5.7", "account": "PLACE/ollama", "file": "PLACE/models/a.gguf"}
-    for kind, said in notes.items():
-        entry = f'{{"kind": "{kind}", "sha256": null, {identity}, "notes": {json.dumps(said)}}}'
-        (folder / kind).write_text(f'{{"ledger_version": 1, "entries": {{"{paths[kind]}": {entry}}}}}')
-
-
 def main() -> None:
-    os.environ["GGUF_FLEET_LEDGER"] = str(LEDGER)
-    (VERSION / "bin").mkdir(parents=True)
-    (VERSION / "bin/ollama").touch()
-    MODELS.mkdir()
-    (MODELS / "a.gguf").touch()
-    # One more folder to read from; new inputs go to the first.
-    seeds(PLACE / "seeds")
-    sys.argv.append(str(PLACE / "seeds"))
     atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()
 
