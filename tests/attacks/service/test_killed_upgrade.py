@@ -40,7 +40,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 8080), Engine).serve_forever()
 UNIT = "[Service]\nUser=daemon\nExecStart=/opt/demo/current/bin/engine\nEnvironmentFile=/etc/gguf-fleet/demo.env\n"
 
 
-def run(host: Host, version: str) -> subprocess.CompletedProcess[str]:
+def run(host: Host, version: str, *options: str) -> subprocess.CompletedProcess[str]:
     task = {
         "gguf.fleet.engine_service": {
             "name": "demo",
@@ -59,7 +59,7 @@ def run(host: Host, version: str) -> subprocess.CompletedProcess[str]:
     tasks: list[Any] = [task, {"ansible.builtin.debug": {"msg": "ACTIONS {{ told.actions | to_json }}"}}]
     path = host.folder / "play.yml"
     path.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
-    return host.play(str(path))
+    return host.play(str(path), *options)
 
 
 def until(host: Host, script: str) -> str:
@@ -96,6 +96,10 @@ def test_the_next_run_goes_back_to_the_version_that_served(host: Host) -> None:
     host.sh(f"kill -9 {' '.join(modules)}", check=False)
     thread.join(90)
     assert upgrade[0].returncode != 0
+    assert host.sh("readlink /opt/demo/current").strip() == NEW
+
+    would = run(host, OLD, "--check")
+    assert "put back demo: an earlier run ended before its change was proven" in would.stdout
     assert host.sh("readlink /opt/demo/current").strip() == NEW
 
     again = run(host, OLD)
