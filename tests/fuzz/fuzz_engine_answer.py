@@ -54,19 +54,18 @@ def answering(answer: bytes) -> Iterator[None]:
     """Every connection gets this answer, which is there at once, and then its end."""
     other_ends: list[socket.socket] = []
 
-    def dial(_connection: Connection, _address: tuple[str, int], *_more: Any) -> socket.socket:
-        ours, theirs = socket.socketpair()
+    def connect(connection: Connection) -> None:
+        connection.sock, theirs = socket.socketpair()
         theirs.sendall(answer[:65536])
         theirs.shutdown(socket.SHUT_WR)
         other_ends.append(theirs)
-        return ours
 
-    honest = Connection._dial
-    Connection._dial = dial  # type: ignore[method-assign, assignment]
+    honest = Connection.connect
+    Connection.connect = connect  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
-        Connection._dial = honest  # type: ignore[method-assign]
+        Connection.connect = honest  # type: ignore[method-assign]
         for theirs in other_ends:
             theirs.close()
 
@@ -106,6 +105,10 @@ QUESTIONS: list[Callable[[], Any]] = [
     lambda: _generated("openai"),
     lambda: _generated("ollama"),
 ]
+
+with answering(HEAD + b'{"version": "0.33.2"}'):
+    # or nothing below is fuzzed
+    assert CLIENT.version() == "0.33.2"
 
 
 def main() -> None:

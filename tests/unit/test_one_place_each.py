@@ -100,10 +100,10 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "os.replace": _MODELS,
     },
     "plugins/module_utils/_transfer/holder.py": {
-        "open": _MODELS,
+        "open": _PROC,
     },
     "plugins/module_utils/_transfer/sources.py": {
-        "os.open": _MODELS,
+        "os.open": "files that the operator names as a source; opened without waiting, and regular ones only",
     },
     "plugins/module_utils/_hub/modelscope.py": {
         "requests.Session": "the session of the SDK itself, kept from sending the token to another origin",
