@@ -37,10 +37,16 @@ def left(host: BareHost) -> str:
     )
 
 
-def test_llama_server_loads_the_header_over_holes_and_nothing_of_it_stays(bare_host: Start, smollm2: SmolLM2) -> None:
-    machine = bare_host("forky")
+def test_llama_server_loads_the_header_over_holes_and_nothing_of_it_stays(
+    bare_host: Start, smollm2: SmolLM2, nvml_library: Path
+) -> None:
+    config = ROOT / "tests" / "doubles" / "nvml" / "configs" / "rtx4090x2.conf"
+    machine = bare_host("forky", *simulated_gpus(nvml_library, config))
+    machine.sh("ldconfig")
     done = rehearse(machine, smollm2, {"ctx-size": 512}, models_engine="llama_cpp")
     assert done.returncode == 0, done.stdout + done.stderr
+    # Its own llama-fit-params was asked about the plan, and knows no backend for these cards.
+    assert re.search(r"llama.cpp \(build \d+\) sees none of the \d GPUs of this plan", done.stdout), done.stdout
     assert "smollm2: loaded, and made a token." in done.stdout
     assert left(machine) == ""
     assert "llama-server" not in machine.sh("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
