@@ -18,6 +18,8 @@ description:
     which it does not count, stays the plan's margin (C(overhead_mib)). Through stand-ins for GPUs
     (O(devices=stand_ins)) it decides weights and KV cache, and the plan's working memory is added, since these hold no
     CUDA context and fetch nothing from RAM.
+  - Where a plan leaves a part of the model in RAM that nobody has asked for, and the engine sees all of it fit on its
+    cards, C(warnings) say so and how to declare it; the plan stays.
   - It is asked for printed numbers only. What is free on the cards at the moment does not count, so that instances that
     run already change nothing.
   - It is a native parser of what a hub gave, so it runs as C(nobody), bounded in time, memory and output, without a
@@ -37,8 +39,8 @@ options:
     type: path
   devices:
     description:
-      - V(real) asks about the cards of this host. Where this llama.cpp has no backend for them, that is said, and
-        stand-ins are asked.
+      - V(real) asks about the cards of this host. Where this llama.cpp has no backend for them, or C(nobody) may not open
+        them, that is said, and stand-ins are asked.
       - V(stand_ins) is for declared GPUs on any machine. RPC servers on the CPU stand for them, on a loopback in a
         network of their own. The kernel has to allow that (as root, or C(unshare --user --net true) as the user).
     type: str

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from dataclasses import dataclass
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence
 
@@ -117,6 +118,16 @@ def key_of(
     """What an answer depends on: build, header and settings."""
     parts = [1, program.identity, model, list(settings), sorted(environment.items()), stand_ins]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def closed_devices(pattern: str = "/dev/nvidia*") -> List[str]:
+    """The devices of NVIDIA's driver that nobody may not open: a program without rights sees no card there."""
+    found = []
+    for path in sorted(glob.glob(pattern)):
+        mode = os.stat(path).st_mode
+        if stat.S_ISCHR(mode) and mode & 0o006 != 0o006:
+            found.append(path)
+    return found
 
 
 def _run_with_stand_ins(program: Program, question: List[str], descriptor: int, count: int) -> Ended:

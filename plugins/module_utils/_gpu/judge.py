@@ -137,6 +137,35 @@ def arguments(plan: Mapping[str, Any], parameters: Mapping[str, Any]) -> List[st
     return words
 
 
+# Declared, they are somebody's choice of what lies where.
+_PLACING = ("n-gpu-layers", "gpu-layers", "tensor-split", "n-cpu-moe", "cpu-moe", "n-cpu-ffn", "override-tensor")
+
+
+def whole(plan: Mapping[str, Any], parameters: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+    """The plan with everything on its GPUs, where it leaves a part in RAM and nobody has asked for that."""
+    declared = {str(name).lstrip("-").replace("_", "-") for name in parameters}
+    gpus = used_gpus(plan)
+    if plan["mode"] not in ("some_layers", "experts_on_host") or not gpus or declared.intersection(_PLACING):
+        return None
+    own = {name: value for name, value in plan["llama_cpp"]["parameters"].items() if name != "n-cpu-moe"}
+    own["n-gpu-layers"] = plan["layers_total"]
+    if len(gpus) > 1:
+        own["tensor-split"] = ",".join(str(max(gpu["usable_mib"] // 1024, 1)) for gpu in gpus)
+    return {**plan, "llama_cpp": {**plan["llama_cpp"], "parameters": own}}
+
+
+def fits_whole(plan: Mapping[str, Any], bigger: Mapping[str, Any], said: Said) -> Dict[str, Any]:
+    """The judged plan, with how all of it fits on the GPUs where the engine says that it does."""
+    rows = zip(used_gpus(plan), said.answer.devices)
+    if any(held.total + gpu["overhead_mib"] > gpu["usable_mib"] for gpu, (_name, held) in rows):
+        return dict(plan)
+    own = bigger["llama_cpp"]["parameters"]
+    chosen = ", ".join(f"{name}: {own[name]}" for name in ("n-gpu-layers", "tensor-split") if name in own)
+    words = f"By llama-fit-params all of it fits on the GPUs. To have that, declare {chosen}."
+    judge = {**plan["judge"], "said": f"{plan['judge']['said']} {words}"}
+    return {**plan, "warnings": [*plan["warnings"], words], "judge": judge}
+
+
 def used_gpus(plan: Mapping[str, Any]) -> List[Mapping[str, Any]]:
     """The GPUs that the engine will see, in its order."""
     return [gpu for gpu in plan["per_device"] if gpu["layers"]]

@@ -5,19 +5,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import LLAMA_CPP
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.fit_params import HeaderFile, Program, ask, key_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.fit_params import (
+    HeaderFile,
+    Program,
+    ask,
+    closed_devices,
+    key_of,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judge import (
     JudgeProblem,
     Said,
     arguments,
+    fits_whole,
     judged,
     not_judged,
     read_answer,
     used_gpus,
+    whole,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judge_cache import Cache
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
@@ -50,17 +59,28 @@ def judge_plan(asked: Asked, program: Program, cache: Cache, *, stand_ins: bool)
         said = _say(asked, program, cache, 0)
         if gpus and not said.answer.devices:
             return _without_backend(asked, program, cache, gpus)
-        return judged(plan, said)
+        found = judged(plan, said)
     except Problem as error:
         return not_judged(plan, str(error))
+    bigger = whole(plan, asked.parameters)
+    if bigger is None or not found["fits"]:
+        return found
+    # That it cannot be asked says nothing about the plan.
+    with contextlib.suppress(Problem):
+        return fits_whole(found, bigger, _say(replace(asked, plan=bigger), program, cache, 0))
+    return found
 
 
 def _without_backend(asked: Asked, program: Program, cache: Cache, gpus: int) -> Dict[str, Any]:
-    """This llama.cpp has no backend for the cards, which matters more than any number."""
-    words = (
-        f"llama.cpp (build {program.build}) sees none of the {gpus} GPUs of this plan and would compute on the CPU: "
-        "look at llama-server --list-devices, and install a build for these cards."
-    )
+    """This llama.cpp has no backend for the cards, which matters more than any number; or we may not ask the cards."""
+    closed = closed_devices()
+    if closed:
+        words = f"The {gpus} GPUs of this plan were not asked, as {closed[0]} is closed to programs without rights."
+    else:
+        words = (
+            f"llama.cpp (build {program.build}) sees none of the {gpus} GPUs of this plan and would compute on the "
+            "CPU: look at llama-server --list-devices, and install a build for these cards."
+        )
     plan = {**asked.plan, "warnings": [*asked.plan["warnings"], words]}
     try:
         found = judged(plan, _say(asked, program, cache, gpus))
@@ -77,7 +97,9 @@ def _say(asked: Asked, program: Program, cache: Cache, stand_ins: int) -> Said:
     if output is None:
         output = ask(program, asked.read_header(), settings, environment=environment, stand_ins=stand_ins)
         answer = read_answer(output)
-        cache.put(key, output)
+        # That it sees no card may change without anything that the key is made of.
+        if stand_ins or answer.devices or not used_gpus(asked.plan):
+            cache.put(key, output)
     else:
         answer = read_answer(output)
     return Said(answer, program.build, real=not stand_ins)

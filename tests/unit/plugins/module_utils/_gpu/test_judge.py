@@ -5,6 +5,8 @@ that lines of a real backend are those of its RPC devices under the name that it
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu import judging
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.certainty import told
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.fit_params import HeaderFile, Program
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.fit_params import HeaderFile, Program, closed_devices
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judge import (
     Answer,
     Held,
@@ -237,10 +239,54 @@ def test_the_same_question_is_asked_once_and_another_one_again(monkeypatch, tmp_
 
 def test_a_llama_cpp_without_a_backend_for_the_cards_is_said_whatever_the_stand_ins_say(monkeypatch, tmp_path, program):
     monkeypatch.setattr(judging, "ask", lambda *_args, stand_ins, **_more: RPC if stand_ins else NO_GPU)
+    monkeypatch.setattr(judging, "closed_devices", list)
     found = judging.judge_plan(asked(), program, Cache(str(tmp_path / "x")), stand_ins=False)
     assert "sees none of the 2 GPUs" in found["judge"]["said"]
     assert any("sees none of the 2 GPUs" in text for text in found["warnings"])
     assert found["fits"] and found["judge"]["backend"] == "RPC"
+
+
+def test_that_no_card_is_seen_is_asked_again_as_it_may_change(monkeypatch, tmp_path, program):
+    monkeypatch.setattr(judging, "closed_devices", list)
+    answers = Cache(str(tmp_path / "x"))
+    monkeypatch.setattr(judging, "ask", lambda *_args, stand_ins, **_more: RPC if stand_ins else NO_GPU)
+    assert "sees none" in judging.judge_plan(asked(), program, answers, stand_ins=False)["judge"]["said"]
+    monkeypatch.setattr(judging, "ask", lambda *_args, **_more: CUDA)
+    assert judging.judge_plan(asked(), program, answers, stand_ins=False)["judge"]["backend"] == "CUDA"
+
+
+def test_a_part_in_ram_that_the_engine_sees_fit_on_the_cards_is_said_with_the_way_there(monkeypatch, tmp_path, program):
+    questions = []
+
+    def ask(_program, _file, settings, **_more):
+        questions.append(settings)
+        return b"CUDA0 15000 900 400 \nCUDA1 15000 900 400 \nHost 600 0 200 \n"
+
+    monkeypatch.setattr(judging, "ask", ask)
+    partly = asked(mib=18000)
+    assert partly.plan["mode"] == "some_layers"
+    found = judging.judge_plan(partly, program, Cache(str(tmp_path / "x")), stand_ins=False)
+    assert questions[1][questions[1].index("--n-gpu-layers") + 1] == "81"
+    assert found["warnings"][-1].endswith("To have that, declare n-gpu-layers: 81, tensor-split: 17,17.")
+    assert found["mode"] == "some_layers"
+    # What somebody asked for is left alone, and so is what really does not fit.
+    chosen = replace(partly, parameters={"n_gpu_layers": 20})
+    assert "all of it fits" not in str(judging.judge_plan(chosen, program, Cache(str(tmp_path / "y")), stand_ins=False))
+    monkeypatch.setattr(judging, "ask", lambda *_args, **_more: CUDA.replace(b"20017", b"16000"))
+    too_large = judging.judge_plan(partly, program, Cache(str(tmp_path / "z")), stand_ins=False)
+    assert "all of it fits" not in str(too_large)
+
+
+def test_cards_that_nobody_may_open_are_no_sign_of_a_missing_backend(monkeypatch, tmp_path, program):
+    monkeypatch.setattr(judging, "ask", lambda *_args, stand_ins, **_more: RPC if stand_ins else NO_GPU)
+    monkeypatch.setattr(judging, "closed_devices", lambda: ["/dev/nvidia0"])
+    said_there = judging.judge_plan(asked(), program, Cache(str(tmp_path / "x")), stand_ins=False)["judge"]["said"]
+    assert "/dev/nvidia0 is closed to programs without rights" in said_there and "sees none" not in said_there
+
+
+def test_only_devices_without_rights_for_all_are_closed():
+    assert closed_devices("/dev/null") == []
+    assert closed_devices("/dev/kmsg") == ["/dev/kmsg"] or not os.path.exists("/dev/kmsg")
 
 
 def test_a_judge_that_fails_leaves_the_plan_and_says_so(monkeypatch, tmp_path, program):
