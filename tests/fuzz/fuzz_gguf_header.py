@@ -3,6 +3,8 @@
 
 """Coverage-guided fuzzing of the header parser: any bytes are a header, a plain refusal, or a wish for more bytes.
 
+What a header says is planned with, too: a plan, an honest "not understood", or a plain refusal.
+
 Run by tests/fuzz/run.sh. An input that was found once stays in tests/fuzz/corpus/gguf_header.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import atheris
 
@@ -20,8 +23,13 @@ with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
     from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore, parse_header
     from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
     from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+    from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
+    from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
+    from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, make_plan
+    from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 
 MAX_SECONDS = 2
+GPUS = devices_from_facts([{"name": "H20", "memory_total_mib": 97871, "count": 2}])
 
 
 def one_input(data: bytes) -> None:
@@ -42,7 +50,7 @@ def check(data: bytes) -> None:
     assert parsed.header_bytes <= parsed.data_offset <= parsed.data_end <= len(data)
     for entry in parsed.kv.values():
         assert entry.value is not None
-    describe([parsed])
+    check_plan(describe([parsed]))
     try:
         layout = merge_layout([parsed])
     except GgufError:
@@ -52,6 +60,16 @@ def check(data: bytes) -> None:
     assert again.header_bytes <= len(layout.header)
     assert [tensor[1:] for tensor in again.tensors] == [tensor[1:] for tensor in layout.tensors]
     assert again.data_offset + (again.tensors[-1].offset if again.tensors else 0) <= layout.size_bytes
+
+
+def check_plan(facts: dict[str, Any]) -> None:
+    try:
+        plan = make_plan(model_from_facts(facts), GPUS, Wish(engine="llama_cpp")).as_facts()
+    except GpuError as error:
+        assert error.problem and error.remedy
+        return
+    assert plan["fits"] or plan["refusal"]
+    assert all(device["kv_mib"] >= 0 and device["compute_mib"] >= 0 for device in plan["per_device"])
 
 
 def check_prefix(data: bytes) -> None:

@@ -30,6 +30,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.types import (
 
 _MAX_LIST = 4096
 _MAX_KEYS = 256
+_MAX_EACH = 1024  # entries of a list with one for each block
 _MAX_KEY = 120
 _GUESSED = 1024  # flag of general.file_type: guessed from the tensors
 
@@ -162,7 +163,7 @@ def _all_hyperparameters(header: Header, architecture: Optional[str]) -> dict[st
         if not name.startswith(prefix) or len(found) >= _MAX_KEYS or len(name) > _MAX_KEY:
             continue
         plain = entry.item_type == BOOL or entry.item_type in INTEGER_TYPES
-        if plain and (entry.type != ARRAY or entry.count <= _MAX_LIST):
+        if plain and (entry.type != ARRAY or entry.count <= _MAX_EACH):
             found[printable(name[len(prefix) :])] = entry.value
     return found
 

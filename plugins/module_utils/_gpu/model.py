@@ -23,6 +23,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.structure import (
     read_structure,
 )
 
+# No length or number of any model comes near; files may lie.
+_MOST = 1 << 24
+
 
 @dataclass(frozen=True)
 class Block:
@@ -189,7 +192,12 @@ def model_from_facts(facts: Mapping[str, Any]) -> Model:
         guesses.append(f"vocab_size {vocab}")
     keys = facts.get("hyperparameters")
     keys = keys if isinstance(keys, Mapping) else {}
-    indexer = _first(keys.get("attention.indexer.key_length")) or 0
+
+    def key(name: str) -> int:
+        value = _first(keys.get(name))
+        return value if value and 0 < value <= _MOST else 0
+
+    indexer = key("attention.indexer.key_length")
     compressed = any(cache.ratio > 1 for layer in layers for cache in layer.caches)
     return Model(
         architecture=architecture,
@@ -213,19 +221,19 @@ def model_from_facts(facts: Mapping[str, Any]) -> Model:
         rope_length=_rope_length(facts),
         latent_key_length=maybe("key_length_mla", 0),
         context_length=maybe("context_length", 0),
-        inputs=1 + (_first(keys.get("n_deepstack_layers")) or 0),
-        hyper_connections=max(_first(keys.get("hyper_connection.count")) or 1, 1),
-        indexer_heads=_first(keys.get("attention.indexer.head_count")) or 0,
+        inputs=1 + (key("n_deepstack_layers")),
+        hyper_connections=max(key("hyper_connection.count"), 1),
+        indexer_heads=key("attention.indexer.head_count"),
         indexer_length=indexer,
         block_sparse=bool(indexer) and not latent and not compressed,
         compressed=compressed,
-        per_layer_inputs=(_first(keys.get("embedding_length_per_layer_input")) or 0) * block_count,
+        per_layer_inputs=key("embedding_length_per_layer_input") * block_count,
         alternating=any("altup_router" in layer.tensors for layer in layers),
-        kda_length=_first(keys.get("kda.head_dim")) or 0,
-        ssm_inner=_first(keys.get("ssm.inner_size")) or 0,
-        ssm_state=_first(keys.get("ssm.state_size")) or 0,
-        ssm_groups=_first(keys.get("ssm.group_count")) or 0,
-        latent_experts=_first(keys.get("moe_latent_size")) or 0,
+        kda_length=key("kda.head_dim"),
+        ssm_inner=key("ssm.inner_size"),
+        ssm_state=key("ssm.state_size"),
+        ssm_groups=key("ssm.group_count"),
+        latent_experts=key("moe_latent_size"),
         listed=bool(facts.get("block_tensors")),
         guesses=tuple(guesses),
         unknown=structure.unknown,
@@ -360,6 +368,6 @@ def _first(value: Any) -> Optional[int]:
 
 def _each(value: Any, count: int, default: int) -> tuple[int, ...]:
     if isinstance(value, (list, tuple)) and len(value) >= count:
-        return tuple(item if isinstance(item, int) else default for item in value[:count])
+        return tuple(item if isinstance(item, int) and 0 <= item <= _MOST else default for item in value[:count])
     number = _first(value)
-    return ((default if number is None else number),) * count
+    return ((default if number is None or not 0 <= number <= _MOST else number),) * count

@@ -277,7 +277,7 @@ def _largest_context(model: Model, devices: Sequence[Device], wish: Wish, rules:
         enough_ram = wish.ram_bytes is None or tried.host.total_bytes <= wish.ram_bytes
         return not (tried.fits and enough_ram)
 
-    first = _first_true(1, limit // CELLS, too_large)
+    first = _first_true(1, max(limit // CELLS, 1), too_large)
     return limit if first is None else max((first - 1) * CELLS, 0)
 
 
