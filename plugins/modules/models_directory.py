@@ -47,6 +47,14 @@ stays:
   returned: always
   type: list
   elements: str
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
 """
 
 from ansible.module_utils.basic import AnsibleModule

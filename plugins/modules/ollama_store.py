@@ -82,6 +82,14 @@ freed_bytes:
   description: The bytes that were freed. A removed blob frees nothing while the file has another name.
   returned: success
   type: int
+problem:
+  description: What is wrong.
+  type: str
+  returned: failure
+remedy:
+  description: What to do about it.
+  type: str
+  returned: failure
 """
 
 import grp

@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any, Callable, Dict, Optional, Union
 
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Endpoint
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.engines import ENGINES, LlamaCpp, Ollama
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.generation import Question, generate
@@ -55,8 +56,8 @@ def check(endpoint: Endpoint, wanted: Wanted, clock: Callable[[], float] = time.
             "GPU memory allow more.",
         )
     return {
-        "version": engine.version(endpoint),
-        "model": model,
+        "version": printable(engine.version(endpoint), limit=100),
+        "model": printable(model, limit=200),
         "load_seconds": load_seconds,
         **asdict(generation),
         "gpu_share": share,

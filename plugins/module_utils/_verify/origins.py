@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Answer, Endpoint
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.problem import EndpointProblem
 
@@ -16,7 +17,7 @@ _HEADERS = ("authorization", "content-type")
 
 def _listed(headers: Mapping[str, str], name: str) -> List[str]:
     found = {key.lower(): value for key, value in headers.items()}.get(name, "")
-    return [part.strip() for part in found.split(",") if part.strip()]
+    return [printable(part.strip(), limit=200) for part in found.split(",") if part.strip()]
 
 
 def _missing(answer: Answer, origin: str) -> List[str]:
