@@ -169,11 +169,11 @@ def carry_out(actions: Sequence[Action], target: Target, files: Sequence[File], 
                 before = journal.begin(target.service, before)
             _do(action, target, by_path, manager)
         proven = _prove(target, manager, shares) if starts else health.Health()
-    except (Problem, OSError) as error:
+    except Exception as error:  # whatever it is, a mistake of ours too: the service is put back
         raise _put_back(_as_problem(error, target.service), before, target, manager) from error
+    journal.clear(target.service)
     if starts:
         journal.write_reasons(target.service, [])
-    journal.clear(target.service)
     return Done(proven, warnings)
 
 
@@ -215,7 +215,7 @@ def _links(root: Optional[str]) -> Tuple[Optional[str], Optional[str]]:
 def _as_problem(error: Exception, service: str) -> Problem:
     if isinstance(error, Problem):
         return error
-    return ServiceProblem(f"{service} cannot be changed: {error}.", "")
+    return ServiceProblem(f"{service} cannot be changed: {str(error) or type(error).__name__}.", "")
 
 
 def _restore(before: Before, manager: Manager) -> List[str]:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import pytest
 
@@ -41,6 +41,7 @@ class Host:
         self.etc.mkdir()
         self.unit = self.etc / "demo.service"
         self.keys = self.etc / "demo.env"
+        self.proof_fails: Optional[Exception] = None
         self.drop_in = self.etc / "demo.service.d" / "gguf-fleet.conf"
 
     def install(self) -> None:
@@ -94,14 +95,17 @@ def host(reachable: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(journal, "PENDING", str(reachable / "pending"))
     monkeypatch.setattr(change, "STAYS_UP_SECONDS", 0.0)
 
+    made = Host(reachable)
+
     def request(_endpoint: health.Endpoint, _method: str, path: str, *_given: Any, **_options: Any) -> Any:
         if path != "/v1/completions":
             return 200, b"{}"
         sys.audit("test.proof")
+        if made.proof_fails:
+            raise made.proof_fails
         return 200, b'{"choices": [1]}'
 
     monkeypatch.setattr(health, "request", request)
-    made = Host(reachable)
     made.install()
     return made
 
@@ -243,6 +247,16 @@ def test_a_state_that_cannot_be_kept_lets_nothing_be_changed(host: Host) -> None
         with pytest.raises(ServiceProblem, match=r"No space left on device\. Nothing was changed"):
             host.upgrade()
     assert host.look() == as_before
+
+
+@pytest.mark.parametrize("error", [OSError("no route"), RecursionError("too deep"), KeyError("models")], ids=repr)
+def test_a_proof_that_fails_in_any_way_puts_everything_back(host: Host, error: Exception) -> None:
+    as_before = host.look()
+    host.proof_fails = error
+    with pytest.raises(ServiceProblem, match=r"put back .*and serves again"):
+        host.upgrade()
+    assert host.look() == as_before
+    assert journal.read("demo") is None
 
 
 def test_a_switch_that_fails_puts_the_files_back(host: Host) -> None:
