@@ -24,6 +24,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.own import open_
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_descriptor
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_in
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 DEFAULT_PATH = "/var/lib/gguf-fleet/ledger.json"
 PATH_VARIABLE = "GGUF_FLEET_LEDGER"
@@ -254,10 +255,13 @@ def _fields(entry: Entry) -> dict[str, Any]:
 
 
 def _entry(path: str, fields: Mapping[str, Any]) -> Entry:
+    kind, sha256 = fields["kind"], fields["sha256"]
+    if not isinstance(kind, str) or not (sha256 is None or isinstance(sha256, str)):
+        raise ValueError(f"the entry of {printable(path)}")
     return Entry(
         path=path,
-        kind=fields["kind"],
-        sha256=fields["sha256"],
+        kind=kind,
+        sha256=sha256,
         device=int(fields["device"]),
         inode=int(fields["inode"]),
         size_bytes=int(fields["size_bytes"]),

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
-from dataclasses import asdict, dataclass, field
-from typing import Any, Optional
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Optional, TypeVar
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import parent_of
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
@@ -26,6 +27,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import Seg
 VERSION = 1
 # The job of a model of thousands of tensors takes a megabyte, each of its hundreds of checkpoints a hundred bytes.
 _MAX_BYTES = 64 << 20
+_SHA256 = re.compile("[0-9a-f]{64}")
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -161,22 +164,44 @@ def parse(data: bytes, path: str) -> Optional[JournalContent]:
 def _content(facts: list[dict[str, Any]]) -> JournalContent:
     first = facts[0]
     if first["journal_version"] != VERSION:
-        raise ValueError(f"version {first['journal_version']}")
+        raise ValueError("another version")
     device, inode = first["inode"]
-    content = JournalContent(_job(first["job"]), device, inode)
+    content = JournalContent(_job(first["job"]), _number(device), _number(inode))
     for fact in facts[1:]:
         if "checkpoint" in fact:
-            content.checkpoints.append(Checkpoint(fact["checkpoint"], fact["sha256"]))
+            content.checkpoints.append(Checkpoint(_number(fact["checkpoint"]), _digest(fact["sha256"])))
+        elif _number(fact["verified"]) < len(content.job.shards):
+            content.verified[fact["verified"]] = _digest(fact["sha256"])
         else:
-            content.verified[fact["verified"]] = fact["sha256"]
+            raise ValueError("a shard that the merge does not have")
     return content
 
 
-def _job(fields: dict[str, Any]) -> MergeJob:
-    return MergeJob(
-        **{
-            **fields,
-            "shards": tuple(Shard(**shard) for shard in fields["shards"]),
-            "segments": tuple(Segment(**segment) for segment in fields["segments"]),
-        }
-    )
+def _job(content: dict[str, Any]) -> MergeJob:
+    shards = tuple(_typed(Shard, shard) for shard in content["shards"])
+    segments = tuple(_typed(Segment, segment) for segment in content["segments"])
+    if any(part.shard >= len(shards) for part in segments):
+        raise ValueError("a segment of no shard")
+    return _typed(MergeJob, {**content, "shards": shards, "segments": segments})
+
+
+def _typed(kind: type[_Value], content: dict[str, Any]) -> _Value:
+    """A value of this class, whose texts are texts and whose numbers are numbers."""
+    for item in fields(kind):  # type: ignore[arg-type]
+        if item.type == "int":
+            _number(content[item.name])
+        elif item.type == "str" and not isinstance(content[item.name], str):
+            raise ValueError(f"{item.name} is no text")
+    return kind(**content)
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 64:
+        raise ValueError("something that is no number of bytes")
+    return value
+
+
+def _digest(value: Any) -> str:
+    if not isinstance(value, str) or _SHA256.fullmatch(value) is None:
+        raise ValueError("something that is no sha256")
+    return value

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -29,7 +30,9 @@ PARAMS = "application/vnd.ollama.image.params"
 _MESSAGES = "application/vnd.ollama.image.messages"
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
-_MAX_SIZE_BYTES = 2**63
+# What the server and we write as a whole number
+_MAX_SIZE_BYTES = 2**53
+_MAX_DEPTH = 100
 _MAX_DIGITS = 100
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -149,10 +152,34 @@ def digest_of(data: bytes) -> str:
 def json_object(data: Optional[bytes]) -> Optional[Dict[str, Any]]:
     """The JSON object in a blob; None when there is none."""
     try:
-        content = json.loads(data or b"", parse_int=_whole_number)
+        content = json.loads(
+            data or b"", parse_int=_whole_number, parse_float=_finite_number, parse_constant=_finite_number
+        )
     except (ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
+    return content if isinstance(content, dict) and not _is_too_deep(content) else None
+
+
+def _finite_number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:20]}")
+    return number
+
+
+def _is_too_deep(content: Any) -> bool:
+    """Whether it is nested deeper than anything that a server writes."""
+    level = [content]
+    for _depth in range(_MAX_DEPTH):
+        level = [
+            item
+            for value in level
+            if isinstance(value, (dict, list))
+            for item in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def described(manifest: Manifest, read: Callable[[str], Optional[bytes]]) -> Dict[str, Any]:

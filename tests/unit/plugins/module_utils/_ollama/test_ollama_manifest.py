@@ -213,3 +213,19 @@ def test_a_manifest_that_is_none_is_a_problem_that_names_its_path(data: bytes) -
     with pytest.raises(ManifestProblem) as caught:
         parse_manifest(data, "/models/manifests/x")
     assert caught.value.path == "/models/manifests/x"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b'{"a": ' + b"9" * 200 + b"}", b'{"a": Infinity}', b'{"a": NaN}', b'{"a": 1e999}', b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}"],
+    ids=["a number of many digits", "infinity", "not a number", "too large a number", "nested deeply"],
+)
+def test_a_blob_that_no_server_wrote_is_no_json_object(data: bytes) -> None:
+    assert json_object(data) is None
+
+
+@pytest.mark.parametrize("size", ["-1", "true", "1.5", str(2**53), '"3"', "9" * 5000])
+def test_a_layer_whose_size_is_no_number_of_bytes_makes_the_manifest_unreadable(size: str) -> None:
+    layer = '{"mediaType": "a", "digest": "sha256:%s", "size": %s}' % ("a" * 64, size)
+    with pytest.raises(ManifestProblem):
+        parse_manifest(f'{{"config": {layer}, "layers": []}}'.encode(), "manifests/a")
