@@ -19,9 +19,8 @@ import atheris
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
 with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
-    from json_changes import changed_json
-
     from ansible_collections.gguf.fleet.plugins.module_utils._ledger import VERSION, Ledger, LedgerError, parse
+    from ansible_collections.gguf.fleet.tests.fuzz.json_changes import changed_json
 
 MAX_SECONDS = 2
 FOLDER = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))

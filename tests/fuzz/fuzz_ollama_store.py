@@ -17,13 +17,12 @@ import atheris
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
 with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
-    from json_changes import changed_json
-
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama import manifest as manifests
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import NameProblem, parse_name
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version, rules_for
     from ansible_collections.gguf.fleet.plugins.module_utils._text import has_control
+    from ansible_collections.gguf.fleet.tests.fuzz.json_changes import changed_json
 
 MAX_SECONDS = 2
 DIGEST = "sha256:" + "a" * 64

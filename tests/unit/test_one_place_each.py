@@ -91,19 +91,11 @@ PLACES = {
 }
 
 # file -> {call: why it may}
-_MODELS = "by path below the directory of the models, which root makes for itself"
 _PROC = "files of /proc; tests give another place"
 _OPENER = "redirects and proxies by the standard library, over connections of _http/deadline.py"
 EXCEPTIONS: dict[str, dict[str, str]] = {
-    "plugins/module_utils/_transfer/download.py": {
-        "os.makedirs": _MODELS,
-        "os.replace": _MODELS,
-    },
     "plugins/module_utils/_transfer/holder.py": {
         "open": _PROC,
-    },
-    "plugins/module_utils/_transfer/sources.py": {
-        "os.open": "files that the operator names as a source; opened without waiting, and regular ones only",
     },
     "plugins/module_utils/_hub/modelscope.py": {
         "requests.Session": "the session of the SDK itself, kept from sending the token to another origin",

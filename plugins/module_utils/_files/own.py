@@ -59,6 +59,22 @@ def make_own(directory: Directory, name: str) -> int:
     raise _contended(directory, name)
 
 
+def take_name(directory: Directory, name: str, final: str, made: os.stat_result) -> None:
+    """Give the file of ours with this status its final name in the same directory, in the place of what has it.
+
+    Raises PathProblem where somebody else put another file in its place; that one has the final name then.
+    """
+    os.rename(name, final, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+    found = directory.status(final)
+    if found is None or (found.st_dev, found.st_ino) != (made.st_dev, made.st_ino):
+        raise PathProblem(
+            f"Somebody put another file in the place of {os.path.join(directory.path, name)}.",
+            "Choose a directory that only root can change.",
+            errno.EBUSY,
+        )
+    os.fsync(directory.fd)
+
+
 def check_own(directory: Directory, name: str, status: os.stat_result) -> None:
     """Raises PathProblem unless this is the status of a file that only we have written."""
     path = os.path.join(directory.path, name)

@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from typing import Callable, Iterator, NamedTuple, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, PathProblem, parent_of
-from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import identity
-from ansible_collections.gguf.fleet.plugins.module_utils._files.own import open_or_make_own, open_own
+from ansible_collections.gguf.fleet.plugins.module_utils._files.own import open_or_make_own, open_own, take_name
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import Journal
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import Segment
@@ -134,14 +133,7 @@ class Temporary(NamedTuple):
 
     def take_name(self, name: str) -> None:
         """Give the file its name, in the same directory."""
-        os.rename(self.name, name, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
-        found = self.directory.status(name)
-        if found is None or identity(found) != identity(os.fstat(self.file)):
-            raise GgufError(
-                f"somebody put another file in the place of {os.path.join(self.directory.path, self.name)}.",
-                "Merge into a directory that only root can change.",
-            )
-        os.fsync(self.directory.fd)
+        take_name(self.directory, self.name, name, os.fstat(self.file))
 
 
 @contextmanager

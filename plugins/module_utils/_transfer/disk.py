@@ -201,11 +201,12 @@ class Storage:
     def outputs_of(self, file: int) -> List[int]:
         return sorted({stretch.output for stretch in self._plan.stretches[file] if stretch.output != IN_JOURNAL})
 
-    def seal(self) -> None:
-        """Everything on disk, readable for all and writable for none."""
+    def seal(self) -> List[os.stat_result]:
+        """Everything on disk, readable for all and writable for none; what the files are, by their descriptors."""
         for descriptor in self._descriptors:
             os.fchmod(descriptor, 0o444)
             os.fsync(descriptor)
+        return [os.fstat(descriptor) for descriptor in self._descriptors]
 
     def close(self) -> None:
         for descriptor in self._descriptors:

@@ -11,6 +11,8 @@ import time
 from dataclasses import replace
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Union
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, parent_of
+from ansible_collections.gguf.fleet.plugins.module_utils._files.own import take_name
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
@@ -147,7 +149,7 @@ def _acquire_or_attach(request: Request, ledger: Ledger, tick: Optional[Tick]) -
     """The lock, or the result of the run that had it."""
     places = request.places
     try:
-        os.makedirs(os.path.dirname(places.anchor), mode=0o755, exist_ok=True)
+        Directory.open(os.path.dirname(places.anchor), make=True).close()
     except OSError as error:
         raise write_problem(os.path.dirname(places.anchor), error) from error
     shared = is_shared(places.anchor)
@@ -248,12 +250,12 @@ def _fetch_once(request: Request, ledger: Ledger, tick: Tick) -> Result:
                 sync_directory(os.path.dirname(request.places.anchor))
                 _place_headers(plan, storage, journal)
             outcome = Transfer(plan, storage, journal, sources, settings=request.settings, meter=meter).run(tick)
-            storage.seal()
+            sealed = storage.seal()
         finally:
             storage.close()
     finally:
         journal.close()
-    result = _name(request, plan, ledger, outcome)
+    result = _name(request, plan, ledger, outcome, sealed)
     result.disk_bytes = needed
     result.seconds = time.monotonic() - began
     return result
@@ -359,12 +361,13 @@ def _place_headers(plan: Plan, storage: Storage, journal: Journal) -> None:
             journal.note((block,), WRITTEN)
 
 
-def _name(request: Request, plan: Plan, ledger: Ledger, outcome: Outcome) -> Result:
+def _name(request: Request, plan: Plan, ledger: Ledger, outcome: Outcome, sealed: Sequence[os.stat_result]) -> Result:
     """All is proved: the files get their names, the ledger learns of them, and the journal goes."""
     sums: Dict[str, Optional[str]] = {}
     for index, output in enumerate(plan.outputs):
         try:
-            os.replace(output.partial, output.path)
+            with parent_of(output.path) as (directory, name):
+                take_name(directory, os.path.basename(output.partial), name, sealed[index])
         except OSError as error:
             raise write_problem(output.path, error) from error
         sums[output.path] = _sum_of(plan, index, outcome.sums)
@@ -372,11 +375,12 @@ def _name(request: Request, plan: Plan, ledger: Ledger, outcome: Outcome) -> Res
     # Before the ledger: what a crash leaves here is a file to prove again, never a journal that nobody removes.
     remove_leftovers(request)
     rate = outcome.bytes_moved / outcome.seconds if outcome.bytes_moved and outcome.seconds else None
-    for output in plan.outputs:
+    for output, status in zip(plan.outputs, sealed):
         ledger.record(
             output.path,
             sha256=sums[output.path],
             kind="file",
+            status=status,
             lock=request.fingerprint,
             bytes_per_second=rate,
             fetched_at=time.time(),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import threading
 import time
 import urllib.parse
@@ -15,6 +14,8 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import PathProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
 from ansible_collections.gguf.fleet.plugins.module_utils._http.client import (
     NO_SECRETS,
     READ_TIMEOUT_SECONDS,
@@ -66,17 +67,14 @@ class FileStream:
 
     def __init__(self, path: str, start: int, length_bytes: int) -> None:
         try:
-            # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            self._descriptor = open_input(path).fd
+        except PathProblem as problem:
+            raise SourceError(problem.problem, problem.remedy, reason="not-readable") from problem
         except OSError as error:
             raise _path_problem(path, error) from error
-        status = os.fstat(self._descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            self.close()
-            raise SourceError(f"{path} is not a regular file.", "Name the file itself.", reason="not-readable")
         self.path = path
         self.start = start
-        self.total_bytes = status.st_size
+        self.total_bytes = os.fstat(self._descriptor).st_size
         self.etag: Optional[str] = None
         self._at = start
         self._left = length_bytes

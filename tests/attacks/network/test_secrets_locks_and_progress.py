@@ -221,7 +221,7 @@ def test_a_fifo_in_the_place_of_a_file_holds_nobody(model: Model, dest: Path, le
     fifo.parent.mkdir()
     os.mkfifo(fifo)
     lock["files"][0]["url"] = fifo.as_uri()
-    with pytest.raises(TransferError, match="not a regular file"):
+    with pytest.raises(TransferError, match="no regular file"):
         download.present(request(lock, dest, retries=0), ledger)
 
 

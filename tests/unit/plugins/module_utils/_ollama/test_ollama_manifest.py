@@ -24,6 +24,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import
     Settings,
     compose_from_base,
     compose_from_file,
+    json_object,
     parse_manifest,
     weights_layer,
 )
@@ -217,7 +218,13 @@ def test_a_manifest_that_is_none_is_a_problem_that_names_its_path(data: bytes) -
 
 @pytest.mark.parametrize(
     "data",
-    [b'{"a": ' + b"9" * 200 + b"}", b'{"a": Infinity}', b'{"a": NaN}', b'{"a": 1e999}', b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}"],
+    [
+        b'{"a": ' + b"9" * 200 + b"}",
+        b'{"a": Infinity}',
+        b'{"a": NaN}',
+        b'{"a": 1e999}',
+        b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}",
+    ],
     ids=["a number of many digits", "infinity", "not a number", "too large a number", "nested deeply"],
 )
 def test_a_blob_that_no_server_wrote_is_no_json_object(data: bytes) -> None:
