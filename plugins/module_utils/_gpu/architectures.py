@@ -96,7 +96,8 @@ JUDGED = _names(
     "llama qwen2 qwen3 qwen3moe qwen3vlmoe qwen3next qwen35 qwen35moe glm4 glm4moe glm-dsa deepseek2 deepseek32 "
     "deepseek4 kimi-linear bailingmoe2 hy_v3 mimo2 step35 nemotron_h_moe granitehybrid gemma2 gemma3 gemma3n gemma4 "
     "exaone4 exaone-moe llama4 minimax-m2 minimax-m3 gpt-oss phi3 cohere2 ernie4_5-moe hunyuan-moe dots1 seed_oss "
-    "olmo2 lfm2moe falcon-h1 jamba"
+    "olmo2 lfm2moe falcon-h1 jamba qwen2moe minimax-01 smollm3 mistral3 granitemoe afmoe lfm2 nemotron_h mistral4 "
+    "cohere2moe laguna"
 )
 
 # Keys of structures that the rules do not cover.

@@ -50,12 +50,13 @@ class _Beside:
     recurrent: float
 
 
-_PIPELINED = _Beside(dense=11, experts=11, attention=12, sparse=22, recurrent=2)
-_ROOMY = _Beside(dense=5, experts=5, attention=5, sparse=18, recurrent=4)
-_GPU = _Beside(dense=2, experts=3, attention=5, sparse=10.5, recurrent=1)
+_PIPELINED = _Beside(dense=11, experts=11, attention=12, sparse=22, recurrent=12)
+_ROOMY = _Beside(dense=5, experts=5, attention=5, sparse=18, recurrent=2)
+_GPU = _Beside(dense=2, experts=3, attention=5, sparse=10.5, recurrent=0)
 
-# Graphs that keep more beside their widest operation than others: scales of the queries, a scale of each layer.
-_MORE = {"llama4": 4.0, "gemma4": 3.0}
+# Graphs that keep more beside their widest operation than others, on one of several GPUs and in a pipeline: scales of
+# the queries, a scale of each layer, attention and experts of the same input.
+_MORE = {"llama4": (4.0, 0.0), "gemma4": (3.0, 0.0), "cohere2moe": (2.0, 14.0)}
 # Where the last layer leaves the experts' place before the output, so that the logits lie behind them.
 _EXPERTS_BEFORE_OUTPUT = {"hunyuan-moe": 2, "granitehybrid": 8}
 
@@ -107,17 +108,23 @@ def _inputs(model: Model, load: Load) -> float:
         # A mask for the indexer's own cache (build_attn_inp_k_dsa), and one of DeepSeek-V4's compressed keys.
         ratios = [ratio for _window, ratio in kinds if ratio > 1]
         cells.append(load.cache_cells(Cache(0, 0, 0, min(ratios, default=1))))
+    decays = model.head_count * _tokens_of_a_slot(load) if model.linear else 0
     if load.flash_attention:
-        return sum(cells) * 0.5
+        return sum(cells) * 0.5 + decays
     values = 0 if model.latent and not load.latent_values else model.widest_values
-    return sum(cells) + 2 * values * len(cells)
+    return sum(cells) + 2 * values * len(cells) + decays
+
+
+def _tokens_of_a_slot(load: Load) -> int:
+    """A batch's share of each slot: linear attention looks at every pair of them (minimax-01.cpp)."""
+    return min(load.batch, load.num_ctx) // load.num_parallel
 
 
 def _widest(model: Model, load: Load, part: Part, block: Block) -> float:
     """The widest of what a block does: dense feed-forward, experts, attention, recurrent state."""
     e = model.embedding_length
     beside = _PIPELINED if part.pipelined else _ROOMY if part.roomy else _GPU
-    more = 0.0 if part.roomy or part.pipelined else _MORE.get(model.architecture, 0.0)
+    more = 0.0 if part.roomy else _MORE.get(model.architecture, (0.0, 0.0))[part.pipelined]
     widest = [3 * block.feed_forward + (5 if part.experts_elsewhere else beside.dense + more) * e]
     if block.used and part.experts_elsewhere:
         length = model.latent_experts or e
@@ -128,16 +135,16 @@ def _widest(model: Model, load: Load, part: Part, block: Block) -> float:
         own = beside.experts
         if beside is _GPU:
             beyond = block.gated and 2 * block.expert_feed_forward <= e
-            own += more + (1 if block.shared_experts else 3 if beyond else 0)
-        widest.append(_experts(model, block, strictly=beside is not _GPU) + own * e)
+            own += 1 if block.shared_experts else 3 if beyond else 0
+        widest.append(_experts(model, block, strictly=beside is not _GPU) + (own + more) * e)
     if block.layer.attention:
         widest.append(_attention(model, load, part, block, beside) + more * e)
     if block.layer.recurrent:
         # Copies of the states that a batch starts from and ends with, whose size no batch changes.
         states = 1.5 * block.layer.state * load.num_parallel / min(load.batch, load.num_ctx)
-        scan = _recurrence(model, block) + beside.recurrent * e + states
+        scan = _recurrence(model, load, block) + beside.recurrent * e + states
         # A layer that has both (falcon-h1.cpp) keeps one while it computes the other.
-        widest.append(scan + (block.layer.heads * block.layer.key_length + 5 * e if block.layer.attention else 0))
+        widest.append(scan + (block.layer.heads * block.layer.key_length + 6.5 * e if block.layer.attention else 0))
     return max(widest)
 
 
@@ -145,7 +152,7 @@ def _experts(model: Model, block: Block, *, strictly: bool) -> float:
     """Gate, up and what they make of it live together; the way down takes the room of two of them where it can."""
     length, inner = model.latent_experts or model.embedding_length, block.expert_feed_forward
     if not block.gated:
-        return block.used * (inner + length)
+        return block.used * (inner + length * (1 if strictly or inner >= length else 2))
     beyond = 2 * inner < length if strictly else 2 * inner <= length
     return block.used * (3 * inner + (length if beyond else 0))
 
@@ -170,7 +177,7 @@ def _attention(model: Model, load: Load, part: Part, block: Block, beside: _Besi
     return folds * layer.heads * layer.key_length + scores + blocks + beside.attention * e
 
 
-def _recurrence(model: Model, block: Block) -> float:
+def _recurrence(model: Model, load: Load, block: Block) -> float:
     """Projections, the convolution's steps and what the scan gives (src/models/mamba-base.cpp, delta-net-base.cpp)."""
     e, names = model.embedding_length, block.layer.tensors
     if any(name.startswith("shortconv.") for name in names):
@@ -182,10 +189,12 @@ def _recurrence(model: Model, block: Block) -> float:
     if "ssm_x" in names:
         return 6 * inner + e
     if "ssm_in" in names and "ssm_d" in names:
-        return 2 * inner + 2 * model.ssm_groups * size + 4 * convolved + 3 * inner + e
+        return 2 * inner + 2 * model.ssm_groups * size + 3 * convolved + 2 * inner + e
     if inner:
         return 3 * convolved + 3 * inner
-    return 15 * max(model.head_count * model.key_length, e)
+    if model.linear:
+        return model.head_count * (2 * _tokens_of_a_slot(load) + 7 * model.key_length)
+    return 15 * e
 
 
 def _per_layer_inputs(model: Model, part: Part) -> float:
@@ -212,10 +221,14 @@ def _last(model: Model, load: Load, part: Part, inputs: float, widest: float) ->
     last = max((block for block in part.blocks), key=lambda block: block.used, default=None)
     used, shared = (last.used, last.shared_experts) if last else (0, False)
     before = _EXPERTS_BEFORE_OUTPUT.get(model.architecture)
+    # A shared expert that is wider than all that the routed ones gave comes after them.
+    wide = last is not None and shared and 2 * last.feed_forward > used * (model.latent_experts or e)
     if part.pipelined:
-        behind = used + 2 if model.architecture == "hunyuan-moe" else 0
+        behind = used + 2 if model.architecture == "hunyuan-moe" or wide else 0
         before_it = (9 + behind) * e + inputs + _per_layer_inputs(model, part)
-        return vocab + max(before_it, widest if model.compressed else 0)
+        # These graphs leave no room for the logits within what they took.
+        tight = model.compressed or model.architecture == "nemotron_h"
+        return vocab + max(before_it, widest if tight else 0)
     deepstack = (model.inputs - 1) * e
     if part.whole:
         return vocab + 4 * e + inputs + 5 * deepstack
@@ -229,7 +242,9 @@ def _last(model: Model, load: Load, part: Part, inputs: float, widest: float) ->
         return vocab + 2.3 * model.per_layer_inputs + streams + (1.5 if model.alternating else 3) * inputs + e
     if part.experts_elsewhere and used:
         found = used * (model.latent_experts or e) + (5 if model.compressed else 3) * e
-        return vocab + (found if shared else 5 * e)
+        return vocab + (found if shared and model.architecture != "cohere2moe" else 5 * e)
+    if wide:
+        return vocab + (used + 3) * e
     if before is not None and used and not (model.ssm_inner and load.num_parallel > 1):
         return vocab + (used + before + 1) * e
-    return vocab + (9 if model.compressed else 7 if model.latent and model.indexer_length else 3 if shared else 2) * e
+    return vocab + (9 if model.compressed else 7 if model.latent and model.indexer_length else 3) * e

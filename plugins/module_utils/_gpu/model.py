@@ -17,6 +17,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.architectures impo
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.structure import (
+    STATE_KEYS,
     Cache,
     Layer,
     block_numbers,
@@ -79,6 +80,7 @@ class Model:
     compressed: bool  # caches that share a cell among several positions
     per_layer_inputs: int  # values that a token brings along for all layers
     alternating: bool  # whether it has several residual streams of which a layer uses one
+    linear: bool  # recurrent layers without a key of their own for the state: linear attention
     kda_length: int
     ssm_inner: int
     ssm_state: int
@@ -229,6 +231,7 @@ def model_from_facts(facts: Mapping[str, Any]) -> Model:
         compressed=compressed,
         per_layer_inputs=key("embedding_length_per_layer_input") * block_count,
         alternating=any("altup_router" in layer.tensors for layer in layers),
+        linear=recurrent and not any(key(name) for name in STATE_KEYS),
         kda_length=key("kda.head_dim"),
         ssm_inner=key("ssm.inner_size"),
         ssm_state=key("ssm.state_size"),

@@ -306,15 +306,15 @@ def _recurrent(
             number < trunk and any(name.startswith(("ssm_", "shortconv.", "time_mix_")) for name in names)
             for number, names in enumerate(tensors)
         )
-        if any(found) and not any(reader.keys.get(key) for key in _STATE_KEYS):
+        if any(found) and not any(reader.keys.get(key) for key in STATE_KEYS):
             reader.trouble("It has recurrent layers, and no key says how large their state is.")
         return found
-    states = any(reader.keys.get(key) for key in _STATE_KEYS)
+    states = any(reader.keys.get(key) for key in STATE_KEYS)
     ff = reader.each("feed_forward_length", 0)
     return tuple(states and number < trunk and not heads_kv[number] and not ff[number] for number in range(count))
 
 
-_STATE_KEYS = ("ssm.state_size", "ssm.conv_kernel", "shortconv.l_cache", "wkv.head_size", "kda.head_dim")
+STATE_KEYS = ("ssm.state_size", "ssm.conv_kernel", "shortconv.l_cache", "wkv.head_size", "kda.head_dim")
 
 
 def _attends(names: frozenset[str]) -> bool:

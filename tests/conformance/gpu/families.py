@@ -73,6 +73,7 @@ PARTS: dict[str, str] = {
     " attn_k e h*d, attn_v e h*d, ssm_f_a e d, ssm_f_b d h*d, ssm_beta e h, !ssm_a= 1 h, ssm_dt.bias h*d, ssm_g_a e d,"
     " ssm_g_b d h*d, ssm_norm d, attn_output h*d e",
     "shortconv": "attn_norm e, !shortconv.conv conv e, shortconv.in_proj e 3*e, shortconv.out_proj e e",
+    "linear": "attn_norm e, attn_norm_2 h*k, attn_qkv e 3*h*k, attn_gate e h*k, attn_output h*k e",
     "only_norm": "attn_norm e",
     "nextn": "nextn.eh_proj 2*e e, nextn.enorm e, nextn.hnorm e, nextn.shared_head_norm e",
     "layer_output_norm": "layer_output_norm e",
