@@ -39,8 +39,8 @@ options:
     type: path
   devices:
     description:
-      - V(real) asks about the cards of this host. Where this llama.cpp has no backend for them, or C(nobody) may not open
-        them, that is said, and stand-ins are asked.
+      - V(real) asks about the cards of this host. Where this llama.cpp has no backend for them, or C(nobody) may not
+        open them, that is said, and stand-ins are asked.
       - V(stand_ins) is for declared GPUs on any machine. RPC servers on the CPU stand for them, on a loopback in a
         network of their own. The kernel has to allow that (as root, or C(unshare --user --net true) as the user).
     type: str

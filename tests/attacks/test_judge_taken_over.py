@@ -47,10 +47,11 @@ def answer(program: Program) -> bytes:
 def test_one_that_never_ends_is_killed_with_what_it_started(taken_over: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit_params, "SECONDS", 2.0)
     started = time.monotonic()
+    long = f"86400.{os.getpid()}"
     with pytest.raises(JudgeProblem, match="llama-fit-params did not end within 2 s"):
-        answer(taken_over("sleep 86409 & while :; do :; done"))
+        answer(taken_over(f"sleep {long} & while :; do :; done"))
     # A killed process is gone a moment later.
-    while any(b"86409" in command for command in _commands()):
+    while any(long.encode() in command for command in _commands()):
         assert time.monotonic() - started < 20, "what it started is still there"
         time.sleep(0.1)
 
