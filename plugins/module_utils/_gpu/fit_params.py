@@ -80,6 +80,8 @@ class HeaderFile:
 
 def find(path: str, rpc_server: Optional[str] = None) -> Program:
     """The program at this path; it is asked for its build."""
+    if not hasattr(os, "memfd_create"):
+        raise JudgeProblem("llama-fit-params is asked on Linux only.", "Plan without it here.")
     ended = _run([path, "--version"], path)
     match = _BUILD.search(ended.stdout + ended.stderr)
     if not match:
