@@ -101,13 +101,13 @@ options:
     description: A file of PEM certificates on the host to trust instead of the system's.
     type: path
   timeout:
-    description: Seconds without a byte after which a connection counts as stalled.
+    description: Seconds without an answer, or without a byte, after which a connection counts as stalled.
     type: float
     default: 30
   retries:
     description:
-      - After how many failures in a row, with no byte from anywhere between them, to give up. There is no limit on the
-        total.
+      - After how many failures of every source in a row, with hardly a byte between them, to give up. There is no limit
+        on the total.
     type: int
     default: 8
   state:

@@ -198,6 +198,12 @@ def small_range_deadline(length_bytes: int, timeout_seconds: float) -> Deadline:
 
 def read_body(body: Body, start: int, length_bytes: int, *, timeout_seconds: float) -> bytes:
     """The wanted bytes of a body, also out of one that begins at byte 0 because the server knows no ranges."""
+    if start > body.start + body.length_bytes:
+        raise SourceError(
+            f"{body.shown} has {body.length_bytes} bytes and was asked for those from {start} on.",
+            "The file there is shorter than the listing or the lock says: resolve again.",
+            reason="shorter-than-listed",
+        )
     skip = start - body.start
     deadline = small_range_deadline(max(skip, 0) + length_bytes, timeout_seconds)
     scratch = memoryview(bytearray(max(0, min(skip, 1 << 20))))

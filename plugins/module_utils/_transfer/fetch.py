@@ -346,6 +346,8 @@ class Worker:
                     continue
                 wanted = wanted[:granted]
             count = stream.readinto(wanted)
+            if not count:
+                raise Transient(f"{source.name} sent {len(view) - at} bytes less than it has to.", reason="short-body")
             if crew.pace.limit is not None and count < granted:
                 crew.pace.limit.give_back(granted - count)
             at += count
@@ -369,7 +371,8 @@ class Worker:
             if not crew.scheduler.file_is_missing_any(file):
                 return
             crew.note(f"{source.name} knows no ranges: one stream, and an interrupted file begins anew")
-            stream = source.open(self._open_session(source), file, crew.plan.files[file], 0, 1)
+            size = crew.plan.files[file].size_bytes
+            stream = source.open(self._open_session(source), file, crew.plan.files[file], 0, size)
             try:
                 for block in crew.plan.blocks_of(file):
                     self._stream_block(source, stream, block)

@@ -112,6 +112,8 @@ def _from_one(index: int, file: LockedFile, source: Source, session: Session, me
             at = 0
             while at < len(buffer):
                 count = stream.readinto(buffer[at:])
+                if not count:
+                    raise Transient(f"{source.shown(index)} ended {len(buffer) - at} bytes early.", reason="short-body")
                 meter.add(count, source.name)
                 at += count
                 if at < len(buffer):

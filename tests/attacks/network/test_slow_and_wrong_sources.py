@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import read_shard
+from ansible_collections.gguf.fleet.plugins.module_utils._hub import headers
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import ListedFile
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
@@ -68,9 +68,10 @@ SLOW: dict[str, Attack] = {
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_a_resolve_does_not_wait_for_ever(name: str) -> None:
+def test_a_resolve_does_not_wait_for_ever(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(headers, "ATTEMPTS", 1)
     with Hostile(SLOW[name]) as hub, pytest.raises(HubProblem):
-        read_shard(ListedFile("a.gguf", 10**12, None, hub.url + "/a.gguf"), HttpClient(timeout_seconds=0.5))
+        headers.read_shard(ListedFile("a.gguf", 10**12, None, hub.url + "/a.gguf"), HttpClient(timeout_seconds=0.5))
 
 
 @pytest.mark.parametrize("name", SLOW)
@@ -224,6 +225,8 @@ NONSENSE: dict[str, bytes] = {
     "no HTTP": b"\x00\x01\x02 hello\r\n\r\n",
     "a status of 3 letters": b"HTTP/1.1 abc OK\r\n\r\n",
     "JSON with escapes": b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"\x1b[2J":',
+    "an empty file": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "an empty range": b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-0/0\r\nContent-Length: 0\r\n\r\n",
     "a JSON answer cut short": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{",
 }
 
@@ -251,6 +254,30 @@ def test_nonsense_is_an_error_of_its_source_and_not_of_the_download(
             download.present(request(lock, dest.with_name("b.gguf"), retries=0, timeout_seconds=2), ledger)
     assert mirror.url in caught.value.problem or "127.0.0.1" in caught.value.problem
     assert caught.value.remedy
+
+
+def test_a_body_in_chunks_without_ranges_is_read_to_its_end(model: Model, dest: Path, ledger: Ledger) -> None:
+    """And one that ends early, or that has no byte at all, keeps nobody busy."""
+    served_share = [1.0]
+
+    def attack(asked: Asked, sock: socket.socket) -> None:
+        content = model.shards[[path in asked.path for path in model.paths].index(True)]
+        data = content[: int(len(content) * served_share[0])]
+        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for at in range(0, len(data), 100_000):
+            piece = data[at : at + 100_000]
+            sock.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        sock.sendall(b"0\r\n\r\n")
+
+    lock = model.lock()
+    with Hostile(attack) as hub:
+        for file in lock["files"]:
+            file["url"] = f"{hub.url}/{file['path']}"
+        download.present(request(lock, dest), ledger)
+        assert dest.read_bytes() == model.merged
+        for served_share[0] in (0.5, 0.0):
+            with pytest.raises(TransferError):
+                download.present(request(lock, dest.with_name("b.gguf"), retries=1), ledger)
 
 
 def test_a_redirect_to_letters_beyond_ascii_is_percent_encoded_and_followed(
