@@ -13,11 +13,13 @@ author: gguf.fleet contributors (@gguf-fleet)
 description:
   - Installs one version of Ollama or llama.cpp from a release archive into C(<root>/<version>/{bin,lib}).
   - The archive's sha256 is checked before anything is unpacked, nothing of it can land outside its directory, and the
-    program must answer C(--version) with the wanted version before the directory gets its name.
+    program, run as nobody, must answer C(--version) with the wanted version before the directory gets its name.
   - With O(activate=true) the version becomes the current one by one atomic change of the link C(<root>/current);
     C(<root>/previous) then names the version before. What runs is left alone, restarting is
     M(gguf.fleet.engine_service)'s work.
   - Older versions are removed when more than O(keep) are there, never the current, the previous or a running one.
+  - Only versions that the ledger C(/var/lib/gguf-fleet/ledger.json) names are removed. When the last one goes, the
+    command of an adopted installation is put back.
 extends_documentation_fragment:
   - gguf.fleet.attributes.changes
 options:
@@ -32,7 +34,7 @@ options:
       - Required for O(state=present); with O(state=absent) only this version is removed, without it all are.
     type: str
   root:
-    description: Directory of the versions.
+    description: Directory of the versions. It is refused when others than root can change it.
     type: path
     required: true
   state:

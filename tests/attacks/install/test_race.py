@@ -53,6 +53,7 @@ def spots():
             yield top + "/" + below
 
 names = list(spots())
+tops = [name for name in names if "/" not in name]
 print("begun", flush=True)
 while True:
     try:
@@ -60,11 +61,32 @@ while True:
         if choice == 0:
             make(random.choice(names))
         else:
-            first, second = (name.encode() for name in random.sample(names, 2))
+            places = tops if choice == 1 else names
+            first, second = (name.encode() for name in random.sample(places, 2))
             libc.renameat2(-100, first, -100, second, 2)
     except OSError:
         pass
 """
+
+
+SECRET = "of root only"
+
+
+def decoys(folder: Path) -> dict[str, tuple[int, ...]]:
+    """What is root's, under the names that root looks for where the attacker leads it."""
+    for name in ("ollama", "archive.tgz", "bin/ollama", "lib/ollama/libx.so", "models/blobs/sha256-0", "home/models/m"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"#!/bin/sh\necho ollama version is 0.5.8\n# {SECRET}\n")
+        (folder / name).chmod(0o700)
+    return state_of(folder)
+
+
+def state_of(folder: Path) -> dict[str, tuple[int, ...]]:
+    found = {}
+    for path in sorted((folder, *folder.rglob("*"))):
+        status = path.lstat()
+        found[str(path)] = (status.st_ino, status.st_mode, status.st_uid, status.st_size, status.st_nlink)
+    return found
 
 
 def race(host: Host, attackers: Path, canary: Canary, as_user: AsUser, seconds: float) -> None:
@@ -78,12 +100,11 @@ def race(host: Host, attackers: Path, canary: Canary, as_user: AsUser, seconds: 
     attack = as_user(ATTACK, attackers, canary.path, good, seed)
     assert attack.stdout is not None and attack.stdout.readline() == "begun\n"
     root = str(host.root)
-    installed = attempts = 0
+    before = decoys(canary.path.parent)
+    attempts = 0
 
     def bring() -> None:
-        nonlocal installed
         install.install(OLLAMA, root, VERSION, [source], 1 << 30, record=record.writer(OLLAMA, root))
-        installed += 1
 
     def adopt() -> None:
         install.adopt(OLLAMA, root, str(attackers / "prefix"), record.writer(OLLAMA, root, adopted=True))
@@ -105,16 +126,17 @@ def race(host: Host, attackers: Path, canary: Canary, as_user: AsUser, seconds: 
         attempts += 1
         # What his exchanges make impossible is a refusal, and never a deed elsewhere.
         with contextlib.suppress(Problem, OSError):
-            chance.choice((bring, adopt, switch, remove, clear))()
+            # Most of those that take little time: it is the number of tries that finds something.
+            chance.choice((bring, adopt, *(switch, remove, clear) * 8))()
     assert attack.poll() is None, "the attacker has given up"
     assert attempts > 10
     canary.check()
-    assert sorted(path.name for path in canary.path.parent.iterdir()) == ["shadow"]
-    assert canary.path.parent.lstat().st_uid == 0
+    assert state_of(canary.path.parent) == before
     for folder, _names, files in os.walk(host.root):
         for path in (Path(folder), *(Path(folder, name) for name in files)):
             assert path.lstat().st_uid == 0, path
             assert path.is_symlink() or not path.lstat().st_mode & 0o7022, path
+            assert not path.is_file() or path.is_symlink() or SECRET not in path.read_text(errors="replace"), path
 
 
 @pytest.mark.timeout(120)

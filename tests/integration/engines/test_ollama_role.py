@@ -106,7 +106,7 @@ def test_bad_input_is_said_and_nothing_that_serves_is_touched(
         assert expected in text, name
         assert host.name in text, name
     assert host.sh("pgrep -o -u ollama") == running
-    assert host.sh("ls -A /opt/ollama /var/tmp").count("gguf-fleet-ollama") == 0
+    assert host.sh("ls -Ad /var/lib/gguf-fleet/archives /var/tmp/gguf-fleet* 2>/dev/null; true") == ""
     assert host.converge(**archive[OLD]) == 0
 
 
