@@ -232,7 +232,7 @@ class Store:
         """Give a directory of the store to the owner of the models directory."""
         parts = os.path.relpath(path, self.path).split(os.sep)
         with self._explained(), self._directory(parts[:-1], make=False) as parent, parent.enter(parts[-1]) as found:
-            hand_over(parent, found, self.owner)
+            hand_over(found, self.owner, placed_by_root=parent.only_root_changes_it())
 
     def hard_link(self, file: int, digest: str) -> os.stat_result:
         """The very file that is open, whatever its path leads to by now."""
@@ -435,14 +435,7 @@ class Store:
             self._set_aside(parent, name)
         elif status is not None:
             return
-        with workshop(self._root) as room:
-            room.enter("file", make=True, mode=0o755, owner=self.owner).close()
-            try:
-                os.rename("file", name, src_dir_fd=room.fd, dst_dir_fd=parent.fd)
-            except OSError as error:
-                # Its owner was quicker: what he made is looked at next.
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    raise
+        make_directory(parent, name, self.owner, self._root)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -474,15 +467,27 @@ _REMEDIES = {
 }
 
 
-def hand_over(parent: Directory, directory: Directory, owner: Tuple[int, int]) -> bool:
-    """Give an open directory to this user (for root), and let its owner work in it; whether that changed anything.
+def make_directory(parent: Directory, name: str, owner: Tuple[int, int], aside: Directory) -> None:
+    """A directory for this user, made `aside` on the same file system and moved to its place in one step."""
+    with workshop(aside) as room:
+        room.enter("file", make=True, mode=0o755, owner=owner).close()
+        try:
+            os.rename("file", name, src_dir_fd=room.fd, dst_dir_fd=parent.fd)
+        except OSError as error:
+            # Its owner was quicker: what he made is looked at next.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
 
-    Whoever can rename entries of the parent could have put a directory there that was closed to him.
+
+def hand_over(directory: Directory, owner: Tuple[int, int], *, placed_by_root: bool) -> None:
+    """Give an open directory to this user (for root), and let its owner work in it.
+
+    placed_by_root: only root can change where it lies. Elsewhere it may be one that was closed to whoever put it there.
     """
     status = os.fstat(directory.fd)
     foreign = (status.st_uid, status.st_gid) != owner and os.geteuid() == 0
     closed = status.st_mode & stat.S_IRWXU != stat.S_IRWXU
-    if foreign and status.st_uid != owner[0] and not parent.only_root_changes_it() and not _open_to_all(status):
+    if foreign and status.st_uid != owner[0] and not placed_by_root and not _open_to_all(status):
         raise StoreProblem(
             f"{directory.path} belongs to user {status.st_uid} and is closed to others, in a directory that others can "
             "change.",
@@ -492,7 +497,6 @@ def hand_over(parent: Directory, directory: Directory, owner: Tuple[int, int]) -
         os.fchown(directory.fd, *owner)
     if closed:
         os.fchmod(directory.fd, stat.S_IMODE(status.st_mode) | stat.S_IRWXU)
-    return foreign or closed
 
 
 def _is_in_the_way(status: Optional[os.stat_result]) -> bool:

@@ -19,12 +19,16 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import id
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.apply import apply
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem, hand_over
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import (
+    Store,
+    StoreProblem,
+    hand_over,
+    make_directory,
+)
 
 MAKE = "make"
 HAND_OVER = "hand_over"
 REMOVE_DIRECTORY = "remove_directory"
-_MODE = 0o755
 # A directory of this kind was made by us, so that all that is a store's in it may go.
 _KIND = "store"
 _PARTS = ("blobs", "manifests")
@@ -46,17 +50,22 @@ def present(path: str, owner: Tuple[int, int], ledger: Ledger, *, check: bool = 
     path = os.path.abspath(path)
     actions: List[Dict[str, Any]] = []
     try:
-        root = _opened(path, owner, actions, check)
-        if root is None:
+        found = _opened(path, owner, actions, check)
+        if found is None:
             actions += [_action(MAKE, os.path.join(path, name)) for name in _PARTS]
             return Outcome(tuple(actions))
+        root, placed_by_root = found
         with root:
             if not check and _action(MAKE, path) in actions:
                 ledger.record(path, sha256=None, kind=_KIND, status=os.fstat(root.fd))
+            # Its parts first: what lies in it was put there by root as long as it is root's.
+            parts_by_root = root.only_root_changes_it()
             for name in _PARTS:
                 below = _part(root, name, owner, actions, check)
                 if below is not None:
-                    below.close()
+                    with below:
+                        _hand_over(below, owner, actions, check, placed_by_root=parts_by_root)
+            _hand_over(root, owner, actions, check, placed_by_root=placed_by_root)
     except PathProblem as problem:
         raise StoreProblem(problem.problem, problem.remedy) from problem
     except OSError as error:
@@ -95,47 +104,50 @@ def absent(path: str, ledger: Ledger, *, check: bool = False) -> Outcome:
 
 def _opened(
     path: str, owner: Tuple[int, int], actions: List[Dict[str, Any]], check: bool, links: int = 0
-) -> Optional[Directory]:
-    """The models directory; missing ones on the way are its user's, too. None when a check finds one missing."""
+) -> Optional[Tuple[Directory, bool]]:
+    """The models directory, and whether only root can change where it lies. None when a check finds it missing.
+
+    Missing ones on the way are its user's, too.
+    """
     parent = os.path.dirname(path)
     while not os.path.lexists(parent):
         parent = os.path.dirname(parent)
-    current = Directory.open(parent)
+    current, placed_by_root = Directory.open(parent), False
     for part in os.path.relpath(path, parent).split(os.sep):
         with current:
             target = current.link_target(part)
             if target is not None and links < _MAX_LINKS:
                 # Only root could have made it.
                 return _opened(os.path.join(current.real_path(), target), owner, actions, check, links + 1)
+            placed_by_root = current.only_root_changes_it()
             below = _part(current, part, owner, actions, check)
         if below is None:
             return None
         current = below
-    return current
+    return current, placed_by_root
 
 
 def _part(
     parent: Directory, name: str, owner: Tuple[int, int], actions: List[Dict[str, Any]], check: bool
 ) -> Optional[Directory]:
-    """A directory that is its user's; None when a check finds it missing."""
-    path = os.path.join(parent.path, name)
-    there = parent.status(name) is not None
-    if not there:
-        actions.append(_action(MAKE, path))
+    """The directory of this name, made for its user where it is missing; None when a check finds it missing."""
+    if parent.status(name) is None:
+        actions.append(_action(MAKE, os.path.join(parent.path, name)))
         if check:
             return None
-    below = parent.enter(name, make=not there, mode=_MODE, owner=owner)
-    try:
-        status = os.fstat(below.fd)
-        wrong = os.geteuid() == 0 and (status.st_uid, status.st_gid) != owner
-        if wrong or status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
-            actions.append(_action(HAND_OVER, path))
-            if not check:
-                hand_over(parent, below, owner)
-    except BaseException:
-        below.close()
-        raise
-    return below
+        make_directory(parent, name, owner, parent)
+    return parent.enter(name)
+
+
+def _hand_over(
+    directory: Directory, owner: Tuple[int, int], actions: List[Dict[str, Any]], check: bool, *, placed_by_root: bool
+) -> None:
+    status = os.fstat(directory.fd)
+    wrong = os.geteuid() == 0 and (status.st_uid, status.st_gid) != owner
+    if wrong or status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        actions.append(_action(HAND_OVER, directory.path))
+        if not check:
+            hand_over(directory, owner, placed_by_root=placed_by_root)
 
 
 def _without_all(store: Store, check: bool) -> Outcome:

@@ -86,6 +86,18 @@ def test_the_directories_are_made_once_and_given_to_the_service_again_when_someb
     assert host.make().actions == ()
 
 
+def test_a_store_that_root_left_closed_in_a_directory_of_roots_is_given_to_the_service(
+    host: Host, reachable: Path
+) -> None:
+    models = reachable / "data" / "models"
+    for name in ("blobs", "manifests"):
+        (models / name).mkdir(parents=True)
+    for folder in (models, models / "blobs", models / "manifests"):
+        folder.chmod(0o700)
+    assert {action["action"] for action in Host(models, host.ledger).make().actions} == {"hand_over"}
+    assert {folder.stat().st_uid for folder in (models, *models.iterdir())} == {ATTACKER}
+
+
 @pytest.mark.parametrize("mask", [0o000, 0o077])
 def test_the_directories_have_their_modes_under_every_umask(host: Host, mask: int) -> None:
     before = os.umask(mask)
