@@ -82,7 +82,7 @@ def decoys(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def state_of(folder: Path) -> dict[str, tuple[int, ...]]:
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for path in sorted((folder, *folder.rglob("*"))):
         status = path.lstat()
         found[str(path)] = (status.st_ino, status.st_mode, status.st_uid, status.st_size, status.st_nlink)
