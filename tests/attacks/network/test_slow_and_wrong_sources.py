@@ -134,8 +134,17 @@ def spoiled(data: bytes) -> bytes:
     return data[:4] + bytes(byte ^ 1 for byte in data[4:])
 
 
-@pytest.mark.parametrize("afterwards", ["gone", "silent", "still there"])
-@pytest.mark.parametrize("sealed", [0, 2 * MIB])
+@pytest.mark.parametrize(
+    ("afterwards", "sealed"),
+    [
+        ("gone", 0),
+        ("silent", 0),
+        ("still there", 2 * MIB),
+        pytest.param("gone", 2 * MIB, marks=pytest.mark.long),
+        pytest.param("silent", 2 * MIB, marks=pytest.mark.long),
+        pytest.param("still there", 0, marks=pytest.mark.long),
+    ],
+)
 def test_bytes_that_a_bad_mirror_began_are_not_blamed_on_the_hub_that_finished_them(
     afterwards: str, sealed: int, model: Model, dest: Path, ledger: Ledger
 ) -> None:
