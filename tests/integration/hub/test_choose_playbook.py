@@ -49,7 +49,10 @@ def tiny(kind: str) -> Model:
         "llama.vocab_size": ("u32", 32000),
         "tokenizer.ggml.model": ("str", "no_vocab"),
     }
-    blocks = [Tensor(f"blk.{number}.ffn_up.weight", (1024, 65536), kind) for number in range(4)]
+    shapes = {**dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), (1024, 1024)), "ffn_up": (1024, 61440)}
+    blocks = [
+        Tensor(f"blk.{number}.{part}.weight", shape, kind) for number in range(4) for part, shape in shapes.items()
+    ]
     embedding = Tensor("token_embd.weight", (1024, 32000), "Q4_0")
     return Model("Tiny", kv, (embedding, *blocks, Tensor("output.weight", (1024, 32000), "Q4_0")))
 
