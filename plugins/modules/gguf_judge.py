@@ -78,6 +78,10 @@ options:
   token:
     description: The hub's access token. It goes to the lock's own addresses only.
     type: str
+  tokens:
+    description: Tokens by hub, which win over O(token).
+    type: dict
+    default: {}
   ca_file:
     description: A file of PEM certificates to trust instead of the system's.
     type: path
@@ -188,7 +192,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._secrets import forget
 
 def header_of(params: dict[str, Any], lock: dict[str, Any]) -> HeaderFile:
     """The header of the whole model, as the merge of its shards would have it."""
-    client = HttpClient(secrets=hub_secrets(lock, params["token"]), ca_file=params["ca_file"])
+    client = HttpClient(
+        secrets=hub_secrets(lock, params["tokens"].get(lock["hub"], params["token"])), ca_file=params["ca_file"]
+    )
     try:
         headers = read_locked(at_hand(lock, params["models_dir"]), client)
     finally:
@@ -250,6 +256,7 @@ def main() -> None:
             "models_dir": {"type": "path"},
             "cache": {"type": "path"},
             "token": {"type": "str", "no_log": True},
+            "tokens": {"type": "dict", "default": {}, "no_log": True},
             "ca_file": {"type": "path"},
         },
         supports_check_mode=True,
