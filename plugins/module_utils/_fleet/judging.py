@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterable, List, Mapping
 
 LLAMA_CPP = "llama_cpp"
+_ACROSS = "{}//across"  # what a host is called never begins with a slash
 
 
 def plans_to_judge(planned: Iterable[Mapping[str, Any]], locks: Mapping[str, Any]) -> List[Dict[str, Any]]:
@@ -31,17 +32,27 @@ def plans_to_judge(planned: Iterable[Mapping[str, Any]], locks: Mapping[str, Any
             for name, asked, plan in each
             if asked["engine"] == LLAMA_CPP
         ]
+        if "across" in result and result["across"]["fits"]:
+            parameters = dict(item["hosts"][0]["parameters"] or {}) if item["hosts"][0]["engine"] == LLAMA_CPP else {}
+            plan = _as_one_host(result["across"])
+            found.append({"name": _ACROSS.format(item["name"]), "plan": plan, "parameters": parameters, "lock": known})
     return found
+
+
+def _as_one_host(across: Mapping[str, Any]) -> Dict[str, Any]:
+    """The plan over several hosts as that of one with all of their GPUs, in the order of the head's -ts."""
+    own = {name: value for name, value in across["llama_cpp"]["head"]["parameters"].items() if name != "rpc"}
+    return {**across, "llama_cpp": {"parameters": own, "environment": {}}}
 
 
 def plans_judged(planned: Iterable[Mapping[str, Any]], judged: Mapping[str, Any]) -> List[Dict[str, Any]]:
     """Results of gguf_plan over groups of hosts, with the plans that gguf_judge returned in their place."""
-    return [
-        {
-            **result,
-            "plans": {
-                host: judged.get(f"{result['item']['name']}/{host}", plan) for host, plan in result["plans"].items()
-            },
-        }
-        for result in planned
-    ]
+    found = []
+    for result in planned:
+        name = result["item"]["name"]
+        plans = {host: judged.get(f"{name}/{host}", plan) for host, plan in result["plans"].items()}
+        more = {}
+        if _ACROSS.format(name) in judged:
+            more["across"] = {**judged[_ACROSS.format(name)], "llama_cpp": result["across"]["llama_cpp"]}
+        found.append({**result, "plans": plans, **more})
+    return found

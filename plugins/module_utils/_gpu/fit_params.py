@@ -24,7 +24,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judge import Judge
 from ansible_collections.gguf.fleet.plugins.module_utils._process.unproved import Ended, UnprovedProblem, run_unproved
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
-SECONDS = 120.0
+SECONDS = 60.0
 LIMIT_BYTES = 256 * 1024
 # A CUDA context maps some hundred MiB of the host's memory for each card.
 MEMORY_BYTES = 16 * 2**30
