@@ -256,7 +256,8 @@ def main() -> None:
             "expected_gpus": {"type": "list", "elements": "dict", "default": []},
             "expected_ram_gib": {"type": "int", "default": 0},
             "expect_fabric_manager": {"type": "bool", "default": False},
-            "engines": {"type": "list", "elements": "dict", "default": []},
+            # With their environments, which may hold keys.
+            "engines": {"type": "list", "elements": "dict", "default": [], "no_log": True},
             "models_dir": {"type": "path", "default": "/srv/gguf-fleet/models"},
             "needed_bytes": {"type": "int", "default": 0},
             "ports": {"type": "list", "elements": "int", "default": []},
@@ -280,7 +281,7 @@ def main() -> None:
     )
     urls = module.params["urls"]
     let_see(module.no_log_values, urls, secrets_in(urls))
-    forget(module.no_log_values, module.params, "models")
+    forget(module.no_log_values, module.params, "models", "engines")
     report = ask_gpus(module)
     findings = [asdict(finding) for finding in judge(module, report)]
     module.exit_json(

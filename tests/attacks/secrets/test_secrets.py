@@ -73,6 +73,8 @@ KINDS = (
     "ollama_environment: HTTPS_PROXY",
     "models_token",
     "models_serve: api-key",
+    "models_serve: endpoint",
+    "models_mirrors",
     "mirrors",
     "headers",
     "endpoint",
@@ -96,7 +98,7 @@ def llama_release(folder: Path, build: int, serves: bool = True) -> tuple[Path, 
     return path, {
         "llama_cpp_source": "release",
         "llama_cpp_version": f"b{build}",
-        "llama_cpp_release_url": "file:///srv/{asset}",
+        "llama_cpp_release_url": "http://127.0.0.1:8099/{asset}",
         "llama_cpp_release_assets": [asset],
         "llama_cpp_checksums": {asset: sha256(path)},
     }
@@ -131,7 +133,7 @@ def tasks_with_secrets() -> list[dict[str, Any]]:
         {"gguf.fleet.gguf_plan": {"gguf": facts, "hosts": [host]}},
         {
             "gguf.fleet.host_preflight": {
-                "environment": environment,
+                "engines": [{"name": "ollama", "version": "0.33.2", "environment": environment}],
                 "urls": [nowhere.format(secrets["endpoint"])],
                 "models": [{"name": "a", "gguf": facts, "parameters": parameters}],
             }
@@ -204,11 +206,12 @@ class Searched:
         self.output[name] = text
         return text
 
-    def findings(self) -> dict[str, str]:
-        found = {name: text for name, text in self.output.items() if kinds_in(text, self.secrets)}
-        return {
-            name: f"{kinds_in(text, self.secrets)}\n{lines_with(text, self.secrets)}" for name, text in found.items()
-        }
+    def findings(self) -> dict[str, list[str]]:
+        """The kinds by the output that holds them; where they stood goes to pytest's captured output."""
+        found = {name: kinds_in(text, self.secrets) for name, text in self.output.items()}
+        for name in found:
+            print(f"{name}:\n{lines_with(self.output[name], self.secrets)}")
+        return {name: kinds for name, kinds in found.items() if kinds}
 
 
 @pytest.fixture(scope="module")
@@ -230,18 +233,22 @@ def searched(
     request: pytest.FixtureRequest, smollm2: SmolLM2, tmp_path: Path, secrets: dict[str, str]
 ) -> Iterator[Searched]:
     kind, engines = request.param
-    for host in container(kind, "llama_cpp", smollm2.merged, tmp_path):
+    shards = smollm2.shards[0].parent
+    for host in container(kind, "llama_cpp", smollm2.merged, tmp_path, f"--volume={shards}:{shards}:ro"):
         yield Searched(host, engines, secrets)
 
 
 def test_no_secret_shows_anywhere(
-    searched: Searched, ollama: dict[str, Any], secrets: dict[str, str], tmp_path: Path
+    searched: Searched, ollama: dict[str, Any], secrets: dict[str, str], smollm2: SmolLM2, tmp_path: Path
 ) -> None:
     host, engines = searched.host, searched.engines
     systemd = "systemd" in host.sh("cat /proc/1/comm")
     working, broken = llama_release(tmp_path, 11669), llama_release(tmp_path, 11670, serves=False)
     for path, _variables in (working, broken):
         docker("cp", str(path), f"{host.name}:/srv/{path.name}")
+    docker(
+        "exec", "--detach", host.name, "python3", "-m", "http.server", "--directory=/srv", "--bind=127.0.0.1", "8099"
+    )
     if systemd:
         plant_an_installation(host, secrets)
     processes = Watch(host, SAMPLER, ATTACKER)
@@ -252,6 +259,7 @@ def test_no_secret_shows_anywhere(
     searched.run("first run", play(host, roles(*engines), **first))
     allowed = environment_files(host, secrets)
     assert "/etc/gguf-fleet/llama-cpp-r1.env" in allowed
+    readable_at_first = files_with(host, secrets)
     if "ollama" in engines:
         assert "/etc/gguf-fleet/ollama.env" in allowed
         assert "changed=0 " in searched.run("second run", play(host, roles(*engines), **first))
@@ -270,6 +278,10 @@ def test_no_secret_shows_anywhere(
         source = f"http://user:{secrets['ollama_source_url']}@127.0.0.1:9/{{version}}/{{asset}}"
         mirror = {"ollama_version": "0.5.9", "ollama_source_url": source, "ollama_trust_mirror_sums": True}
         searched.run("refused mirror", play(host, roles("ollama"), **{**settings(secrets), **mirror}), succeeds=False)
+        served = models(smollm2, tmp_path, secrets)
+        searched.run("models", play(host, roles("host", "models"), **{**changed, **served}))
+        assert generates(host, secrets["models_serve: api-key"])
+        allowed |= environment_files(host, secrets)
     readable, of_root = files_with(host, secrets), files_with(host, secrets, user=0)
     searched.run("uninstall", host.play("uninstall.yml", "--diff", "-vvv", **first))
 
@@ -281,12 +293,30 @@ def test_no_secret_shows_anywhere(
     assert searched.findings() == {}
     assert "HF_TOKEN=********" in searched.output["first run"]
     assert "LLAMA_API_KEY=******** (changed)" in searched.output["changed key"]
-    assert readable == {}
+    assert readable_at_first == readable == {}
     assert set(of_root) <= allowed, of_root
     assert all((file["mode"], file["uid"]) == ("0600", 0) for file in of_root.values()), of_root
     left = set(files_with(host, secrets, user=0))
     # install.sh's own unit and file stay as they were.
     assert left <= ({UNIT, UNIT_FILE} if systemd else set())
+
+
+def models(smollm2: SmolLM2, folder: Path, secrets: dict[str, str]) -> dict[str, Any]:
+    """The shards from a folder, served by llama.cpp with a key of the model's own; the mirror is down."""
+    source = {
+        "hub": "path",
+        "path": str(smollm2.shards[0].parent),
+        "endpoint": f"http://user:{secrets['models_serve: endpoint']}@127.0.0.1:9",
+    }
+    parameters = {"api-key": secrets["models_serve: api-key"], "ctx-size": 512}
+    return {
+        "models_serve": [{"name": "m1", "engine": "llama_cpp", "source": source, "parameters": parameters}],
+        "models_lock_file": str(folder / "models.lock.yml"),
+        "models_plan": "off",
+        "models_token": secrets["models_token"],
+        "models_mirrors": [f"http://user:{secrets['models_mirrors']}@127.0.0.1:9/{{path}}"],
+        "host_pynvml": False,
+    }
 
 
 def generates(host: Host, key: str) -> bool:
@@ -308,9 +338,11 @@ UNIT, UNIT_FILE = "/etc/systemd/system/ollama.service", "/etc/default/ollama"
 
 def plant_an_installation(host: Host, secrets: dict[str, str]) -> None:
     """As install.sh leaves it, with the secrets that its user put there; readable by root only, as they should be."""
+    host.sh("useradd --system --create-home --home-dir /usr/share/ollama ollama")
     unit = (
-        "[Service]\nExecStart=/bin/sleep infinity\nUser=root\n"
+        "[Service]\nExecStart=/bin/sleep infinity\nUser=ollama\n"
         f"Environment=HF_TOKEN={secrets['adopted: unit']}\nEnvironmentFile={UNIT_FILE}\n"
+        "[Install]\nWantedBy=multi-user.target\n"
     )
     for path, content in {UNIT: unit, UNIT_FILE: f"HF_OTHER_TOKEN={secrets['adopted: file']}\n"}.items():
         write = f"umask 077; cat > {path}"
