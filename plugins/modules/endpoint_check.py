@@ -48,6 +48,10 @@ options:
     type: str
     choices: [openai, ollama]
     default: openai
+  empty_answer:
+    description: Let an answer without any text count. It proves that the model computes, not that it says something.
+    type: bool
+    default: false
   origin:
     description:
       - Also send the preflight that a browser sends for a page of this origin, such as V(https://chat.example.com), and
@@ -219,6 +223,7 @@ def main() -> None:
             # Not a secret, whatever its name reminds of.
             "max_tokens": {"type": "int", "default": 64, "no_log": False},
             "api": {"type": "str", "choices": ["openai", "ollama"], "default": "openai"},
+            "empty_answer": {"type": "bool", "default": False},
             "origin": {"type": "str"},
             "gpu_share_min": {"type": "float", "default": 0.0},
             "timeout_seconds": {"type": "float", "default": 3600.0},
@@ -240,7 +245,7 @@ def main() -> None:
         wanted = Wanted(
             engine=given["engine"],
             model=given["model"],
-            question=Question(given["question"], given["max_tokens"], given["api"]),
+            question=Question(given["question"], given["max_tokens"], given["api"], given["empty_answer"]),
             origin=given["origin"],
             gpu_share_min=given["gpu_share_min"],
             timeout_seconds=given["timeout_seconds"],

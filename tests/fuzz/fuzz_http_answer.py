@@ -9,7 +9,7 @@ import http.client
 import socket
 import sys
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import atheris
 
@@ -67,10 +67,10 @@ def one_input(data: bytes) -> None:
     if not data:
         return
     Answered.answer = HEADS[data[0] % len(HEADS)] + data[1:]
-    started = perf_counter()
+    started = process_time()
     check_range()
     check_answer()
-    seconds = perf_counter() - started
+    seconds = process_time() - started
     if seconds > MAX_SECONDS:
         raise AssertionError(f"{len(data)} bytes took {seconds:.1f} s")
 

@@ -38,6 +38,7 @@ class Question:
     text: str
     max_tokens: int
     api: str = "openai"
+    may_be_empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def generate(
             "The engine's log tells why; out of memory ends it most often.",
         )
     said, thought = "".join(heard.answer).strip(), "".join(heard.reasoning).strip()
-    if not said and not thought:
+    if not said and not thought and not question.may_be_empty:
         raise EndpointProblem(
             f"{endpoint.url}{path}: {model} answered nothing to {question.text!r}.",
             "See whether its template and its stop parameters fit the model.",
@@ -179,6 +180,6 @@ def generate(
         finish_reason=printable(heard.finish_reason, limit=100),
         tokens=tokens,
         tokens_per_second=None if rate is None else round(rate, 2),
-        first_token_seconds=round(heard.first - begun, 3),
+        first_token_seconds=round((heard.first or clock()) - begun, 3),
         seconds=round(clock() - begun, 3),
     )

@@ -145,6 +145,19 @@ def test_every_way_to_fail_is_told_apart(
     assert failed["remedy"]
 
 
+def test_an_answer_without_text_counts_where_that_is_asked_for(run_module: Any, scripted: Scripted) -> None:
+    answers = {
+        "/api/tags": TAGS,
+        "/api/generate": LOADED,
+        "/api/ps": (200, b"{}"),
+        "/api/version": VERSION,
+        "/v1/chat/completions": (200, sse("[DONE]")),
+    }
+    told = run_module("endpoint_check", {"url": scripted(answers), "model": "m", "empty_answer": True})
+    assert told["verified"], told
+    assert (told["answer"], told["tokens"]) == ("", 0) and told["first_token_seconds"] >= 0
+
+
 def test_thinking_aloud_counts_as_serving(run_module: Any, scripted: Scripted) -> None:
     thought = '{"choices": [{"delta": {"reasoning_content": "Let me see"}, "finish_reason": "length"}]}'
     answers = {
