@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, kv_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Block, Model
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.structure import Cache
 
@@ -30,6 +30,7 @@ class Part:
     host: bool = False
     experts_only: bool = False  # the host computes the experts of some blocks and nothing else of them
     experts_elsewhere: bool = False  # a GPU computes all of its blocks but their experts
+    some_elsewhere: bool = False  # the same of some of its blocks
     pipelined: bool = False  # several GPUs, all blocks and the output on them: llama.cpp keeps four copies of inputs
     whole: bool = False  # one GPU with all blocks
 
@@ -77,12 +78,38 @@ def _values(model: Model, load: Load, part: Part, shapes: tuple[Block, ...]) -> 
         return inputs + (10 * e + 8 * deepstack if part.pipelined else 4 * e)
     widest = max((_widest(model, load, part, shape) for shape in shapes), default=0)
     widest += inputs if part.blocks else 0
-    widest += (6 * deepstack if part.roomy or part.pipelined else 5 * deepstack) if part.entry or part.host else 0
-    if part.pipelined and part.first:
-        widest += (11 if model.block_sparse else 5) * e
+    if part.roomy or (part.pipelined and part.entry):
+        widest += 6 * deepstack
+    elif part.entry:
+        widest = max(widest, inputs + 8.5 * deepstack)
+    if part.pipelined:
+        widest += (11 if model.block_sparse else 5) * e if part.first else _later_in_pipeline(model, part)
+    widest += _borrowed(model, load, part)
     widest += _per_layer_inputs(model, part)
     widest += _block_masks(model, load, part)
     return max(widest, _last(model, load, part, inputs, widest)) if part.output else widest
+
+
+def _later_in_pipeline(model: Model, part: Part) -> float:
+    """What the graph keeps on the second and later GPUs of a pipeline."""
+    e = model.embedding_length
+    if model.compressed:
+        return 25 * e
+    scans = sum(1 for block in part.blocks if _is_mamba2(block) and not block.layer.attention)
+    return max(0.0, 0.82 * scans - 7) * e
+
+
+def _is_mamba2(block: Block) -> bool:
+    return {"ssm_in", "ssm_d"} <= block.layer.tensors and "ssm_x" not in block.layer.tensors
+
+
+def _borrowed(model: Model, load: Load, part: Part) -> float:
+    """Copies of caches that lie elsewhere, for layers that read them in place of one of their own (gemma4.cpp)."""
+    if part.host or all(block.caches or not block.layer.attention for block in part.blocks):
+        return 0
+    sources = {block.caches[0].window: block for block in model.blocks if block.caches}.values()
+    away = sum(kv_bytes(model, block, load) for block in sources if not any(block is own for own in part.blocks))
+    return away * (COPIES if part.pipelined else 1) / 4 / min(load.batch, load.num_ctx)
 
 
 def _experts_of_gpus(model: Model, part: Part, inputs: float) -> float:
@@ -169,7 +196,7 @@ def _attention(model: Model, load: Load, part: Part, block: Block, beside: _Besi
         unfolded = layer.heads * (2 * model.kv_lora_rank + model.rope_length + model.latent_key_length)
         if not model.indexer_length:
             return unfolded + scores + beside.attention * e
-        sparse = 16 if part.experts_elsewhere and beside is _GPU else beside.sparse
+        sparse = 16 if part.some_elsewhere and beside is _GPU else beside.sparse
         return unfolded + scores + load.seen_cells + sparse * e
     folds = 3 if model.legacy_deepseek else 1
     # One slot after the other (minimax-m3.cpp).
@@ -188,7 +215,7 @@ def _recurrence(model: Model, load: Load, block: Block) -> float:
     convolved = inner + 2 * model.ssm_groups * size
     if "ssm_x" in names:
         return 6 * inner + e
-    if "ssm_in" in names and "ssm_d" in names:
+    if _is_mamba2(block):
         return 2 * inner + 2 * model.ssm_groups * size + 3 * convolved + 2 * inner + e
     if inner:
         return 3 * convolved + 3 * inner
@@ -226,20 +253,22 @@ def _last(model: Model, load: Load, part: Part, inputs: float, widest: float) ->
     if part.pipelined:
         behind = used + 2 if model.architecture == "hunyuan-moe" or wide else 0
         before_it = (9 + behind) * e + inputs + _per_layer_inputs(model, part)
-        # These graphs leave no room for the logits within what they took.
-        tight = model.compressed or model.architecture == "nemotron_h"
-        return vocab + max(before_it, widest if tight else 0)
+        # Compressed caches leave no room for the logits within what the layers took.
+        return vocab + max(before_it + _borrowed(model, load, part), 0.75 * widest if model.compressed else 0)
     deepstack = (model.inputs - 1) * e
+    if part.roomy and model.latent and model.indexer_length:
+        return vocab + max(5 * e + inputs, 0.7 * widest)
     if part.whole:
         return vocab + 4 * e + inputs + 5 * deepstack
     if part.host:
-        if model.latent and model.indexer_length:
-            return vocab + max(5 * e + inputs, 0.7 * widest)
         # Logits no longer than the masks take their place.
         return (max(vocab, inputs) if vocab <= inputs else vocab + inputs) + 5 * e + 6 * deepstack
     if model.per_layer_inputs:
         streams = 18 * e if model.alternating else 0
-        return vocab + 2.3 * model.per_layer_inputs + streams + (1.5 if model.alternating else 3) * inputs + e
+        # Copies of long caches do not fit beside the logits.
+        copies = _borrowed(model, load, part) * load.num_parallel if load.num_ctx >= 32768 else 0
+        beside_it = max((1.5 if model.alternating else 3) * inputs, inputs + copies)
+        return vocab + 2.3 * model.per_layer_inputs + streams + beside_it + e
     if part.experts_elsewhere and used:
         found = used * (model.latent_experts or e) + (5 if model.compressed else 3) * e
         return vocab + (found if shared and model.architecture != "cohere2moe" else 5 * e)

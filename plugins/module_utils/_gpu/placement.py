@@ -104,6 +104,7 @@ def lay_out(
             output=last in layers,
             entry=bool(layers) and not host_blocks and not any(share.layers for share in shares),
             blocks=tuple(model.blocks[number] for number in layers if number < last),
+            some_elsewhere=any(number < host_experts for number in layers if number < last),
             experts_elsewhere=all(number < host_experts for number in layers if number < last),
             pipelined=pipelined,
             whole=len(devices) == 1 and ngl > last,
