@@ -150,7 +150,7 @@ def fit_params(
     # The servers answer within milliseconds; the first question would fail without.
     lines.append("sleep 1")
     for question in questions:
-        lines.append("echo CASE; llama-fit-params --no-repack -fitp on " + shlex.join(question) + " 2>&1 | tail -n 8")
+        lines.append("echo CASE; llama-fit-params --no-repack -fitp on " + shlex.join(question) + " 2>&1 | tail -n 20")
     done = judge(["sh", "-c", "\n".join(lines)], cwd=folder)
     answers = done.stdout.split("CASE\n")[1:]
     assert len(answers) == len(questions), done.stdout + done.stderr
