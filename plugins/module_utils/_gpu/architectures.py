@@ -56,6 +56,16 @@ SLIDING: dict[str, Sliding] = {
     "step35": Sliding(None),
 }
 
+_WINDOW, _PATTERN = "attention.sliding_window", "attention.sliding_window_pattern"
+_INDEXER = "attention.indexer.key_length"
+# Keys without which a loader fails, and that decide what a layer keeps.
+REQUIRED_KEYS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("gemma4", "mimo2", "step35", "spark2_5", "maple", "granite_swa"), (_WINDOW, _PATTERN)),
+    **dict.fromkeys(("cohere2", "cohere2moe", "gpt-oss", "gemma3n", "muse-glimmer"), (_WINDOW,)),
+    **dict.fromkeys(("deepseek32", "glm-dsa", "minimax-m3"), (_INDEXER,)),
+    "deepseek4": (_WINDOW, _INDEXER, "attention.compress_ratios"),
+}
+
 # A full attention block after so many recurrent ones, where the file does not say.
 FULL_ATTENTION_INTERVAL = {"qwen3next": 4, "qwen35": 4, "qwen35moe": 4, "minimax-01": 8}
 

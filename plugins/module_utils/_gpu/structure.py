@@ -23,6 +23,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.architectures impo
     MAX_LAYERS,
     NOT_UNDERSTOOD,
     PARTLY_SKIPPED,
+    REQUIRED_KEYS,
     SLIDING,
     SPARSE_INDEXER_CONTEXT,
     SUFFIXES,
@@ -129,6 +130,7 @@ def read_structure(facts: Mapping[str, Any], architecture: str, block_count: int
     indexed = _indexed(reader, architecture, tensors, skipped_from)
     cached = _cached(reader, architecture)
     state = _state_values(reader, max(heads, default=0))
+    _refuse_missing_keys(reader, architecture, any(recurrent))
     layers = []
     for number in range(block_count):
         names = tensors[number] if tensors else frozenset()
@@ -208,6 +210,15 @@ def _refuse_strangers(reader: _Reader, architecture: str, tensors: Sequence[froz
         reader.trouble(f"expert_count is {experts:,}; {MAX_EXPERTS:,} is the most that llama.cpp loads.")
     if reader.number("expert_used_count") > experts > 0:
         reader.trouble("expert_used_count is more than expert_count.")
+
+
+def _refuse_missing_keys(reader: _Reader, architecture: str, recurrent: bool) -> None:
+    """Keys without which these loaders fail: facts that lack them, such as a short entry of a catalog, are too few."""
+    if recurrent and architecture != "minimax-01" and not any(reader.keys.get(key) for key in STATE_KEYS):
+        reader.trouble("It has recurrent layers, and no key says how large their state is.")
+    for key in REQUIRED_KEYS.get(architecture, ()):
+        if reader.raw(key) is None:
+            reader.trouble(f"{architecture}.{key} is missing.")
 
 
 def _stem(name: str) -> str:
@@ -306,8 +317,6 @@ def _recurrent(
             number < trunk and any(name.startswith(("ssm_", "shortconv.", "time_mix_")) for name in names)
             for number, names in enumerate(tensors)
         )
-        if any(found) and not any(reader.keys.get(key) for key in STATE_KEYS):
-            reader.trouble("It has recurrent layers, and no key says how large their state is.")
         return found
     states = any(reader.keys.get(key) for key in STATE_KEYS)
     ff = reader.each("feed_forward_length", 0)

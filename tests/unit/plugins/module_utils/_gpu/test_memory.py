@@ -10,6 +10,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.compute import Par
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, kv_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
+from ansible_collections.gguf.fleet.tests.conformance.gpu.families import family
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import (
     deepseek_r1,
     gemma3_27b,
@@ -98,3 +99,17 @@ def test_an_unknown_cache_type_is_refused_with_the_known_ones():
     model = model_from_facts(llama3_70b().facts())
     with pytest.raises(GpuError, match="q8_0"):
         kv_mib(model, replace(Load(num_ctx=2048), key_type="q9"))
+
+
+def test_heads_of_192_and_128_have_flash_attention_where_eight_queries_share_one_of_keys():
+    assert model_from_facts(family("mimo-v2-flash").facts()).flash_attention_on_cuda
+    assert not model_from_facts(deepseek_r1("IQ1_S").facts()).flash_attention_on_cuda
+
+
+def test_a_recurrent_state_takes_the_same_however_long_the_context_and_once_a_slot():
+    model = model_from_facts(family("qwen3-next-80b-a3b").facts())
+    recurrent = model.blocks[0]
+    assert recurrent.layer.recurrent
+    one = kv_bytes(model, recurrent, Load(num_ctx=4096))
+    assert one == kv_bytes(model, recurrent, Load(num_ctx=131072, key_type="q8_0", value_type="q8_0"))
+    assert kv_bytes(model, recurrent, Load(num_ctx=4096, num_parallel=8)) == 8 * one

@@ -102,6 +102,13 @@ BAD = {
     "an unknown compression": broken("deepseek-v4-flash", attention__compress_ratios=[7] * 43),
     "indexers for fewer layers": broken("glm-5.2", attention__indexer__types=[True]),
     "a state of no size": {**facts_of("jamba-1.5-large"), "hyperparameters": {}},
+    "an entry of a catalog without the keys of its layers": {
+        **{key: value for key, value in facts_of("qwen3.5-27b").items() if key != "block_tensors"},
+        "hyperparameters": {},
+    },
+    "no indexer where there is one": {**facts_of("glm-5"), "hyperparameters": {}},
+    "no ratios of compression": broken("deepseek-v4-flash", attention__compress_ratios=None),
+    "no window where there is one": {**facts_of("gpt-oss-120b"), "hyperparameters": {}, "sliding_window": None},
     "more used experts than there are": broken("qwen3-235b-a22b", expert_used_count=129),
     "too many experts": broken("qwen3-235b-a22b", expert_count=1 << 30),
     "loops": broken("qwen3-32b", num_loops=2),
