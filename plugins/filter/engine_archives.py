@@ -20,7 +20,7 @@ options:
     elements: str
     required: true
   url:
-    description: Template with C({version}) and C({asset}).
+    description: Template with C({version}) and C({asset}). A C(file:) URL names a file that is on the host.
     type: str
     required: true
   version:
@@ -60,6 +60,16 @@ _value:
 """
 
 
+FILE_SCHEME = "file://"
+
+
+def _place(where: str, of_file: bool) -> dict[str, str]:
+    """A file: URL names a file on the host, which is opened as one and not fetched."""
+    if where.startswith(FILE_SCHEME):
+        return {"src": where[len(FILE_SCHEME) :]}
+    return {"src" if of_file else "url": where}
+
+
 def engine_archives(
     assets: t.Sequence[str],
     url: str,
@@ -76,7 +86,7 @@ def engine_archives(
             continue
         of_file = src and (index == 0 or "{asset}" in src)
         template = src if of_file else url
-        place = {"src" if of_file else "url": template.replace("{version}", version).replace("{asset}", asset)}
+        place = _place(template.replace("{version}", version).replace("{asset}", asset), bool(of_file))
         known = {"sha256": sums[asset]} if sums and sums.get(asset) else {}
         archives.append({**place, **known})
     return archives

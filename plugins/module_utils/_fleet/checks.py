@@ -9,6 +9,7 @@ from typing import Any, Callable, List, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import OLLAMA, Engine, Server
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.environment import check_environment
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.spelling import nearest
@@ -76,9 +77,14 @@ _OLDEST = parse_version("0.5.7")
 
 def check_engine(engine: Engine) -> List[str]:
     """Of the settings of a host's engine."""
-    if engine.name != OLLAMA or _version(engine) is not None:
+    if engine.name != OLLAMA:
         return []
-    return [f"ollama_version is {engine.version}. Give a release from 0.5.7 on, without a v: 0.33.2."]
+    if _version(engine) is not None:
+        return _refused(check_environment, engine.environment, str(engine.version))
+    return [
+        f"ollama_version is {engine.version}. Ollama 0.5.7 and newer can be served; write the number without a v, "
+        "such as 0.33.2."
+    ]
 
 
 def check_model(model: Mapping[str, Any], engine: Engine) -> List[str]:

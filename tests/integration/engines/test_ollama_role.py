@@ -163,6 +163,7 @@ def fresh(request: pytest.FixtureRequest, smollm2: SmolLM2, tmp_path: Path) -> I
     yield from container("script", "ollama", smollm2.merged, tmp_path, *getattr(request, "param", ()))
 
 
+SERVED = {"name": "smollm2", "source": {"hub": "path", "path": "/srv/smollm2.gguf"}}
 MISREAD: dict[str, tuple[dict[str, Any], str]] = {
     "a typo": ({"ollama_environment": {"OLLAMA_FLASH_ATENTION": "1"}}, "OLLAMA_FLASH_ATTENTION"),
     "a truth that is none": ({"ollama_environment": {"OLLAMA_FLASH_ATTENTION": "maybe"}}, "OLLAMA_FLASH_ATTENTION"),
@@ -174,7 +175,7 @@ MISREAD: dict[str, tuple[dict[str, Any], str]] = {
 
 def test_settings_that_the_server_would_misread_are_refused_before_anything_changes(fresh: Host) -> None:
     for name, (variables, expected) in MISREAD.items():
-        done = fresh.play("site.yml", **variables)
+        done = fresh.play("site.yml", models_serve=[SERVED], **variables)
         assert expected in message(done), name
         assert changed(done) == 0, name
     assert fresh.sh("ls -d /opt/* /srv/gguf-fleet /etc/gguf-fleet /usr/local/lib/gguf-fleet 2>/dev/null; true") == ""

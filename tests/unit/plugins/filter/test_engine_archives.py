@@ -29,3 +29,7 @@ def test_what_was_made_ready_takes_the_place_of_the_url() -> None:
     ready = [{"src": "/var/lib/gguf-fleet/archives/ab.tar.gz", "sha256": "cd", "origin_sha256": "ab"}, {}]
     archives = engine_archives(["a.tar.zst", "b.tar.zst"], URL, "0.33.2", {}, ready=ready)
     assert archives == [ready[0], {"url": "https://mirror.example/v0.33.2/b.tar.zst"}]
+
+
+def test_a_file_url_is_a_file_on_the_host() -> None:
+    assert engine_archives(["a.tgz"], "file:///srv/{version}/{asset}", "1") == [{"src": "/srv/1/a.tgz"}]
