@@ -280,7 +280,7 @@ def test_no_secret_shows_anywhere(
         searched.run("refused mirror", play(host, roles("ollama"), **{**settings(secrets), **mirror}), succeeds=False)
         served = models(smollm2, tmp_path, secrets)
         searched.run("models", play(host, roles("host", "models"), **{**changed, **served}))
-        assert generates(host, secrets["models_serve: api-key"])
+        assert generates(host, secrets["models_serve: api-key"], port=8081)
         allowed |= environment_files(host, secrets)
     readable, of_root = files_with(host, secrets), files_with(host, secrets, user=0)
     searched.run("uninstall", host.play("uninstall.yml", "--diff", "-vvv", **first))
@@ -294,11 +294,11 @@ def test_no_secret_shows_anywhere(
     assert "HF_TOKEN=********" in searched.output["first run"]
     assert "LLAMA_API_KEY=******** (changed)" in searched.output["changed key"]
     assert readable_at_first == readable == {}
-    assert set(of_root) <= allowed, of_root
-    assert all((file["mode"], file["uid"]) == ("0600", 0) for file in of_root.values()), of_root
-    left = set(files_with(host, secrets, user=0))
     # install.sh's own unit and file stay as they were.
-    assert left <= ({UNIT, UNIT_FILE} if systemd else set())
+    theirs = {UNIT, UNIT_FILE} if systemd else set()
+    assert set(of_root) <= allowed | theirs, of_root
+    assert all((file["mode"], file["uid"]) == ("0600", 0) for file in of_root.values()), of_root
+    assert set(files_with(host, secrets, user=0)) <= theirs
 
 
 def models(smollm2: SmolLM2, folder: Path, secrets: dict[str, str]) -> dict[str, Any]:
@@ -310,7 +310,9 @@ def models(smollm2: SmolLM2, folder: Path, secrets: dict[str, str]) -> dict[str,
     }
     parameters = {"api-key": secrets["models_serve: api-key"], "ctx-size": 512}
     return {
-        "models_serve": [{"name": "m1", "engine": "llama_cpp", "source": source, "parameters": parameters}],
+        "models_serve": [
+            {"name": "m1", "engine": "llama_cpp", "port": 8081, "source": source, "parameters": parameters}
+        ],
         "models_lock_file": str(folder / "models.lock.yml"),
         "models_plan": "off",
         "models_token": secrets["models_token"],
@@ -319,10 +321,10 @@ def models(smollm2: SmolLM2, folder: Path, secrets: dict[str, str]) -> dict[str,
     }
 
 
-def generates(host: Host, key: str) -> bool:
+def generates(host: Host, key: str, port: int = 8080) -> bool:
     """Whether the running server takes the key, which goes by stdin: an argument would be seen."""
     command = ["docker", "exec", "--interactive", host.name, "curl", "-sS", "-d", "{}", "--config", "-"]
-    given = f'header = "Authorization: Bearer {key}"\nurl = "http://127.0.0.1:8080/v1/completions"\n'
+    given = f'header = "Authorization: Bearer {key}"\nurl = "http://127.0.0.1:{port}/v1/completions"\n'
     done = subprocess.run(command, input=given, text=True, capture_output=True, check=True)
     return "choices" in done.stdout
 
