@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,20 +20,25 @@ PLACES = "/opt /usr/local /etc/gguf-fleet /run/gguf-fleet /srv/gguf-fleet /var/l
 
 def converged(host: BareHost, umask: str, archives: dict[str, Path], smollm2: SmolLM2) -> list[str]:
     """Runs the site with this umask of root's, and gives mode, owner and path of all that it made."""
-    host.sh(
-        f"printf '#!/bin/sh\\numask {umask}\\nexec /bin/sh \"$@\"\\n' > /usr/bin/sh-umask; chmod 755 /usr/bin/sh-umask"
-    )
+    # Delegated tasks run by the same shell on the controller.
+    shell = host.folder / f"sh-{umask}"
+    shell.write_text(f'#!/bin/sh\numask {umask}\nexec /bin/sh "$@"\n')
+    shell.chmod(0o755)
+    host.sh(f"mkdir -p {shell.parent}")
+    subprocess.run(["docker", "cp", str(shell), f"{host.name}:{shell}"], check=True, capture_output=True)
     source = {"hub": "path", "path": str(smollm2.shards[0].parent)}
     settings = {
         **release(archives, "0.33.2"),
         "models_serve": [{"name": "smollm2", "source": source, "template": "chatml", "parameters": {"num_ctx": 512}}],
         "models_plan": "off",
-        "ansible_shell_executable": "/usr/bin/sh-umask",
+        "ansible_shell_executable": str(shell),
     }
     done = host.play("site.yml", **settings)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert host.sh("/usr/bin/sh-umask -c umask").strip() == f"0{umask}"
-    return host.sh(f"find {PLACES} -printf '%M %u:%g %p\\n' | sort -k 3").splitlines()
+    assert host.sh(f"{shell} -c umask").strip() == f"0{umask}"
+    made = host.sh(f"find {PLACES} -printf '%M %u:%g %p\\n' | sort -k 3")
+    # A lock is named by the device and inode of what it locks.
+    return re.sub(r"/store-\w+-\w+\.lock", "/store.lock", made).splitlines()
 
 
 def test_what_a_run_makes_is_the_same_under_every_umask(
