@@ -13,3 +13,10 @@ def test_the_model_and_its_user_are_left(host):
 
 def test_the_drop_in_of_the_administrator_is_left(host):
     assert host.file("/etc/systemd/system/ollama.service.d/override.conf").is_file
+
+
+def test_the_unit_and_the_command_of_the_other_installer_are_left(host):
+    assert host.file("/etc/systemd/system/ollama.service").is_file
+    command = host.file("/usr/local/bin/ollama")
+    assert command.is_file
+    assert not command.is_symlink

@@ -12,3 +12,9 @@ def test_no_supervisor_runs(host):
 def test_the_model_and_its_user_are_left(host):
     assert host.file("/var/lib/ollama/models/manifests/registry.ollama.ai/library/smollm2/latest").is_file
     assert host.user("ollama").exists
+
+
+def test_the_command_and_the_unit_are_gone(host):
+    for path in ("/usr/local/bin/ollama", "/etc/systemd/system/ollama.service"):
+        assert not host.file(path).exists
+        assert not host.file(path).is_symlink

@@ -15,8 +15,6 @@ def test_nothing_runs(host):
     "path",
     [
         "/opt/ollama",
-        "/usr/local/bin/ollama",
-        "/etc/systemd/system/ollama.service",
         "/etc/systemd/system/ollama.service.d/gguf-fleet.conf",
         "/etc/gguf-fleet",
         "/run/gguf-fleet",

@@ -11,6 +11,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.checks import (
     check_engine,
     check_listening,
     check_model,
+    check_wanted,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import (
     DeclarationProblem,
@@ -96,7 +97,9 @@ def _describe_host(name: str, variables: Variables, catalog: Mapping[str, Any], 
     by_ollama = [model for model in models if model["engine"] == OLLAMA]
     by_llama_cpp = [model for model in models if model["engine"] == LLAMA_CPP]
     ollama, llama_cpp = _ollama(variables, by_ollama), _llama_cpp(variables, by_llama_cpp)
-    if by_ollama:
+    wanted = variables["fleet_engines"]
+    wrong += [f"{name}: {problem}" for problem in check_wanted(wanted)]
+    if by_ollama or OLLAMA in wanted:
         engines[OLLAMA] = ollama
     if llama_cpp:
         engines[LLAMA_CPP] = llama_cpp
@@ -148,7 +151,7 @@ def _ollama(variables: Variables, models: List[Dict[str, Any]]) -> Engine:
 
 def _llama_cpp(variables: Variables, models: List[Dict[str, Any]]) -> Optional[Engine]:
     by_hand, rpc = variables["llama_cpp_servers"], variables["llama_cpp_rpc"]
-    if not (models or by_hand or rpc):
+    if not (models or by_hand or rpc or LLAMA_CPP in variables["fleet_engines"]):
         return None
     servers = [_server_of(model, variables, port) for model, port in zip(models, free_ports(models))]
     servers += [_server_by_hand(server) for server in by_hand]

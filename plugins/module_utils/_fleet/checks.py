@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, List, Mapping, Optional, Sequence
 
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import OLLAMA, Engine, Server
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import ENGINES, OLLAMA, Engine, Server
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.environment import check_environment
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import parse_name
@@ -73,6 +73,15 @@ LLAMA_CPP_OPTIONS = (
 )
 _ONLY_LLAMA_CPP = ("host", "port")
 _OLDEST = parse_version("0.5.7")
+
+
+def check_wanted(engines: Sequence[str]) -> List[str]:
+    """Of fleet_engines, the engines that a host has also without a model."""
+    return [
+        f"fleet_engines names {engine!r}. There are {' and '.join(ENGINES)}."
+        for engine in engines
+        if engine not in ENGINES
+    ]
 
 
 def check_engine(engine: Engine) -> List[str]:

@@ -17,9 +17,15 @@ def free_ports(models: Sequence[Mapping[str, Any]]) -> Iterator[int]:
     In the order of declaration, so that a port never moves because a model was added behind it.
     """
     taken = {model["port"] for model in models}
-    free = (port for port in range(LLAMA_CPP_PORT, 65536) if port not in taken)
+    free = LLAMA_CPP_PORT
     for model in models:
-        yield model["port"] or next(free)
+        if model["port"]:
+            yield model["port"]
+            continue
+        while free in taken:
+            free += 1
+        taken.add(free)
+        yield free
 
 
 def llama_cpp_servers(

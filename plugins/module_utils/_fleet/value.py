@@ -13,6 +13,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import Qu
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import masked, masked_text
 
 OLLAMA, LLAMA_CPP = "ollama", "llama_cpp"
+ENGINES = (OLLAMA, LLAMA_CPP)
 HUB_URLS = {"modelscope": "https://modelscope.cn", "huggingface": "https://huggingface.co"}
 
 
@@ -57,7 +58,7 @@ class Engine:
             "version": self.version,
             "gpus": list(self.gpus),
             "environment": dict(self.environment),
-            "url": self.servers[0].listen.url,
+            "url": self.servers[0].listen.url if self.servers else None,
             "servers": [server.as_dict() for server in self.servers],
             "store": self.store,
             "service_user": self.service_user,

@@ -13,6 +13,7 @@ from typing import Any, Mapping
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {
+        "fleet_engines": [],
         "fleet_fabric_manager": False,
         "fleet_gpus": [],
         "fleet_ram_gib": 0,

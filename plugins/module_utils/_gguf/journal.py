@@ -196,7 +196,7 @@ def _typed(kind: type[_Value], content: dict[str, Any]) -> _Value:
 
 
 def _number(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 64:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 64:
         raise ValueError("something that is no number of bytes")
     return value
 

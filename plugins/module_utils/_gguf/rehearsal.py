@@ -90,6 +90,7 @@ def check_folder(dest: str) -> list[str]:
 
 def write(dest: str, files: Sequence[SparseFile], ledger: Ledger) -> None:
     """Make the folder hold exactly these files."""
+    # pylint: disable-next=used-before-assignment
     with parent_of(dest, make=True) as (parent, last), parent.enter(last, make=True) as folder:
         if not folder.only_root_changes_it():
             raise GgufError(f"others than root can change {dest}.", "Name another folder for the rehearsal.")

@@ -70,7 +70,7 @@ def _listing(request: Request, token: Optional[str], seconds: float) -> Listing:
     if found is None:
         raise HubProblem(f"The listing of {request.shown} did not come within {seconds:g} s.", CHECK_THE_WAY)
     if isinstance(found, HubProblem) or not isinstance(found, Exception):
-        raise found
+        raise found  # pylint: disable=raising-bad-type
     # What an SDK makes of an answer that its authors did not think of.
     raise HubProblem(
         f"The listing of {request.shown} cannot be read ({type(found).__name__}: {str(found)[:300]}).", CHECK_THE_WAY

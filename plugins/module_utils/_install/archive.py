@@ -126,8 +126,9 @@ class _Xz:
     def read(self, size: int) -> bytes:
         data = b""
         while not data and not self._decompressor.eof:
-            more = self._file.read(1 << 16) if self._decompressor.needs_input else b""
-            if self._decompressor.needs_input and not more:
+            needs_input = bool(self._decompressor.needs_input)
+            more = self._file.read(1 << 16) if needs_input else b""
+            if needs_input and not more:
                 raise EOFError("it ends too early")
             data = self._decompressor.decompress(more, size)
         return data
@@ -245,7 +246,7 @@ def repack_as_gzip(file: IO[bytes], name: str, dest: str) -> None:
         file.seek(0)
         # No time and no name in the header: the same archive gives the same bytes.
         sink = gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=1, mtime=0)
-        with _zstd_stream(file, name) as source, sink:
+        with sink, _zstd_stream(file, name) as source:
             shutil.copyfileobj(source, sink, COPY_BYTES)
 
     write_stream(dest, repack, mode=0o600)

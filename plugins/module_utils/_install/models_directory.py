@@ -80,6 +80,7 @@ def absent(path: str, *, check: bool = False) -> Outcome:
         return empty
 
     with contextlib.suppress(FileNotFoundError):
+        # pylint: disable-next=used-before-assignment
         with parent_of(path) as (parent, name), parent.enter(name) as directory:
             gone = clear(directory)
             if gone:

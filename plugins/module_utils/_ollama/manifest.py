@@ -107,7 +107,7 @@ def _layer(fields: Any) -> Layer:
     digest, size = fields["digest"], fields["size"]
     if not isinstance(digest, str) or _DIGEST.fullmatch(digest) is None:
         raise ValueError(f"a layer's digest is {str(digest)[:80]!r}")
-    if type(size) is not int or not 0 <= size < _MAX_SIZE_BYTES:
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < _MAX_SIZE_BYTES:
         raise ValueError(f"the size of layer {digest} is no number of bytes")
     return Layer(_text(fields, "mediaType"), digest, size, _text(fields, "from"), _text(fields, "name"))
 

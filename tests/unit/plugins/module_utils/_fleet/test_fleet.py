@@ -38,7 +38,7 @@ def test_the_defaults_are_those_of_the_roles() -> None:
     roles: dict[str, Any] = {}
     for role in ("host", "llama_cpp", "models", "ollama"):
         roles.update(yaml.safe_load((ROOT / "roles" / role / "defaults" / "main.yml").read_text()))
-    own = {"fleet_gpus", "fleet_ram_gib", "fleet_fabric_manager"}
+    own = {"fleet_engines", "fleet_fabric_manager", "fleet_gpus", "fleet_ram_gib"}
     assert {name: value for name, value in DEFAULTS.items() if name not in own} == {
         name: roles[name] for name in DEFAULTS if name not in own
     }
@@ -47,6 +47,12 @@ def test_the_defaults_are_those_of_the_roles() -> None:
 def test_a_host_that_serves_nothing_has_no_engine() -> None:
     empty = host(fleet_ram_gib=64)
     assert (empty.engines, empty.models, empty.endpoints, empty.ram_bytes) == ({}, (), (), 64 * 2**30)
+
+
+def test_an_engine_without_models_is_there_where_it_is_asked_for() -> None:
+    alone = host(fleet_engines=["ollama", "llama_cpp"])
+    assert list(alone.engines) == ["ollama", "llama_cpp"]
+    assert (alone.endpoints, alone.as_dict()["engines"]["llama_cpp"]["url"]) == ((), None)
 
 
 def test_models_get_their_engine_and_everybody_learns_where_they_are_asked() -> None:
@@ -115,6 +121,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
      "h1: models_serve: a: num_ctx is Ollama's word; llama.cpp says ctx-size"),
     ({"models_serve": [model("a", engine="llama_cpp", parameters={"ctx-sizee": 1})]},
      "h1: models_serve: a: llama-server has no option ctx-sizee. Did you mean ctx-size?"),
+    ({"fleet_engines": ["olama"]}, "h1: fleet_engines names 'olama'. There are ollama and llama_cpp."),
     ({"models_serve": [model("a")], "ollama_version": "0.4.9"}, "h1: ollama_version is 0.4.9. Ollama 0.5.7 and newer"),
     ({"models_serve": [model("a")], "ollama_environment": {"OLLAMA_HOSTT": "x"}}, "h1: Ollama 0.33.2 knows no"),
     ({"models_serve": [model("a")], "ollama_version": "v0.33"}, "h1: ollama_version is v0.33. Ollama"),
