@@ -212,8 +212,8 @@ def program(tmp_path):
     return Program(str(path), "11669", None)
 
 
-def asked(lock=None, **planned):
-    return judging.Asked(plan(**planned), {}, LOCK if lock is None else lock, lambda: HeaderFile(b"GGUF", 4))
+def asked(lock=..., **planned):
+    return judging.Asked(plan(**planned), {}, LOCK if lock is ... else lock, lambda: HeaderFile(b"GGUF", 4))
 
 
 def test_the_same_question_is_asked_once_and_another_one_again(monkeypatch, tmp_path, program):
