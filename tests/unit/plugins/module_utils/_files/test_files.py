@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, PathProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file, remove_tree
-from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
+from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import WORKSHOP, workshop, write_file
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: gives files to other users")
 
@@ -125,3 +126,33 @@ def test_only_the_link_goes_when_a_link_is_removed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("file")
     assert remove_file(str(tmp_path / "link"))
     assert (tmp_path / "file").read_text() == "here" and not (tmp_path / "link").is_symlink()
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_what_is_in_use_stays(tmp_path: Path) -> None:
+    with Directory.open(str(tmp_path)) as directory, workshop(directory) as in_use:
+        left = tmp_path / (WORKSHOP + "0123456789abcdef")
+        left.mkdir(mode=0o700)
+        (left / "file").write_text("half")
+        (tmp_path / (WORKSHOP + "fedcba9876543210")).write_text("half")
+        (tmp_path / (WORKSHOP + "a-file")).write_text("nothing of ours")
+        write_file(str(tmp_path / "new"), b"x", mode=0o600)
+        assert sorted(os.listdir(tmp_path)) == sorted([Path(in_use.path).name, WORKSHOP + "a-file", "new"])
+
+
+def test_writers_of_one_directory_do_not_take_each_others_workshops(tmp_path: Path) -> None:
+    failed: list[BaseException] = []
+
+    def write(number: int) -> None:
+        try:
+            for turn in range(50):
+                write_file(str(tmp_path / f"{number}-{turn}"), b"x", mode=0o600)
+        except BaseException as error:
+            failed.append(error)
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert failed == []
+    assert len(os.listdir(tmp_path)) == 200
