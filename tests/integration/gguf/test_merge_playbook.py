@@ -82,7 +82,7 @@ def test_it_is_quiet_when_asked_to_be(play: Play, quiet: str) -> None:
     play.variables["models_progress"] = quiet != "variable"
     running = play.start("-vvv", task={"no_log": quiet == "no_log"})
     with merge_held_still(play):
-        seen = [next_line(running, lambda line: "---status---" in line and "EXEC" in line) for _poll in range(3)]
+        seen = [next_line(running, lambda line: "head -c" in line and "EXEC" in line) for _poll in range(3)]
     output = rest_of(running)
     assert "changed=1" in output
     assert play.progress_lines("".join(seen) + output) == []
