@@ -24,7 +24,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import
 
 OLD, NEW = "0.5.7", "0.33.2"
 # What a killed process did last; each is a place to die at.
-STEPS = ("os.mkdir", "os.rename", "os.remove", "os.symlink", "os.rmdir", "test.manager", "test.proof")
+STEPS = ("open", "os.mkdir", "os.rename", "os.remove", "os.symlink", "os.rmdir", "test.manager", "test.proof")
 
 
 class Host:
