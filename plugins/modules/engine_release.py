@@ -52,6 +52,9 @@ options:
     elements: dict
     default: []
     suboptions:
+      asset:
+        description: The archive's name; O(source_url) says where it is.
+        type: str
       url:
         description: Where this host fetches the archive from.
         type: str
@@ -66,6 +69,11 @@ options:
           - The sha256 of the official archive when this is a repacked copy of it; it is what gets recorded and
             compared.
         type: str
+  source_url:
+    description:
+      - Where archives that are given by O(archives[].asset) are, a template with C({version}) and C({asset}).
+      - A C(file:) URL names a file of this host, which is opened as one and not fetched.
+    type: str
   allow_unverified:
     description: Install archives without a known sha256. Whoever controls the network then controls the server.
     type: bool
@@ -173,7 +181,14 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._http.shown import secrets_of, shown
-from ansible_collections.gguf.fleet.plugins.module_utils._install import engines, install, lock, record, releases
+from ansible_collections.gguf.fleet.plugins.module_utils._install import (
+    assets,
+    engines,
+    install,
+    lock,
+    record,
+    releases,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
@@ -197,10 +212,19 @@ def source_of(given: dict[str, t.Any], allow_unverified: bool, planning: bool) -
     return install.Source(url=given["url"], path=given["src"], sha256=wanted)
 
 
+def placed(given: dict[str, t.Any], source_url: str | None, version: str) -> dict[str, t.Any]:
+    """The archive with its URL or path, where only its name is given."""
+    if not given["asset"]:
+        return given
+    if not source_url:
+        raise InstallProblem(f"nothing says where {given['asset']} is.", "Give source_url.")
+    return {**given, **assets.place(source_url, version, given["asset"])}
+
+
 def present(module: AnsibleModule, engine: engines.Engine) -> dict[str, t.Any]:
     p = module.params
     root, version, links = p["root"], releases.check_version(p["version"]), p["links"]
-    archives = p["archives"]
+    archives = [placed(given, p["source_url"], version) for given in p["archives"]]
     origins = tuple((a.get("origin_sha256") or a.get("sha256") or "").lower() for a in archives)
     known = origins if archives and all(origins) else ()
     before = record.read(engine, root)
@@ -330,14 +354,16 @@ def main() -> None:
                 "elements": "dict",
                 "default": [],
                 "options": {
+                    "asset": {"type": "str"},
                     "url": {"type": "str"},
                     "src": {"type": "path"},
                     "sha256": {"type": "str"},
                     "origin_sha256": {"type": "str"},
                 },
-                "mutually_exclusive": [("url", "src")],
-                "required_one_of": [("url", "src")],
+                "mutually_exclusive": [("asset", "url", "src")],
+                "required_one_of": [("asset", "url", "src")],
             },
+            "source_url": {"type": "str"},
             "allow_unverified": {"type": "bool", "default": False},
             "max_bytes": {"type": "int", "default": 34359738368},
             "activate": {"type": "bool", "default": True},
@@ -350,8 +376,8 @@ def main() -> None:
         # A URL may hold a password; nothing of it goes to the host's log.
         no_log=True,
     )
-    for given in module.params["archives"]:
-        module.no_log_values.update(secrets_of(given["url"] or ""))
+    for url in (module.params["source_url"], *(given["url"] for given in module.params["archives"])):
+        module.no_log_values.update(secrets_of(url or ""))
     engine = engines.ENGINES[module.params["engine"]]
     change = present if module.params["state"] == "present" else absent
     # To plan is no change, and a root that is not there needs no turn to stay so.

@@ -69,6 +69,7 @@ def describe_fleet(
     known: Dict[str, Any] = dict(catalog)
     for name, given in hosts.items():
         variables = Variables(given)
+        wrong += [f"{name}: {problem}" for problem in variables.outdated()]
         if quant:
             variables.ask_for(quant)
         own = {**catalog, **variables["models_catalog"]}

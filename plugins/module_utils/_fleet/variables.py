@@ -9,7 +9,7 @@ The defaults are those of the roles; a test compares them.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any, Mapping
+from typing import Any, List, Mapping
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {
@@ -37,6 +37,13 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "ollama_version": "0.33.2",
     }
 )
+# What they were called before.
+RENAMED: Mapping[str, str] = MappingProxyType(
+    {
+        "ollama_sums_file": "ollama_checksums_file",
+        "ollama_trust_mirror_sums": "ollama_trust_mirror_checksums",
+    }
+)
 # Known by Ansible itself, or by what ran before in the same play.
 ADDRESS = "ansible_host"
 ADOPTED = "__ollama_info"
@@ -61,6 +68,12 @@ class Variables:
     def get(self, name: str) -> Any:
         """A variable that has no default of ours; None where it is not set."""
         return self._given.get(name)
+
+    def outdated(self) -> List[str]:
+        """What is wrong with names that are no more, a sentence each."""
+        return [
+            f"{old} is called {new} now. Rename it." for old, new in RENAMED.items() if self._given.get(old) is not None
+        ]
 
     def ask_for(self, quant: str) -> None:
         """Read models_serve as if every entry had this quant."""

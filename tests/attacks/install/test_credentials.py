@@ -12,12 +12,14 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import fetch
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.tests.attacks.install.conftest import VERSION, Host
+from ansible_collections.gguf.fleet.tests.integration.engines import resolving
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import ollama_tree, tgz
 
 USER, PASSWORD, TOKEN = "operator", "hunter2-of-the-mirror", "signature-of-the-mirror"
@@ -88,18 +90,23 @@ def test_no_message_holds_a_credential_of_the_url(mirror: Mirror, url: str) -> N
 
 def test_no_output_of_a_module_holds_a_credential_of_the_url(host: Host, mirror: Mirror, tmp_path: Path) -> None:
     given = WAYS["refused"].format(user=USER, password=PASSWORD, token=TOKEN, port=mirror.server_port)
-    archive = {"url": given, "sha256": "0" * 64}
-    options = {"repack": True, "cache": str(tmp_path / "cache"), "dest": str(tmp_path / "cache")}
+    name = "ollama-linux-amd64.tar.zst"
     outputs = [
-        host.install(archive),
-        host.run("engine_archive", {"archives": [archive], **options}),
-        host.run("engine_archive", {"archives": [archive], **options, "repack": False}),
-        host.run("engine_sums", {"url": given}),
+        host.install({"url": given, "sha256": "0" * 64}),
+        host.install({"asset": name, "sha256": "0" * 64}, source_url=given),
     ]
-    assert [done["rc"] for done in outputs] == [1, 1, 0, 0]
-    for done in outputs:
-        assert PASSWORD not in json.dumps(done)
-        assert TOKEN not in json.dumps(done)
+    assert [done["rc"] for done in outputs] == [1, 1]
+    options: dict[str, Any] = {"version": "0.33.2", "source_url": given, "cache": str(tmp_path / "cache")}
+    known: dict[str, Any] = {"checksums": {name: "0" * 64}}
+    resolved = [
+        resolving.run(trust_mirror_checksums=True, **options),
+        resolving.run(host={**resolving.HOST, "zstd": False}, **known, **options),
+        resolving.run(**known, **options),
+    ]
+    assert [done.returncode for done in resolved] == [2, 2, 0], resolved
+    for text in [*map(json.dumps, outputs), *(done.stdout + done.stderr for done in resolved)]:
+        assert PASSWORD not in text
+        assert TOKEN not in text
 
 
 def test_the_server_gets_them_and_no_other_one(host: Host, mirror: Mirror) -> None:

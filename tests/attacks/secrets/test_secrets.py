@@ -172,11 +172,13 @@ def tasks_with_secrets() -> list[dict[str, Any]]:
             }
         },
         {
-            "gguf.fleet.engine_archive": {
-                "archives": [{"url": nowhere.format(secrets["archives"]) + "/a.tar.zst", "sha256": "0" * 64}],
-                "repack": True,
+            "gguf.fleet.engine_resolve": {
+                "engine": "ollama",
+                "version": "0.33.2",
+                "host": {"architecture": "amd64", "zstd": False, "releases": []},
+                "source_url": nowhere.format(secrets["archives"]) + "/{version}/{asset}",
+                "checksums": {"ollama-linux-amd64.tar.zst": "0" * 64},
                 "cache": "/var/tmp/never",
-                "dest": "/var/tmp/never",
             }
         },
     ]
@@ -276,7 +278,7 @@ def test_no_secret_shows_anywhere(
         refused = play(host, roles("ollama"), **{**first, "ollama_environment": {"HTTPS_PROXY": proxy}})
         assert "HTTPS_PROXY holds a user" in searched.run("refused proxy", refused, succeeds=False)
         source = f"http://user:{secrets['ollama_source_url']}@127.0.0.1:9/{{version}}/{{asset}}"
-        mirror = {"ollama_version": "0.5.9", "ollama_source_url": source, "ollama_trust_mirror_sums": True}
+        mirror = {"ollama_version": "0.5.9", "ollama_source_url": source, "ollama_trust_mirror_checksums": True}
         searched.run("refused mirror", play(host, roles("ollama"), **{**settings(secrets), **mirror}), succeeds=False)
         served = models(smollm2, tmp_path, secrets)
         searched.run("models", play(host, roles("host", "models"), **{**changed, **served}))

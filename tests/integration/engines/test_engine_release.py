@@ -22,7 +22,6 @@ from ansible_collections.gguf.fleet.tests.integration.gpu.conftest import run_mo
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import (
     Member,
     ollama_tree,
-    tar_bytes,
     tgz,
 )
 
@@ -250,41 +249,3 @@ def test_a_release_of_llama_cpp_is_installed_with_the_cuda_libraries_beside_its_
     assert (programs / "libcudart.so.12").read_bytes() == b"cudart"
     assert (programs / "libcublas.so.12").read_bytes() == b"cublas"
     assert lab("b11669", *archives, **given)["changed"] is False
-
-
-def test_a_zstd_archive_is_repacked_once_for_hosts_that_cannot_read_it(
-    lab: Lab,
-    tmp_path: Path,
-    run_module: Run,  # noqa: F811
-) -> None:
-    zstandard = pytest.importorskip("zstandard", reason="makes the archive of this test")
-    path = lab.mirror / "ollama.tar.zst"
-    path.write_bytes(zstandard.compress(tar_bytes(ollama_tree("0.33.2"))))
-    sum_ = hashlib.sha256(path.read_bytes()).hexdigest()
-    given = {
-        "archives": [{"url": f"{lab.url}/{path.name}", "sha256": sum_}],
-        "repack": True,
-        "cache": str(tmp_path / "cache"),
-        "dest": str(tmp_path / "cache"),
-    }
-    assert run_module("engine_archive", given, check=True)["changed"] is True
-    ready = run_module("engine_archive", given)
-    assert ready["changed"] is True
-    assert run_module("engine_archive", given)["changed"] is False
-    done = lab("0.33.2", *ready["archives"])
-    assert done["rc"] == 0, done
-    # The official archive and the repacked one are the same release.
-    assert lab("0.33.2", {"url": f"{lab.url}/{path.name}", "sha256": sum_})["changed"] is False
-
-
-def test_an_archive_that_was_repacked_by_hand_is_taken_as_it_is(
-    lab: Lab,
-    tmp_path: Path,
-    run_module: Run,  # noqa: F811
-) -> None:
-    path = tgz(tmp_path / "by-hand.tar.gz", ollama_tree("0.33.2"))
-    archives = [{"src": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}]
-    given = {"archives": archives, "repack": True, "cache": str(tmp_path / "cache"), "dest": str(tmp_path)}
-    ready = run_module("engine_archive", given)
-    assert (ready["changed"], ready["archives"][0]["src"]) == (False, str(path))
-    assert lab("0.33.2", *archives)["rc"] == 0

@@ -84,7 +84,7 @@ def bad_inputs(tmp_path: Path, archive: dict[str, Any]) -> dict[str, tuple[dict[
             {
                 "ollama_version": "0.5.9",
                 "ollama_source_url": "http://127.0.0.1:9/{version}/{asset}",
-                "ollama_trust_mirror_sums": True,
+                "ollama_trust_mirror_checksums": True,
             },
             "no sha256 is known for ollama-linux-",
         ),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.filter.engine_archives import engine_archives
+from ansible_collections.gguf.fleet.plugins.module_utils._install.assets import place
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -111,8 +111,7 @@ def test_a_mirror_of_github_is_the_variable_that_the_comment_shows(inventory):
     (line,) = [line for line in file.read_text().splitlines() if line.startswith("# ollama_source_url: ")]
     url = line.partition(": ")[2]
     assert variables(inventory, f"{inventory}-01", f"ollama_source_url={url}")["source"] == url
-    (archive,) = engine_archives(["ollama-linux-amd64.tgz"], url, "0.5.7", {})
-    assert archive["url"] == (
+    assert place(url, "0.5.7", "ollama-linux-amd64.tgz")["url"] == (
         "https://mirror.example/https://github.com/ollama/ollama/releases/download/v0.5.7/ollama-linux-amd64.tgz"
     )
 

@@ -14,7 +14,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import des
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import DeclarationProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import Listen, ollama_listen
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Host
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import DEFAULTS
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import DEFAULTS, RENAMED
 
 ROOT = Path(__file__).resolve().parents[5]
 CATALOG = yaml.safe_load((ROOT / "roles" / "models" / "vars" / "catalog.yml").read_text())["_models_catalog"]
@@ -87,6 +87,13 @@ def test_the_address_of_ollama_is_the_one_that_its_server_gets() -> None:
     assert (taken.endpoints[0]["open"], taken.engines["ollama"].store) == (True, "/home/a/.ollama/models")
     declared = host(models_serve=serve, __ollama_info=adopted, ollama_host="127.0.0.1:1", ollama_models_dir="/m")
     assert (declared.endpoints[0]["port"], declared.engines["ollama"].store) == (1, "/m")
+
+
+def test_a_variable_that_was_renamed_is_refused_with_its_new_name() -> None:
+    for old, new in RENAMED.items():
+        with pytest.raises(DeclarationProblem, match=f"h1: {old} is called {new} now"):
+            describe_fleet({"h1": {old: "x"}}, CATALOG, {})
+        assert new in yaml.safe_load((ROOT / "roles" / new.partition("_")[0] / "defaults/main.yml").read_text())
 
 
 def test_the_value_is_plain_data_without_secrets() -> None:

@@ -1,0 +1,34 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""engine_resolve as Ansible runs it, on the controller."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.gguf.fleet.tests.integration.bare_host import ROOT
+
+HOST = {"architecture": "amd64", "zstd": True, "releases": []}
+
+
+def run(check: bool = False, **options: Any) -> subprocess.CompletedProcess[str]:
+    """The command with as much output as there is."""
+    given = {"engine": "ollama", "host": HOST, **options}
+    program = f"{Path(sys.executable).parent}/ansible"
+    command = [program, "localhost", "-m", "gguf.fleet.engine_resolve", "-a", json.dumps(given), "--diff", "-vvv"]
+    return subprocess.run(
+        [*command, *(["--check"] if check else [])], cwd=ROOT, text=True, capture_output=True, check=False
+    )
+
+
+def resolve(check: bool = False, **options: Any) -> dict[str, Any]:
+    """Its result, or its failure."""
+    done = run(check, **options)
+    _head, arrow, body = done.stdout.partition("=> ")
+    assert arrow, done.stdout + done.stderr
+    result, _end = json.JSONDecoder().raw_decode(body)
+    return dict(result)
