@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet import questions
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet import questions, together
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.rehearsal import rehearsal_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.trial import trial_lines
@@ -23,14 +23,31 @@ def plan_questions(fleet: Any, hosts: Any, candidates: Any = None, only: Any = (
         raise AnsibleFilterError(failure(problem)["msg"]) from problem
 
 
+def plan_together(results: Any, fleet: Any, hosts: Any, options: Any = None) -> list[dict[str, Any]]:
+    try:
+        return together.plans_together(results, fleet, hosts, options)
+    except Problem as problem:
+        raise AnsibleFilterError(failure(problem)["msg"]) from problem
+
+
+def host_plan(host: Any, locks: Any, gpus: Any = None, ram_bytes: Any = None) -> dict[str, Any]:
+    facts = {name: lock.get("gguf") for name, lock in locks.items()}
+    try:
+        return together.plan_together(host, facts, gpus, ram_bytes)
+    except Problem as problem:
+        raise AnsibleFilterError(failure(problem)["msg"]) from problem
+
+
 class FilterModule:
     """Ansible's way to find the filters."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "host_plan": host_plan,
             "min_gpus_report": trial_lines,
             "plan_questions": plan_questions,
             "plan_report": report_lines,
+            "plan_together": plan_together,
             "plan_requests": questions.preflight_models,
             "rehearsal_report": rehearsal_lines,
         }

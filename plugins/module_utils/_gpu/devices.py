@@ -25,6 +25,8 @@ class Device:
     usable_bytes: int
     foreign_bytes: int = 0  # held by programs that are not an engine
     host: str = ""  # where several hosts are planned as one
+    numa_node: Optional[int] = None
+    island: Optional[int] = None  # the first of the GPUs that NVLink joins it with
 
     @property
     def label(self) -> str:
@@ -40,8 +42,9 @@ def devices_from_facts(gpus: Sequence[Mapping[str, Any]], only: Optional[Sequenc
     }
     if list(map(str, only or ())) == ["-1"]:
         return []  # what CUDA_VISIBLE_DEVICES calls none
+    islands = _islands(usable)
     if not only:
-        return [_device(gpu, index) for index, gpu in usable.items()]
+        return [_device(gpu, index, islands) for index, gpu in usable.items()]
     names = {name: index for index, gpu in usable.items() for name in (str(index), str(gpu.get("uuid")))}
     missing = [name for name in map(str, only) if name not in names]
     if missing:
@@ -50,7 +53,7 @@ def devices_from_facts(gpus: Sequence[Mapping[str, Any]], only: Optional[Sequenc
             f"Choose among {', '.join(map(str, usable)) or 'none'}.",
         )
     wanted = {names[str(name)] for name in only}
-    return [_device(gpu, index) for index, gpu in usable.items() if index in wanted]
+    return [_device(gpu, index, islands) for index, gpu in usable.items() if index in wanted]
 
 
 def _expanded(gpus: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -61,7 +64,31 @@ def _expanded(gpus: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [{**gpu, "index": index} for index, gpu in enumerate(every)]
 
 
-def _device(gpu: Mapping[str, Any], index: int) -> Device:
+def _islands(gpus: Mapping[int, Mapping[str, Any]]) -> dict[int, int]:
+    """By index, the first of the GPUs that NVLink joins, directly or by way of others. Only GPUs with links are in it.
+
+    An NVSwitch joins all that it has links to.
+    """
+    names = {str(gpu.get("pci_bus_id")).lower(): index for index, gpu in gpus.items() if gpu.get("pci_bus_id")}
+    ends: dict[int, set[str]] = {
+        index: {str(peer).lower() for peer in gpu.get("nvlink_peers") or ()} for index, gpu in gpus.items()
+    }
+    found = {index: index for index in sorted(ends) if ends[index]}
+    changed = True
+    while changed:
+        changed = False
+        for index in list(found):
+            joined = [names[peer] for peer in ends[index] if names.get(peer) in found]
+            if "nvswitch" in ends[index]:
+                joined += [other for other in found if "nvswitch" in ends[other]]
+            for other in joined:
+                first = min(found[index], found[other])
+                changed = changed or found[index] != first or found[other] != first
+                found[index] = found[other] = first
+    return found
+
+
+def _device(gpu: Mapping[str, Any], index: int, islands: Mapping[int, int]) -> Device:
     total = gpu.get("memory_total_bytes") or int(gpu.get("memory_total_mib") or 0) * MIB
     if not total:
         raise GpuError(
@@ -80,4 +107,6 @@ def _device(gpu: Mapping[str, Any], index: int) -> Device:
         name=str(gpu.get("name") or "GPU"),
         usable_bytes=int(total) - int(UNTOLD_RESERVE_BYTES if reserved is None else reserved) - foreign,
         foreign_bytes=foreign,
+        numa_node=None if gpu.get("numa_node") is None else int(gpu["numa_node"]),
+        island=islands.get(index),
     )

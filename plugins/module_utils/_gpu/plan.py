@@ -108,6 +108,12 @@ def make_plan(model: Model, devices: Sequence[Device], wish: Wish) -> Plan:
     )
 
 
+def mode_of(model: Model, devices: Sequence[Device], wish: Wish) -> str:
+    """How a model can run, without the rest of a plan."""
+    rules = rules_for(wish.engine, wish.engine_version)
+    return _search(model, devices, wish, rules, load_of(wish, rules))[0]
+
+
 def choose(
     candidates: Sequence[tuple[str, Model]], hosts: Mapping[str, tuple[Sequence[Device], Wish]]
 ) -> tuple[str, dict[str, Plan]]:

@@ -26,6 +26,10 @@ def report_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
             same.setdefault("\n".join(_lines(f"{name} {quant}", plan)), []).append(host)
         for text, hosts in same.items():
             report += [f"{', '.join(hosts)}:", *text.split("\n"), ""]
+        for host, together in result.get("together", {}).items():
+            said = [f"  DOES NOT FIT TOGETHER, and site.yml refuses it. {refusal}" for refusal in together["refusals"]]
+            said += [f"  Note: {warning}" for warning in together["warnings"]]
+            report += [f"{host}, all models together:", *said, ""] if said else []
         if "across" in result:
             report += [*_across_lines(name, result["across"]), ""]
     # What a header says of its model is part of them.

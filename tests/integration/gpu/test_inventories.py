@@ -81,6 +81,20 @@ def test_a_model_that_no_host_holds_alone_is_planned_over_several():
     assert "neither authentication nor encryption" in output
 
 
+def test_the_models_of_a_host_are_planned_together(tmp_path):
+    serve = [
+        {"name": name, "catalog": "deepseek-r1", "quant": quant, "parameters": {"ctx-size": 4096}}
+        for name, quant in (("best", "2.51bit"), ("good", "2.22bit"))
+    ]
+    cards = [{"name": "NVIDIA H20", "memory_total_mib": 97871, "count": 4}]
+    host = {"fleet_gpus": cards, "fleet_ram_gib": 512, "models_engine": "llama_cpp", "models_serve": serve}
+    (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"h20-01": host}}}))
+    done = ansible("ansible-playbook", "playbooks/plan.yml", "-i", str(tmp_path / "hosts.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "DOES NOT FIT TOGETHER, and site.yml refuses it. best and good do not fit together" in done.stdout
+    assert "MiB (best " in done.stdout
+
+
 def variables(inventory, host, *settings):
     words = [word for setting in settings for word in ("-e", setting)]
     done = ansible(

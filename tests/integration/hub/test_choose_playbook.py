@@ -159,3 +159,16 @@ def test_where_none_fits_wholly_the_smallest_is_taken_and_said_to_be_that(run: R
     done = told(run(cards={"tight": 1200}, models_plan="warn"))
     assert "tiny: Q4_0 is the smallest quant, since none is held wholly on the GPUs by tight." in done
     assert locks(tmp_path) == {"tiny:auto": "Q4_0"}
+
+
+def test_two_models_that_only_fit_alone_are_refused_before_a_byte_of_them_moves(run: Run, tiny_hub: HubDouble) -> None:
+    # Each takes 1,400 MiB and somewhat more of it.
+    both = [{"name": name, "catalog": "tiny", "quant": "Q4_0", "parameters": {"ctx-size": 4096}} for name in ("a", "b")]
+    told(run(cards={"card": LARGE}, models_serve=both))
+    done = run(cards={"card": 2000}, models_serve=both)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0, said
+    assert "card: a and b do not fit together: llama.cpp keeps all of them in memory, and on GPU 0 they need " in said
+    assert tiny_hub.bytes_sent("Tiny-Q4_0.gguf") < 1 << 20
+    warned = run(cards={"card": 2000}, models_serve=both, models_plan="warn")
+    assert "a and b do not fit together" in told(warned)

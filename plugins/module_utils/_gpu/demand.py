@@ -1,0 +1,174 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a host is asked to serve, what is left of its cards and RAM while it is planned, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Optional, Union
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.cards import Cards
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import OLLAMA
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, Plan, Wish
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import MIB, GpuError
+
+MAX = "max"
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A model that a host serves.
+
+    wish: without RAM, which is the host's. only: indices or UUIDs of the cards that its engine may use, empty for all.
+    replicas: how many instances, each on cards of its own, MAX for as many as there is room for; None for a model that
+    shares the cards of its engine. gpus: the cards for it alone, empty for no choice. at_once: how many models Ollama
+    may hold (OLLAMA_MAX_LOADED_MODELS), 0 for its own choice.
+    """
+
+    name: str
+    model: Model
+    wish: Wish
+    only: tuple[str, ...] = ()
+    replicas: Union[int, str, None] = None
+    gpus: tuple[str, ...] = ()
+    at_once: int = 0
+
+    @property
+    def resident(self) -> bool:
+        """Whether it is always in memory."""
+        return self.wish.engine != OLLAMA
+
+    @property
+    def own_cards(self) -> bool:
+        return self.replicas is not None or bool(self.gpus)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One running copy. number: from 0. cards: those that its server sees, where it has some of its own."""
+
+    demand: Demand
+    number: int
+    plan: Plan
+    cards: Optional[Cards] = None
+
+    @property
+    def name(self) -> str:
+        return instance_name(self.demand.name, self.number)
+
+    def as_facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"name": self.name, "model": self.demand.name, "number": self.number}
+        facts["gpus"] = None if self.cards is None else [card.uuid or str(card.index) for card in self.cards]
+        return facts
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """The instances in the order of the demands; why the host cannot serve them; what its operator should know."""
+
+    instances: tuple[Instance, ...]
+    refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def as_facts(self) -> dict[str, Any]:
+        """Plain data: `plans` by the instance's name, each with a refusal of its own, and the rest as it is."""
+        return {
+            "plans": {instance.name: instance.plan.as_facts() for instance in self.instances},
+            "instances": [instance.as_facts() for instance in self.instances],
+            "refusals": list(self.refusals),
+            "warnings": list(self.warnings),
+        }
+
+
+def instance_name(model: str, number: int) -> str:
+    """The first instance has the model's name, the others a number: a, a-2, a-3."""
+    return model if number == 0 else f"{model}-{number + 1}"
+
+
+class Books:
+    """What the cards and the RAM of a host have left."""
+
+    def __init__(self, devices: Sequence[Device], ram_bytes: Optional[int]) -> None:
+        self.left = {device.index: device.usable_bytes for device in devices}
+        self.ram_left = ram_bytes
+
+    def copy(self) -> Books:
+        other = Books((), self.ram_left)
+        other.left = dict(self.left)
+        return other
+
+    def keep(self, plan: Plan) -> None:
+        """Take what a plan takes."""
+        self._add(plan, -1)
+
+    def give_back(self, plan: Plan) -> None:
+        """The opposite of keep."""
+        self._add(plan, 1)
+
+    def _add(self, plan: Plan, sign: int) -> None:
+        for share in plan.layout.shares:
+            if share.layers and share.device is not None:
+                self.left[share.device.index] += sign * share.total_bytes
+        if self.ram_left is not None:
+            self.ram_left += sign * plan.layout.host.total_bytes
+
+    def wish(self, demand: Demand) -> Wish:
+        """What is wanted, with the RAM that is left."""
+        return replace(demand.wish, ram_bytes=None if self.ram_left is None else max(self.ram_left, 0))
+
+    def cards(self, devices: Sequence[Device]) -> Cards:
+        """The cards with what is left of them; full ones are not there."""
+        left = (replace(card, usable_bytes=self.left[card.index]) for card in devices)
+        return tuple(card for card in left if card.usable_bytes > 0)
+
+
+def chosen(devices: Sequence[Device], names: Sequence[str], model: str) -> Cards:
+    """The devices with these indices or UUIDs; all for no names, none for -1.
+
+    Raises:
+        GpuError: for one that is missing.
+    """
+    if not names:
+        return tuple(devices)
+    if tuple(names) == ("-1",):
+        return ()
+    known = {name: card for card in devices for name in (str(card.index), str(card.uuid))}
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise GpuError(
+            f"{model}: GPU {', '.join(missing)} is asked for and not there, or does not answer.",
+            f"Choose among {', '.join(str(card.index) for card in devices) or 'none'}.",
+        )
+    indices = {known[name].index for name in names}
+    return tuple(card for card in devices if card.index in indices)
+
+
+def chosen_of(cards: Sequence[Device], demand: Demand) -> Cards:
+    """Those of these cards that its engine may use."""
+    if not demand.only:
+        return tuple(cards)
+    return tuple(card for card in cards if {str(card.index), str(card.uuid)} & set(demand.only))
+
+
+def lost(plan: Plan, alone: Plan) -> bool:
+    """Whether a model runs worse than it would without the others: not at all, or no longer wholly on the cards."""
+    return alone.fits and (not plan.fits or (alone.mode == FULL and plan.mode != FULL))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def sizes_text(sizes: Mapping[str, int]) -> str:
+    """Names with their bytes in MiB."""
+    return ", ".join(f"{name} {mib(size)}" for name, size in sizes.items())
+
+
+def mib(size_bytes: int) -> str:
+    """Bytes in MiB, in digits."""
+    return f"{round(size_bytes / MIB):,}"

@@ -1,0 +1,143 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""All models of a host together: which instance on which cards, and whether cards and RAM are enough for the sum.
+
+What llama.cpp serves is always in memory, so it is added up. Ollama loads on demand: what does not fit at the same time
+is loaded in turns, which is said and not refused. Each instance's numbers are those of `plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Optional
+
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.cards import Cards
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import (
+    MAX,
+    Books,
+    Demand,
+    HostPlan,
+    Instance,
+    chosen,
+    lost,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.own_cards import own_cards
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import make_plan
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.residents import residents
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.turns import in_turns
+
+
+def plan_host(devices: Sequence[Device], ram_bytes: Optional[int], demands: Sequence[Demand]) -> HostPlan:
+    """All demands of a host.
+
+    Args:
+        devices: the usable cards of the host.
+        ram_bytes: its RAM, None where it is not known.
+        demands: its models in the order of declaration.
+
+    Raises:
+        GpuError: for a card that is asked for and not there.
+    """
+    open_ones = [demand for demand in demands if demand.replicas == MAX]
+    if open_ones and not devices:
+        raise GpuError(f"{open_ones[0].name}: replicas is max, and the host has no GPUs.", "Give a number.")
+    counts = {demand.name: 1 for demand in open_ones}
+    for demand in open_ones:
+        counts[demand.name] = _most_replicas(devices, ram_bytes, demands, demand, counts)
+    return _plan(devices, ram_bytes, [_counted(demand, counts) for demand in demands])
+
+
+def _counted(demand: Demand, counts: Mapping[str, int]) -> Demand:
+    return replace(demand, replicas=counts[demand.name]) if demand.name in counts else demand
+
+
+def _most_replicas(
+    devices: Sequence[Device],
+    ram_bytes: Optional[int],
+    demands: Sequence[Demand],
+    demand: Demand,
+    counts: Mapping[str, int],
+) -> int:
+    """As many as leave room for everything else."""
+    most = 1
+    for count in range(2, len(devices) + 1):
+        tried = [_counted(other, {**counts, demand.name: count}) for other in demands]
+        planned = _plan(devices, ram_bytes, tried)
+        if planned.refusals or not all(instance.plan.fits for instance in planned.instances):
+            return most
+        most = count
+    return most
+
+
+def _plan(devices: Sequence[Device], ram_bytes: Optional[int], demands: Sequence[Demand]) -> HostPlan:
+    host = _Host(devices, ram_bytes, demands)
+    host.place_own()
+    host.place_residents()
+    warnings = host.place_ollama()
+    instances = tuple(instance for demand in demands for instance in host.made[demand.name])
+    return HostPlan(instances, tuple(host.refusals), tuple(warnings))
+
+
+class _Host:
+    """A host while its demands are placed, those that stay in memory first."""
+
+    def __init__(self, devices: Sequence[Device], ram_bytes: Optional[int], demands: Sequence[Demand]) -> None:
+        self.devices, self.demands = devices, demands
+        self.empty = Books(devices, ram_bytes)
+        self.books = Books(devices, ram_bytes)
+        self.own: Mapping[str, tuple[Cards, ...]] = {}
+        self.made: dict[str, list[Instance]] = {demand.name: [] for demand in demands}
+        self.refusals: list[str] = []
+
+    def place_own(self) -> None:
+        """The instances that have cards of their own."""
+        self.own, problem = own_cards(self.devices, self.demands)
+        if problem:
+            self.refusals.append(problem)
+        for demand in sorted(self.demands, key=lambda demand: not demand.resident):
+            for number, cards in enumerate(self.own.get(demand.name, ())):
+                plan = make_plan(demand.model, cards, self.books.wish(demand))
+                self.books.keep(plan)
+                self.made[demand.name].append(Instance(demand, number, plan, cards))
+
+    def place_residents(self) -> None:
+        """What else llama.cpp serves."""
+        shared = [demand for demand in self.demands if demand.resident and demand.name not in self.own]
+        owned = {card.index for groups in self.own.values() for cards in groups for card in cards}
+        free = [card for card in self.devices if card.index not in owned]
+        plans, problem = residents(self.books, shared, self.devices, free)
+        if problem:
+            self.refusals.append(problem)
+        for demand, plan in zip(shared, plans):
+            self.books.keep(plan)
+            self.made[demand.name].append(Instance(demand, 0, plan))
+
+    def place_ollama(self) -> Sequence[str]:
+        """What else the first server of Ollama serves, in turns where it must be; warnings of that."""
+        by_ollama = [demand for demand in self.demands if not demand.resident]
+        first = next((demand for demand in by_ollama if demand.replicas is not None), None)
+        group = [demand for demand in by_ollama if demand.name not in self.own]
+        if not group:
+            return []
+        books = self.books
+        if first:
+            # The first instance leaves when another model is asked for.
+            cards = self.own[first.name][0]
+            books = books.copy()
+            books.give_back(self.made[first.name][0].plan)
+            group = [replace(demand, only=tuple(str(card.index) for card in cards) or ("-1",)) for demand in group]
+        for demand in group:
+            seen = chosen(self.devices, demand.only, demand.name)
+            plan = make_plan(demand.model, books.cards(seen), books.wish(demand))
+            self.made[demand.name].append(Instance(demand, 0, plan))
+            if lost(plan, make_plan(demand.model, seen, self.empty.wish(demand))):
+                self.refusals.append(
+                    f"{demand.name} does not fit beside what is always in memory on this host. {plan.reason} Serve it "
+                    "from another host, take a smaller quant or context, or say with num_gpu what stays in RAM."
+                )
+        served = [replace(first, only=group[0].only), *group] if first else group
+        return in_turns(books, self.devices, [demand for demand in served if self.made[demand.name][0].plan.fits])
