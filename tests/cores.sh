@@ -36,7 +36,7 @@ try_core() {
         return
     fi
     tests/venv.sh "$venv" "tests/requirements-core-$core.txt" "$python"
-    "$venv/bin/pytest" tests/unit -q -p no:cacheprovider -m 'not docker and not long'
+    "$venv/bin/pytest" tests/unit -q -p no:cacheprovider -m 'not docker and not long' --numprocesses 2
     GGUF_FLEET_LAB_NET=$net PATH=$venv/bin:$PATH "$venv/bin/ansible-playbook" site.yml -i lab | tee "$cache/lab-core.log" | sed -n '/PLAY RECAP/,$p'
     if ! grep -q 'changed=0 ' "$cache/lab-core.log" || grep -q 'changed=[1-9]' "$cache/lab-core.log"; then
         echo "ansible-core $core changed something in a lab that another version had provisioned" >&2

@@ -17,7 +17,7 @@ stage() {
     local name=$1 started=$SECONDS
     shift
     printf '\n=== %s ===\n' "$name"
-    if "$@"; then
+    if "$@" 2>&1 | tee "$GGUF_FLEET_CACHE/stage-$name.log"; then
         summary+=("$(printf '%5d s  %-14s ok' $((SECONDS - started)) "$name")")
     else
         summary+=("$(printf '%5d s  %-14s FAILED' $((SECONDS - started)) "$name")")
@@ -43,12 +43,10 @@ molecule_scenarios() { tests/molecule.sh; }
 lab() { tests/lab/test.sh; }
 quick() { pytest tests/unit -q -m 'not docker and not long'; }
 # tests/unit has run under ansible-test by then.
-python_tests() { recorded pytest tests --ignore tests/unit -m 'not long'; }
+# Two at a time: much of it is waiting for containers. A file's tests stay together and share what it made.
+python_tests() { pytest tests --ignore tests/unit -m 'not long' --numprocesses 2 --dist loadfile; }
 fuzz() { tests/fuzz/run.sh; }
-long_tests() { recorded pytest tests -m long; }
-
-# pytest's own summary, skips and their reasons included, is shown again under the table of stages, and so is what a script skipped.
-recorded() { "$@" 2>&1 | tee "$GGUF_FLEET_CACHE/pytest.log"; }
+long_tests() { pytest tests -m long; }
 
 case $tier in
 fast) stages=(lint quick) ;;
@@ -61,12 +59,20 @@ long) stages=(images fuzz long_tests) ;;
 esac
 [ $# -gt 0 ] && stages=("$@")
 
-rm -f "$GGUF_FLEET_CACHE/skipped.log"
+mkdir -p "$GGUF_FLEET_CACHE"
+rm -f "$GGUF_FLEET_CACHE"/skipped.log "$GGUF_FLEET_CACHE"/stage-*.log
 for name in "${stages[@]}"; do stage "$name" "$name"; done
 
+for name in ${failed[@]+"${failed[@]}"}; do
+    printf '\n--- the end of %s, which failed ---\n' "$name"
+    tail -n 80 "$GGUF_FLEET_CACHE/stage-$name.log"
+done
 printf '\n=== stages ===\n'
 printf '%s\n' "${summary[@]}"
-case " ${stages[*]} " in *_tests*) sed -n '/ short test summary info /,$p; /^=.* in [0-9.]*s.*=$/p' "$GGUF_FLEET_CACHE/pytest.log" | awk '!seen[$0]++' ;; esac
+# A reader of the end alone sees pytest's own summary, skips and their reasons included, and what a script skipped.
+case " ${stages[*]} " in
+*_tests*) sed -n '/ short test summary info /,$p; /^=.* in [0-9.]*s.*=$/p' "$GGUF_FLEET_CACHE"/stage-*_tests.log | awk '!seen[$0]++' ;;
+esac
 if [ -e "$GGUF_FLEET_CACHE/skipped.log" ]; then cat "$GGUF_FLEET_CACHE/skipped.log"; fi
 if [ ${#failed[@]} -gt 0 ]; then
     echo "Failed: ${failed[*]}"
