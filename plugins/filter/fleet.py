@@ -74,7 +74,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
-from ansible_collections.gguf.fleet.plugins.plugin_utils.fleet import describe, locks_of
+from ansible_collections.gguf.fleet.plugins.plugin_utils.fleet import describe, describe_one, locks_of
 
 
 def fleet_locks(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -93,8 +93,15 @@ def fleet(hostvars: Mapping[str, Mapping[str, Any]], quant: str = "", refuse: bo
         raise AnsibleFilterError(failure(problem)["msg"]) from problem
 
 
+def fleet_host(variables: Mapping[str, Any], name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return describe_one(variables, name, given).as_dict()
+    except Problem as problem:
+        raise AnsibleFilterError(failure(problem)["msg"]) from problem
+
+
 class FilterModule:
     """Ansible's way to find the filters."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"fleet": fleet, "fleet_locks": fleet_locks}
+        return {"fleet": fleet, "fleet_host": fleet_host, "fleet_locks": fleet_locks}

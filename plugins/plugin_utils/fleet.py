@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import functools
+from collections import ChainMap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet, describe_host
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import AUTO_LOCK
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet, Host
 from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock_file import checked, load
 
 LOCK_FILE = "models.lock.yml"
@@ -33,8 +35,20 @@ def lock_file(variables: Mapping[str, Any]) -> str:
     return str(variables.get("models_lock_file") or Path(str(variables.get("inventory_dir") or ".")) / LOCK_FILE)
 
 
+@functools.cache
+def catalog() -> dict[str, Any]:
+    """The built-in catalog."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    models: dict[str, Any] = yaml.load(CATALOG.read_text(encoding="utf-8"), Loader=loader)["_models_catalog"]
+    return models
+
+
+def describe_one(variables: Mapping[str, Any], name: str, given: Mapping[str, Any]) -> Host:
+    """A host whose variables are these, with `given` over them. Raises a Problem."""
+    return describe_host(name, ChainMap(dict(given), variables), catalog())  # type: ignore[arg-type]
+
+
 def describe(hostvars: Mapping[str, Mapping[str, Any]], quant: str = "") -> Fleet:
     """The fleet; with `quant`, as if every model had that quant and none had been chosen before. Raises a Problem."""
-    catalog = yaml.safe_load(CATALOG.read_text(encoding="utf-8"))["_models_catalog"]
     locks = {name: lock for name, lock in locks_of(hostvars).items() if not (quant and name.endswith(AUTO_LOCK))}
-    return describe_fleet(hostvars, catalog, locks, quant=quant or None)
+    return describe_fleet(hostvars, catalog(), locks, quant=quant or None)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.checks import (
@@ -41,6 +42,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_secret
 
 GIB, MIB = 2**30, 2**20
+_SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 RPC_PORT = 50052
 _SERVICE_USERS = {OLLAMA: "ollama", LLAMA_CPP: "llama-cpp"}
 
@@ -89,6 +91,16 @@ def describe_fleet(
     if wrong:
         raise DeclarationProblem("\n".join(dict.fromkeys(wrong)), "Nothing was changed.")
     return Fleet(hosts=described, sources=tuple(found), quants=known_quants(found, known, locks))
+
+
+def describe_host(name: str, given: Mapping[str, Any], catalog: Mapping[str, Any]) -> Host:
+    """One host by itself, for a role whose variables a play may set as well. Raises DeclarationProblem."""
+    variables = Variables(given)
+    wrong = [f"{name}: {problem}" for problem in variables.outdated()]
+    host = _describe_host(name, variables, {**catalog, **variables["models_catalog"]}, wrong)
+    if wrong:
+        raise DeclarationProblem("\n".join(wrong), "Nothing was changed.")
+    return host
 
 
 def _describe_host(name: str, variables: Variables, catalog: Mapping[str, Any], wrong: List[str]) -> Host:
@@ -177,8 +189,12 @@ def _server_of(model: Mapping[str, Any], variables: Variables, port: int) -> Ser
 def _server_by_hand(server: Mapping[str, Any]) -> Server:
     if not server.get("name"):
         raise DeclarationProblem("llama_cpp_servers: a server has no name.", "Give each its `name:`.")
-    listen = Listen(str(server.get("host") or "127.0.0.1").strip("[]"), int(server.get("port") or LLAMA_CPP_PORT))
     name = str(server["name"])
+    if not _SERVER_NAME.match(name):
+        raise DeclarationProblem(
+            f"llama_cpp_servers: {name!r} is no name of a server.", "Take letters, digits, dots and dashes."
+        )
+    listen = Listen(str(server.get("host") or "127.0.0.1").strip("[]"), int(server.get("port") or LLAMA_CPP_PORT))
     return Server(f"llama-cpp-{name}", LLAMA_CPP, listen, (str(server.get("alias") or name),), by_hand=True)
 
 
