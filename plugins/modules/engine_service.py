@@ -11,8 +11,8 @@ short_description: Run an inference engine as a service, proven to serve, or put
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
-  - Brings the files of a service (unit, drop-in, environment), the current version and the running process to what
-    is wanted, as one change.
+  - Writes the files of a service (unit, drop-in, environment) from the values given here, and brings them, the
+    current version and the running process to what is wanted, as one change.
   - The service is restarted once, and only for a reason. A reason is not lost when a run ends early; the next one
     restarts.
   - After a start the service must become healthy. For Ollama that is a generation by one of O(models) (or by a
@@ -39,7 +39,7 @@ options:
   state:
     description:
       - V(started) keeps it running and starting at boot, V(stopped) stops it, V(absent) stops it and removes
-        O(files).
+        its files. A unit that another installer wrote is left as it is.
     type: str
     choices: [started, stopped, absent]
     default: started
@@ -48,30 +48,50 @@ options:
     type: str
     choices: [systemd, script]
     required: true
-  files:
-    description: The files that belong to the service, root's.
+  description:
+    description: What the service is called in the manager's lists. Required with O(state=started).
+    type: str
+  command:
+    description:
+      - The command line, from the program's whole path on; nothing in it is expanded. Required with O(state=started).
+      - Whoever may log in can read it, so a secret belongs into O(environment).
     type: list
-    elements: dict
+    elements: str
+  user:
+    description: The user that it runs as. Required with O(state=started).
+    type: str
+  group:
+    description: Its group. Required with O(state=started).
+    type: str
+  home:
+    description: Its home, and the directory that it works in. Required with O(state=started).
+    type: str
+  hardening:
+    description:
+      - How much systemd takes from the service. V(gpu_safe) is everything that is not known to keep CUDA from working,
+        V(strict) is more, V(off) nothing.
+    type: str
+    choices: [strict, gpu_safe, 'off']
+    default: gpu_safe
+  writable:
+    description: Directories that it may write to under O(hardening).
+    type: list
+    elements: str
     default: []
-    suboptions:
-      path:
-        description: Where the file lies.
-        type: path
-        required: true
-      content:
-        description:
-          - What is in it. Not needed with O(state=absent).
-          - Whoever may read the file knows it, so a secret belongs into O(environment).
-        type: str
-        default: ''
-      mode:
-        description: Its permissions.
-        type: str
-        default: '0644'
-      restart:
-        description: Whether a change of the file is a reason to restart.
-        type: bool
-        default: true
+  mounts:
+    description: Directories that must be mounted before it starts.
+    type: list
+    elements: str
+    default: []
+  nvidia:
+    description: Whether the host has NVIDIA cards, whose devices must be there before it starts.
+    type: bool
+    default: false
+  supervisor:
+    description:
+      - The program that runs the service with O(manager=script). The collection's own is handed over with the task;
+        it is not to be given.
+    type: str
   root:
     description: Directory of the engine's versions, as in M(gguf.fleet.engine_release).
     type: path
@@ -109,14 +129,9 @@ options:
     type: list
     elements: str
     default: []
-  environment_file:
-    description:
-      - The file in which the service's environment lies, and its secrets with it. It is root's, with mode 0600; the
-        unit names it as C(EnvironmentFile=).
-    type: path
   environment:
     description:
-      - The variables of O(environment_file).
+      - Its environment, with its secrets. It lies in C(/etc/gguf-fleet/NAME.env), root's and with mode 0600.
       - A value is shown, in the invocation and in the diff, when its variable is known to hold no secret; of every
         other one the name is shown, and whether the value changed.
     type: dict
@@ -155,9 +170,14 @@ EXAMPLES = r"""
     version: 0.33.2
     engine: ollama
     models: [deepseek-r1]
-    files:
-      - path: /etc/systemd/system/ollama.service
-        content: "{{ lookup('ansible.builtin.template', 'ollama.service.j2') }}"
+    description: Ollama
+    command: [/usr/local/bin/ollama, serve]
+    user: ollama
+    group: ollama
+    home: /var/lib/ollama
+    writable: [/var/lib/ollama]
+    environment:
+      OLLAMA_HOST: 127.0.0.1:11434
 """
 
 RETURN = r"""
@@ -227,18 +247,23 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service import (
     journal,
     manager,
     plan,
+    service_files,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._service.values import HARDENING, Service
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 
-def files_of(p: dict[str, t.Any], variables: t.Mapping[str, str], adopted: t.Mapping[str, t.Any]) -> list[plan.File]:
-    files = [plan.File(f["path"], f["content"], int(f["mode"], 8), f["restart"]) for f in p["files"]]
-    if p["environment_file"]:
-        files.append(plan.File(p["environment_file"], environment.render(variables), environment.MODE))
-    if adopted:
-        note = json.dumps(adopted, indent=4, sort_keys=True)
-        files.append(plan.File(adoption.note_path(p["name"]), note, environment.MODE, restart=False))
-    return files
+def files_of(
+    p: dict[str, t.Any], way: manager.Manager, variables: t.Mapping[str, str], adopted: t.Mapping[str, t.Any]
+) -> list[plan.File]:
+    if p["state"] != "started":
+        return [plan.File(path, "") for path in service_files.paths(p["name"], way)]
+    service = Service(**{field.name: given(p[field.name]) for field in dataclasses.fields(Service) if field.name in p})
+    return service_files.wanted(service, way, variables, adopted, p["supervisor"] or "")
+
+
+def given(value: t.Any) -> t.Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def hide_secrets(module: AnsibleModule, adopted: t.Mapping[str, t.Any]) -> dict[str, str]:
@@ -246,13 +271,12 @@ def hide_secrets(module: AnsibleModule, adopted: t.Mapping[str, t.Any]) -> dict[
     p = module.params
     given = {name: str(value) for name, value in p["environment"].items()}
     variables = {**adoption.kept(adopted), **given}
-    contents = [f["content"] for f in p["files"]]
-    let_see(module.no_log_values, [p["environment"], contents], environment_secrets(variables) | secrets_in(contents))
+    let_see(module.no_log_values, p["environment"], environment_secrets(variables))
     module.no_log_values.update(environment_secrets(adopted.get("environment", {})))
     # The engines themselves tell of a key that they do not take.
     module.no_log_values.update([p["api_key"]] if p["api_key"] else [])
     p["environment"] = masked_environment(given)
-    p["files"] = [{**f, "content": masked_text(f["content"])} for f in p["files"]]
+    p["command"] = [masked_text(" ".join(p["command"] or []))]
     return variables
 
 
@@ -354,8 +378,10 @@ def bring(module: AnsibleModule, way: manager.Manager) -> dict[str, t.Any]:
         back, unfinished = [], None
     # Only now: what was before is also what there is to adopt.
     adopted = adoption.read(p["name"], way, adoption.user_of) if p["adopt"] else {}
-    given = dict(p)
-    files = files_of(given, hide_secrets(module, adopted), adopted)
+    command = p["command"]
+    variables = hide_secrets(module, adopted)
+    files = files_of({**p, "command": command}, way, variables, adopted)
+    p.pop("supervisor", None)
     found = journal.read_files([file.path for file in files])
     if unfinished:
         # Check mode: what the run would find after it has put back what was before.
@@ -392,17 +418,16 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
             "manager": {"type": "str", "choices": ["systemd", "script"], "required": True},
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "path", "required": True},
-                    "content": {"type": "str", "default": "", "no_log": True},
-                    "mode": {"type": "str", "default": "0644"},
-                    "restart": {"type": "bool", "default": True},
-                },
-            },
+            "description": {"type": "str"},
+            "command": {"type": "list", "elements": "str", "no_log": True},
+            "user": {"type": "str"},
+            "group": {"type": "str"},
+            "home": {"type": "str"},
+            "hardening": {"type": "str", "choices": list(HARDENING), "default": "gpu_safe"},
+            "writable": {"type": "list", "elements": "str", "default": []},
+            "mounts": {"type": "list", "elements": "str", "default": []},
+            "nvidia": {"type": "bool", "default": False},
+            "supervisor": {"type": "str"},
             "root": {"type": "path"},
             "version": {"type": "str"},
             "links": {"type": "dict", "default": {}},
@@ -411,7 +436,6 @@ def main() -> None:
             "engine": {"type": "str", "choices": ["ollama", "llama_cpp"]},
             "url": {"type": "str", "default": "http://127.0.0.1:11434"},
             "models": {"type": "list", "elements": "str", "default": []},
-            "environment_file": {"type": "path"},
             "environment": {"type": "dict", "default": {}, "no_log": True},
             "adopt": {"type": "bool", "default": False},
             "api_key": {"type": "str", "default": "", "no_log": True},
@@ -419,9 +443,12 @@ def main() -> None:
             "answer_seconds": {"type": "int", "default": 120},
             "load_seconds": {"type": "int", "default": 3600},
         },
+        required_if=[("state", "started", ("description", "command", "user", "group", "home"))],
         supports_check_mode=True,
     )
     p = module.params
+    # As one text: the name of a secret and its value may be two arguments.
+    let_see(module.no_log_values, p["command"] or [], secrets_in(" ".join(p["command"] or [])))
     # A run may take as long as it takes to drain, to answer and to load; the one after it waits for its turn.
     turn = lock.exclusive(journal.PENDING, p["drain_seconds"] + p["answer_seconds"] + p["load_seconds"])
     try:

@@ -27,7 +27,7 @@ with atheris.instrument_imports(include=["ansible_collections.gguf.fleet", "gguf
     from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
     from ansible_collections.gguf.fleet.plugins.module_utils._text import has_control
 
-    loader = importlib.machinery.SourceFileLoader("gguf_fleet_service", str(ROOT / "roles/engine/files/service"))
+    loader = importlib.machinery.SourceFileLoader("gguf_fleet_service", str(ROOT / "roles/host/files/service"))
     spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec is not None
     script = importlib.util.module_from_spec(spec)

@@ -140,6 +140,9 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "plugins/module_utils/_verify/origins.py": {
         "Authorization": "the name of a header that a browser asks about",
     },
+    "plugins/action/engine_service.py": {
+        ".read_text": "a program of the collection itself, on the controller",
+    },
     "plugins/plugin_utils/fleet.py": {
         ".read_text": "the catalog of the collection itself, on the controller",
     },

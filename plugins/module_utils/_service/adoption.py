@@ -22,9 +22,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import r
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_open_variable
 from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager, Script, Systemd
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._service.values import DIRECTORY
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
 
-DIRECTORY = "/etc/gguf-fleet"
 OURS = "gguf.fleet"
 BLANKS = " \t\r"
 # install.sh copies the PATH of the shell that ran it into the unit; it is no setting of the service.

@@ -37,7 +37,6 @@ class Engine(http.server.BaseHTTPRequestHandler):
         self.tell({"choices": [{"text": "yes"}]})
 http.server.ThreadingHTTPServer(("127.0.0.1", 8080), Engine).serve_forever()
 """
-UNIT = "[Service]\nUser=daemon\nExecStart=/opt/demo/current/bin/engine\nEnvironmentFile=/etc/gguf-fleet/demo.env\n"
 
 
 def run(host: Host, version: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -50,9 +49,12 @@ def run(host: Host, version: str, *options: str) -> subprocess.CompletedProcess[
             "engine": "llama_cpp",
             "url": "http://127.0.0.1:8080",
             "models": ["demo"],
-            "environment_file": "/etc/gguf-fleet/demo.env",
+            "description": "Demo",
+            "command": ["/opt/demo/current/bin/engine"],
+            "user": "daemon",
+            "group": "daemon",
+            "home": "/",
             "environment": {"GREETING": f"from {version}"},
-            "files": [{"path": "/etc/gguf-fleet/services/demo.service", "content": UNIT}],
         },
         "register": "told",
     }
@@ -73,11 +75,9 @@ def until(host: Host, script: str) -> str:
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     """Two versions of the engine are there, and the old one serves."""
-    script = Path(__file__).resolve().parents[3] / "roles/engine/files/service"
     (tmp_path / "engine").write_text(ENGINE)
     for made in container("script", "engine", Path("/dev/null"), tmp_path, "--network=none"):
-        made.sh(f"mkdir -p /usr/local/lib/gguf-fleet /opt/demo/{OLD}/bin /opt/demo/{NEW}/bin")
-        docker("cp", str(script), f"{made.name}:/usr/local/lib/gguf-fleet/service")
+        made.sh(f"mkdir -p /opt/demo/{OLD}/bin /opt/demo/{NEW}/bin")
         for version in (OLD, NEW):
             docker("cp", str(tmp_path / "engine"), f"{made.name}:/opt/demo/{version}/bin/engine")
             made.sh(f"chmod 755 /opt/demo/{version}/bin/engine")

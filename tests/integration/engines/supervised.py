@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable
 
-SCRIPT = Path(__file__).resolve().parents[3] / "roles/engine/files/service"
+SCRIPT = Path(__file__).resolve().parents[3] / "roles/host/files/service"
 SERVE = "trap 'echo bye; exit 0' TERM; echo serving $GREETING; while :; do sleep 0.05; done"
 
 

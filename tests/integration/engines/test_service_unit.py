@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Callable
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
+from ansible_collections.gguf.fleet.plugins.module_utils._service import systemd
+from ansible_collections.gguf.fleet.plugins.module_utils._service.values import Service, drop_in_path, unit_path
+
 # systemd's own scale: 0.0 is a service that may do nothing, 10.0 one that may do everything.
 THRESHOLDS = {"gpu_safe": 2.5, "strict": 2.0}
 KNOWN_TO_BREAK_CUDA = (
@@ -28,54 +28,24 @@ KNOWN_TO_BREAK_CUDA = (
 
 
 def render(folder: Path, hardening: str) -> Path:
-    """The unit and its drop-in as the role writes them; the unit's path."""
-    values = {
-        "_engine_name": "ollama",
-        "_engine_description": "Ollama",
-        "_engine_manager": "systemd",
-        "_engine_command": ["/bin/true", "serve", 'a "quoted" $word', "100%"],
-        "_engine_user": "ollama",
-        "_engine_group": "ollama",
-        "_engine_home": "/var/lib/ollama",
-        "_engine_environment": {"OLLAMA_HOST": "127.0.0.1:11434", "QUOTED": 'a "b" \\c'},
-        "_engine_hardening": hardening,
-        "_engine_writable": ["/var/lib/ollama"],
-        "_engine_mounts": ["/var/lib/ollama"],
-        "_engine_nvidia": True,
-    }
-    play = [
-        {
-            "hosts": "localhost",
-            "gather_facts": False,
-            "vars": {"folder": str(folder), "ansible_python_interpreter": "{{ ansible_playbook_python }}", **values},
-            "vars_files": [str(ROOT / "roles/engine/vars/main.yml")],
-            "tasks": [
-                {
-                    "ansible.builtin.copy": {
-                        "content": "{{ item.content }}",
-                        "dest": "{{ folder }}/{{ item.path | replace(_engine_units ~ '/', '') | basename }}",
-                    },
-                    "loop": "{{ _engine_unit + _engine_settings }}",
-                    "loop_control": {"label": "{{ item.path }}"},
-                }
-            ],
-        }
-    ]
-    # Lookups search beside the playbook, as they do in a role.
-    (folder / "templates").symlink_to(ROOT / "roles/engine/templates")
-    (folder / "play.yml").write_text(yaml.safe_dump(play))
-    done = subprocess.run(
-        [f"{Path(sys.executable).parent}/ansible-playbook", "-i", "localhost,", "-c", "local", folder / "play.yml"],
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-        check=False,
+    """The unit and its drop-in as hosts get them; the unit's path."""
+    service = Service(
+        name="ollama",
+        description="Ollama",
+        command=("/bin/true", "serve", 'a "quoted" $word', "100%"),
+        user="ollama",
+        group="ollama",
+        home="/var/lib/ollama",
+        hardening=hardening,
+        writable=("/var/lib/ollama",),
+        mounts=("/var/lib/ollama",),
+        nvidia=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    drop_ins = folder / "ollama.service.d"
-    drop_ins.mkdir()
-    (folder / "gguf-fleet.conf").rename(drop_ins / "gguf-fleet.conf")
-    return folder / "ollama.service"
+    unit, settings = Path(unit_path(str(folder), "ollama")), Path(drop_in_path(str(folder), "ollama"))
+    settings.parent.mkdir()
+    unit.write_text(systemd.stub(service))
+    settings.write_text(systemd.drop_in(service))
+    return unit
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleFilterError
 
-from ansible_collections.gguf.fleet.plugins.filter.exec_start import exec_start
+from ansible_collections.gguf.fleet.plugins.module_utils._service import unit
+from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 
-SCRIPT = Path(__file__).resolve().parents[4] / "roles/engine/files/service"
+SCRIPT = Path(__file__).resolve().parents[5] / "roles/host/files/service"
 
 ARGUMENTS = [
     ["/usr/bin/llama-server", "--port", 8080],
@@ -40,14 +40,14 @@ def supervisor() -> ModuleType:
 
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
 def test_the_script_without_systemd_reads_back_what_was_written(supervisor: ModuleType, arguments: list[Any]) -> None:
-    assert supervisor.Unit.words(exec_start(arguments)) == [str(argument) for argument in arguments]
+    assert supervisor.Unit.words(unit.command(arguments)) == [str(argument) for argument in arguments]
 
 
 def test_dollars_and_percents_are_doubled_for_systemd() -> None:
-    assert exec_start(["/bin/true", "$a", "5%"]) == "/bin/true $$a 5%%"
+    assert unit.command(["/bin/true", "$a", "5%"]) == "/bin/true $$a 5%%"
 
 
 @pytest.mark.parametrize("argument", ["a\nUser=root", "a\rb", "a\u2028User=root", "a\x85b", "\x1b[2J"])
 def test_an_argument_that_would_begin_another_setting_is_refused(argument: str) -> None:
-    with pytest.raises(AnsibleFilterError, match="line end"):
-        exec_start(["/bin/true", argument])
+    with pytest.raises(ServiceProblem, match="line end"):
+        unit.command(["/bin/true", argument])
