@@ -9,6 +9,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.problem import DeclarationProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.server_secrets import split
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import visible_cards
 
 DOCUMENTATION = r"""
 name: llama_server_environment
@@ -57,7 +58,7 @@ def llama_server_environment(
         _plain, secret = split(f"llama_cpp_servers, {server.get('name')}", server.get("parameters") or {}, int(build))
     except DeclarationProblem as problem:
         raise AnsibleFilterError(str(problem)) from problem
-    return {**variables, **secret}
+    return {**variables, **visible_cards(server.get("gpus") or []), **secret}
 
 
 class FilterModule:

@@ -22,7 +22,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration impo
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import LLAMA_CPP_PORT, Listen, ollama_listen
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.ollama import ollama_settings
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import known_quants
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import free_ports
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.replicas import check_cards, count_instances
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import ports_of
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import (
     LLAMA_CPP,
     OLLAMA,
@@ -38,6 +39,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import
     SEEN_GPUS,
     Variables,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import MAX, instance_name
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_secret
 
@@ -67,10 +69,11 @@ def describe_fleet(
     """
     wrong: List[str] = []
     described: Dict[str, Host] = {}
+    read: Dict[str, Variables] = {}
     entries: List[Mapping[str, Any]] = []
     known: Dict[str, Any] = dict(catalog)
     for name, given in hosts.items():
-        variables = Variables(given)
+        variables = read[name] = Variables(given)
         wrong += [f"{name}: {problem}" for problem in variables.outdated()]
         if quant:
             variables.ask_for(quant)
@@ -90,7 +93,15 @@ def describe_fleet(
             wrong.append(str(problem))
     if wrong:
         raise DeclarationProblem("\n".join(dict.fromkeys(wrong)), "Nothing was changed.")
-    return Fleet(hosts=described, sources=tuple(found), quants=known_quants(found, known, locks))
+    quants = known_quants(found, known, locks)
+    for name, host in described.items():
+        if all(model["replicas"] != MAX for model in host.models):
+            continue
+        counts = count_instances(host.as_dict(), quants)
+        if counts:
+            own = {**catalog, **read[name]["models_catalog"]}
+            described[name] = _describe_host(name, read[name], own, wrong, counts)
+    return Fleet(hosts=described, sources=tuple(found), quants=quants)
 
 
 def describe_host(name: str, given: Mapping[str, Any], catalog: Mapping[str, Any]) -> Host:
@@ -103,13 +114,20 @@ def describe_host(name: str, given: Mapping[str, Any], catalog: Mapping[str, Any
     return host
 
 
-def _describe_host(name: str, variables: Variables, catalog: Mapping[str, Any], wrong: List[str]) -> Host:
+def _describe_host(
+    name: str,
+    variables: Variables,
+    catalog: Mapping[str, Any],
+    wrong: List[str],
+    counts: Optional[Mapping[str, int]] = None,
+) -> Host:
+    """counts: how many instances `max` means, by the model's name; one where it is not known yet."""
     models, refused = declare_all(variables["models_serve"], catalog, engine=variables["models_engine"])
-    wrong += [f"{name}: {problem}" for problem in refused]
+    wrong += [f"{name}: {problem}" for problem in [*refused, *check_cards(models, variables["llama_cpp_servers"])]]
     engines: Dict[str, Engine] = {}
     by_ollama = [model for model in models if model["engine"] == OLLAMA]
     by_llama_cpp = [model for model in models if model["engine"] == LLAMA_CPP]
-    ollama, llama_cpp = _ollama(variables, by_ollama), _llama_cpp(variables, by_llama_cpp)
+    ollama, llama_cpp = _ollama(variables, by_ollama), _llama_cpp(variables, by_llama_cpp, counts or {})
     wanted = variables["fleet_engines"]
     wrong += [f"{name}: {problem}" for problem in check_wanted(wanted)]
     if by_ollama or OLLAMA in wanted:
@@ -162,11 +180,15 @@ def _ollama(variables: Variables, models: List[Dict[str, Any]]) -> Engine:
     )
 
 
-def _llama_cpp(variables: Variables, models: List[Dict[str, Any]]) -> Optional[Engine]:
+def _llama_cpp(variables: Variables, models: List[Dict[str, Any]], counts: Mapping[str, int]) -> Optional[Engine]:
     by_hand, rpc = variables["llama_cpp_servers"], variables["llama_cpp_rpc"]
     if not (models or by_hand or rpc or LLAMA_CPP in variables["fleet_engines"]):
         return None
-    servers = [_server_of(model, variables, port) for model, port in zip(models, free_ports(models))]
+    servers = [
+        _server_of(model, variables, number, port)
+        for model, ports in zip(models, ports_of(models, counts))
+        for number, port in enumerate(ports)
+    ]
     servers += [_server_by_hand(server) for server in by_hand]
     if rpc:
         listen = Listen(str(rpc.get("host") or ""), int(rpc.get("port") or RPC_PORT))
@@ -181,9 +203,10 @@ def _llama_cpp(variables: Variables, models: List[Dict[str, Any]]) -> Optional[E
     )
 
 
-def _server_of(model: Mapping[str, Any], variables: Variables, port: int) -> Server:
+def _server_of(model: Mapping[str, Any], variables: Variables, number: int, port: int) -> Server:
     listen = Listen(str(model["host"] or variables["models_llama_cpp_host"]).strip("[]"), port)
-    return Server(f"llama-cpp-{model['name']}", LLAMA_CPP, listen, (model["name"],))
+    name = instance_name(model["name"], number)
+    return Server(f"llama-cpp-{name}", LLAMA_CPP, listen, (model["name"],), instance=name)
 
 
 def _server_by_hand(server: Mapping[str, Any]) -> Server:

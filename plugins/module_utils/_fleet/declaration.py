@@ -9,6 +9,7 @@ import difflib
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.problem import DeclarationProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.replicas import gpus_of, replicas_of
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.server_secrets import split
 
 ENGINES = ("ollama", "llama_cpp")
@@ -30,6 +31,8 @@ _ENTRY_KEYS = (
     "keep_alive",
     "host",
     "port",
+    "replicas",
+    "gpus",
 )
 _SOURCE_KEYS = ("hub", "repo", "revision", "endpoint", "quant", "pattern", "urls", "path", "sha256")
 
@@ -152,6 +155,8 @@ def _declare_one(
         "keep_alive": entry.get("keep_alive"),
         "host": entry.get("host"),
         "port": entry.get("port"),
+        "replicas": replicas_of(entry, where),
+        "gpus": gpus_of(entry, where),
     }
 
 

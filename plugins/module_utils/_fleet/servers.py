@@ -5,64 +5,85 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import LLAMA_CPP_PORT
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.server_secrets import secret_parameters
 
 
-def free_ports(models: Sequence[Mapping[str, Any]]) -> Iterator[int]:
-    """The port of each of these models: its own, else the next free one from 8080 on.
+def ports_of(models: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> List[List[int]]:
+    """The ports of each of these models, one an instance: its own, else the next free one from 8080 on.
 
-    In the order of declaration, so that a port never moves because a model was added behind it.
+    In the order of declaration, the first instances of all models before the others, so that a port never moves because
+    a model was added behind it or an instance beside it.
+
+    Args:
+        models: as :func:`declare` gives them.
+        counts: how many instances there are where the declaration does not tell, by the model's name; else one.
     """
     taken = {model["port"] for model in models}
-    free = LLAMA_CPP_PORT
-    for model in models:
-        if model["port"]:
-            yield model["port"]
-            continue
-        while free in taken:
-            free += 1
-        taken.add(free)
-        yield free
+
+    def next_free(port: int) -> int:
+        while port in taken:
+            port += 1
+        taken.add(port)
+        return port
+
+    found = [[model["port"] or next_free(LLAMA_CPP_PORT)] for model in models]
+    for model, ports in zip(models, found):
+        declared = model["replicas"] or 1
+        count = declared if isinstance(declared, int) else counts.get(model["name"], 1)
+        ports += [next_free(ports[0]) for _more in range(1, count)]
+    return found
+
+
+def visible_cards(gpus: Sequence[str]) -> Dict[str, str]:
+    """The environment in which a server sees these cards only: indices or UUIDs; nothing for none."""
+    if not gpus:
+        return {}
+    own = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))}
+    # Without this, CUDA counts the fastest card first.
+    by_index = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if any(str(card).isdigit() for card in gpus) else {}
+    return {**own, **by_index}
 
 
 def llama_cpp_servers(
     declared: Iterable[Mapping[str, Any]],
     downloads: Sequence[Mapping[str, Any]],
     servers: Sequence[Mapping[str, Any]],
-    placement: Mapping[str, Mapping[str, Any]],
+    planned: Mapping[str, Any],
     entries: Iterable[Mapping[str, Any]] = (),
 ) -> List[Dict[str, Any]]:
-    """The entries of C(llama_cpp_servers) for the declared models of that engine.
+    """The entries of C(llama_cpp_servers) for the declared models of that engine, one an instance.
 
     :param declared: the host's models, as :func:`declare` gives them.
     :param downloads: the result of C(gguf_download) for each of them, in the same order.
     :param servers: the servers of the engine in the fleet value, as plain data.
-    :param placement: the computed plan by the model's name; declared parameters go over its own.
+    :param planned: C(plans) by the instance's name, under the declared parameters, and C(instances) with their cards.
     :param entries: the host's C(models_serve), which holds the keys that the fleet value does not.
     """
-    listens = {
-        server["models"][0]: server["listen"] for server in servers if server["models"] and not server["by_hand"]
-    }
     secret = {
         str(entry.get("name") or entry.get("catalog")): secret_parameters(entry.get("parameters") or {})
         for entry in entries
     }
+    plans = planned.get("plans") or {}
+    cards = {instance["name"]: instance["gpus"] for instance in planned.get("instances") or []}
     return [
         {
-            "name": model["name"],
+            "name": server["instance"],
             "alias": model["name"],
             "model": done["paths"][0] if model["layout"] == "shards" else done["path"],
-            "host": listens[model["name"]]["host"],
-            "port": listens[model["name"]]["port"],
+            "host": server["listen"]["host"],
+            "port": server["listen"]["port"],
+            "gpus": cards.get(server["instance"]) or [],
             "parameters": {
-                **placement.get(model["name"], {}).get("llama_cpp", {}).get("parameters", {}),
+                **plans.get(server["instance"], {}).get("llama_cpp", {}).get("parameters", {}),
                 **model["parameters"],
                 **secret.get(model["name"], {}),
             },
         }
         for model, done in zip(declared, downloads)
         if model["engine"] == "llama_cpp"
+        for server in servers
+        if server["instance"] and server["models"] == [model["name"]]
     ]

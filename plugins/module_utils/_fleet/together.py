@@ -74,6 +74,8 @@ def _demand(
         model=model_from_facts(gguf),
         wish=wish_of(engine["name"], engine["version"], model["parameters"], environment, wanted),
         only=tuple(map(str, options.get("only") or engine["gpus"])),
+        replicas=model["replicas"],
+        gpus=tuple(model["gpus"]),
         at_once=_number(environment.get("OLLAMA_MAX_LOADED_MODELS")),
     )
 
@@ -90,7 +92,8 @@ def plans_together(
 ) -> List[Dict[str, Any]]:
     """Results of gguf_plan in a loop over the questions of a fleet, with the plans of hosts as wholes in their place.
 
-    Each result gets `together`, by host: refusals and warnings, each told with the first of the host's models alone.
+    Each result gets `instances`, by host, where they have cards of their own, and `together`, by host the refusals and
+    warnings, told with the first of the host's models alone.
     """
     given = [dict(result) for result in results]
     facts = {result["item"]["lock_name"]: _chosen(result) for result in given}
@@ -99,6 +102,8 @@ def plans_together(
     for result in given:
         name = result["item"]["name"]
         result["plans"] = {host: wholes[host]["plans"].get(name, plan) for host, plan in result["plans"].items()}
+        mine = {host: [one for one in wholes[host]["instances"] if one["model"] == name] for host in result["plans"]}
+        result["instances"] = {host: found for host, found in mine.items() if any(one["gpus"] for one in found)}
         result["together"] = {}
         for host in result["plans"]:
             if host not in told:

@@ -22,6 +22,7 @@ class Server:
     """One process that listens: the Ollama server of a host, a llama-server, or llama.cpp's RPC server.
 
     name: of its service. models: the names that clients ask it for. by_hand: from llama_cpp_servers, not models_serve.
+    instance: the copy of a model that it was made for, if it was.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Server:
     listen: Listen
     models: Tuple[str, ...]
     by_hand: bool = False
+    instance: str = ""
 
     def as_dict(self) -> Dict[str, Any]:
         return {
@@ -37,6 +39,7 @@ class Server:
             "listen": self.listen.as_dict(),
             "models": list(self.models),
             "by_hand": self.by_hand,
+            "instance": self.instance,
         }
 
 

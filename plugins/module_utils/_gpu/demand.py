@@ -61,8 +61,13 @@ class Instance:
         return instance_name(self.demand.name, self.number)
 
     def as_facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {"name": self.name, "model": self.demand.name, "number": self.number}
-        facts["gpus"] = None if self.cards is None else [card.uuid or str(card.index) for card in self.cards]
+        """Plain data. C(gpus): UUIDs or indices of the cards that it is to see, None where it shares its engine's."""
+        facts: dict[str, Any] = {"name": self.name, "model": self.demand.name, "number": self.number, "gpus": None}
+        if self.cards is not None:
+            used = [share.device for share in self.plan.layout.shares if share.layers and share.device]
+            # Its split is told for the cards that it uses.
+            seen = used if used and self.demand.resident else self.cards
+            facts["gpus"] = [card.uuid or str(card.index) for card in seen]
         return facts
 
 

@@ -26,6 +26,9 @@ def report_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
             same.setdefault("\n".join(_lines(f"{name} {quant}", plan)), []).append(host)
         for text, hosts in same.items():
             report += [f"{', '.join(hosts)}:", *text.split("\n"), ""]
+        for host, instances in result.get("instances", {}).items():
+            on_cards = [f"  {one['name']} on GPU {', '.join(one['gpus'])}" for one in instances]
+            report += [f"{host}, {len(instances)} × {name}, each on cards of its own:", *on_cards, ""]
         for host, together in result.get("together", {}).items():
             said = [f"  DOES NOT FIT TOGETHER, and site.yml refuses it. {refusal}" for refusal in together["refusals"]]
             said += [f"  Note: {warning}" for warning in together["warnings"]]

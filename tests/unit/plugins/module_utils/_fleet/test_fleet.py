@@ -78,6 +78,24 @@ def test_models_get_their_engine_and_everybody_learns_where_they_are_asked() -> 
     assert [server.name for server in both.servers] == ["ollama", "llama-cpp-b", "llama-cpp-c", "llama-cpp-own"]
 
 
+def test_the_instances_of_a_model_are_servers_of_their_own() -> None:
+    several = host(models_engine="llama_cpp", models_serve=[model("a", replicas=2), model("b", quant="Q8")])
+    assert [(server.name, server.listen.port, server.models, server.instance) for server in several.servers] == [
+        ("llama-cpp-a", 8080, ("a",), "a"),
+        ("llama-cpp-a-2", 8082, ("a",), "a-2"),
+        ("llama-cpp-b", 8081, ("b",), "b"),
+    ]
+    assert [(entry["model"], entry["port"]) for entry in several.endpoints] == [("a", 8080), ("a", 8082), ("b", 8081)]
+
+
+def test_max_is_what_the_cards_of_the_host_hold_and_one_where_that_is_not_known() -> None:
+    serve = [{"name": "r1", "catalog": "deepseek-r1", "quant": "1.58bit", "replicas": "max"}]
+    cards = [{"name": "NVIDIA H20", "memory_total_mib": 97871, "count": 8}]
+    full = host(models_engine="llama_cpp", models_serve=serve, fleet_gpus=cards, fleet_ram_gib=1024)
+    assert [server.listen.port for server in full.servers] == [8080, 8081, 8082, 8083]
+    assert len(host(models_engine="llama_cpp", models_serve=serve).servers) == 1
+
+
 def test_the_address_of_ollama_is_the_one_that_its_server_gets() -> None:
     serve = [model("a")]
     environment = {"OLLAMA_HOST": "127.0.0.1:4000"}
@@ -138,6 +156,16 @@ WRONG: list[tuple[dict[str, Any], str]] = [
      "h1: ollama and llama-cpp-b would both listen on 127.0.0.1:11434. Give one of them another port (ollama_host)."),
     ({"models_serve": [model("a", engine="llama_cpp")],
       "llama_cpp_servers": [{"name": "a", "model": "/m", "port": 9}]}, "h1: two servers have the name llama-cpp-a."),
+    ({"models_serve": [model("a", engine="llama_cpp", replicas="all")]}, "h1: models_serve: a: replicas is 'all'."),
+    ({"models_serve": [model("a", engine="llama_cpp", replicas=0)]}, "h1: models_serve: a: replicas is 0."),
+    ({"models_serve": [model("a", engine="llama_cpp", gpus=0)]}, "h1: models_serve: a: gpus is 0. Give a list"),
+    ({"models_engine": "llama_cpp", "models_serve": [model("a", gpus=[0, 1]), model("b", quant="Q8", gpus=["1"])]},
+     "h1: models_serve: b: gpus has the card 1, which is given to a, too."),
+    ({"models_engine": "llama_cpp", "models_serve": [model("a", gpus=[2, 2])]}, "h1: models_serve: a: gpus has the"),
+    ({"models_engine": "llama_cpp", "models_serve": [model("a", replicas="max")],
+      "llama_cpp_servers": [{"name": "b", "model": "/m", "port": 9}]}, "h1: models_serve: a: replicas is max, and"),
+    ({"models_engine": "llama_cpp", "models_serve": [model("a", replicas=2), model("a-2", quant="Q8")]},
+     "h1: two servers have the name llama-cpp-a-2."),
     ({"models_serve": [{"catalog": "deepseek-r2"}]}, "h1: models_serve: deepseek-r2: the catalog has no"),
     ({"models_serve": [model("a"), model("A", quant="Q8")]}, "h1: models_serve names 'A' twice ("),
 ]  # fmt: skip
