@@ -12,7 +12,8 @@ description:
   - Turns the variables of all hosts and the catalog into one value that says what the inventory means, for each host
     its engines, where each of its servers listens, and its models.
   - Everything that is wrong in a declaration is an error here, all of it in one message, before any host is touched.
-  - The value always covers the whole inventory, whatever a run is limited to. It holds no secrets.
+  - The value always covers the whole inventory, whatever a run is limited to. What a host would report that this run
+    does not ask comes from its last report, which M(gguf.fleet.fleet_record) keeps. It holds no secrets.
 options:
   _input:
     description: The variables of all hosts by their names, C(hostvars).
@@ -46,7 +47,9 @@ _value:
     hosts:
       description:
         - By name, what each host is and serves. C(address) is how others reach it, C(gpus) and C(ram_bytes) are what
-          the inventory says of it (C(fleet_gpus), C(fleet_ram_gib)), C(models_dir) is where its verified files lie.
+          the host reported in this run, else what the inventory says of it (C(fleet_gpus), C(fleet_ram_gib)), else what
+          it reported before (M(gguf.fleet.fleet_record)); C(declared_gpus) and C(asked_gpus) tell them apart.
+          C(models_dir) is where its verified files lie.
         - C(engines) holds V(ollama) and V(llama_cpp) as far as the host has models or servers for them, each with
           C(version), C(gpus), C(environment), C(store), C(service_user) and C(servers).
         - C(models) are the declared models, completed from the catalog; C(endpoints) is where each is asked

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet import record
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet, describe_host
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import AUTO_LOCK
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet, Host
@@ -48,7 +49,20 @@ def describe_one(variables: Mapping[str, Any], name: str, given: Mapping[str, An
     return describe_host(name, ChainMap(dict(given), variables), catalog())  # type: ignore[arg-type]
 
 
+def record_file(variables: Mapping[str, Any]) -> str:
+    """Where a host's reports are kept."""
+    beside = Path(str(variables.get("inventory_dir") or ".")) / record.FOLDER / record.NAME
+    return str(variables.get("fleet_record_file") or beside)
+
+
+def reports_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, record.Reported]:
+    """What the hosts reported in earlier runs, by their names."""
+    files = {name: record_file(variables) for name, variables in hosts.items()}
+    read = {path: record.load(path) for path in dict.fromkeys(files.values())}
+    return {name: read[path][name] for name, path in files.items() if name in read[path]}
+
+
 def describe(hostvars: Mapping[str, Mapping[str, Any]], quant: str = "") -> Fleet:
     """The fleet; with `quant`, as if every model had that quant and none had been chosen before. Raises a Problem."""
     locks = {name: lock for name, lock in locks_of(hostvars).items() if not (quant and name.endswith(AUTO_LOCK))}
-    return describe_fleet(hostvars, catalog(), locks, quant=quant or None)
+    return describe_fleet(hostvars, catalog(), locks, quant=quant or None, records=reports_of(hostvars))

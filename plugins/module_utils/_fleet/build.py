@@ -22,6 +22,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration impo
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import LLAMA_CPP_PORT, Listen, ollama_listen
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.ollama import ollama_settings
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import known_quants
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import Reported, reported
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.replicas import check_cards, count_instances
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import ports_of
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import (
@@ -35,7 +36,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import (
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import (
     ADDRESS,
     ADOPTED,
-    FACTS,
     SEEN_GPUS,
     Variables,
 )
@@ -43,7 +43,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import MAX,
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_secret
 
-GIB, MIB = 2**30, 2**20
+GIB = 2**30
 _SERVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 RPC_PORT = 50052
 _SERVICE_USERS = {OLLAMA: "ollama", LLAMA_CPP: "llama-cpp"}
@@ -55,6 +55,7 @@ def describe_fleet(
     locks: Mapping[str, Any],
     *,
     quant: Optional[str] = None,
+    records: Optional[Mapping[str, Reported]] = None,
 ) -> Fleet:
     """The fleet value.
 
@@ -63,6 +64,7 @@ def describe_fleet(
         catalog: the built-in catalog; each host's models_catalog goes over it.
         locks: of the lock file, by name.
         quant: what would be if every model had this quant.
+        records: what hosts reported in earlier runs, for those that have not done so in this one.
 
     Raises:
         DeclarationProblem: with everything that is wrong, a line each.
@@ -71,6 +73,7 @@ def describe_fleet(
     described: Dict[str, Host] = {}
     read: Dict[str, Variables] = {}
     entries: List[Mapping[str, Any]] = []
+    recorded = records or {}
     known: Dict[str, Any] = dict(catalog)
     for name, given in hosts.items():
         variables = read[name] = Variables(given)
@@ -80,7 +83,7 @@ def describe_fleet(
         own = {**catalog, **variables["models_catalog"]}
         known.update(variables["models_catalog"])
         try:
-            described[name] = _describe_host(name, variables, own, wrong)
+            described[name] = _describe_host(name, variables, own, wrong, recorded=recorded.get(name, Reported()))
         except Problem as problem:
             wrong.append(f"{name}: {problem}")
             continue
@@ -100,7 +103,9 @@ def describe_fleet(
         counts = count_instances(host.as_dict(), quants)
         if counts:
             own = {**catalog, **read[name]["models_catalog"]}
-            described[name] = _describe_host(name, read[name], own, wrong, counts)
+            described[name] = _describe_host(
+                name, read[name], own, wrong, recorded=recorded.get(name, Reported()), counts=counts
+            )
     return Fleet(hosts=described, sources=tuple(found), quants=quants)
 
 
@@ -108,7 +113,7 @@ def describe_host(name: str, given: Mapping[str, Any], catalog: Mapping[str, Any
     """One host by itself, for a role whose variables a play may set as well. Raises DeclarationProblem."""
     variables = Variables(given)
     wrong = [f"{name}: {problem}" for problem in variables.outdated()]
-    host = _describe_host(name, variables, {**catalog, **variables["models_catalog"]}, wrong)
+    host = _describe_host(name, variables, {**catalog, **variables["models_catalog"]}, wrong, recorded=Reported())
     if wrong:
         raise DeclarationProblem("\n".join(wrong), "Nothing was changed.")
     return host
@@ -119,15 +124,18 @@ def _describe_host(
     variables: Variables,
     catalog: Mapping[str, Any],
     wrong: List[str],
+    *,
+    recorded: Reported,
     counts: Optional[Mapping[str, int]] = None,
 ) -> Host:
     """counts: how many instances `max` means, by the model's name; one where it is not known yet."""
+    told = reported(variables).over(recorded)
     models, refused = declare_all(variables["models_serve"], catalog, engine=variables["models_engine"])
     wrong += [f"{name}: {problem}" for problem in [*refused, *check_cards(models, variables["llama_cpp_servers"])]]
     engines: Dict[str, Engine] = {}
     by_ollama = [model for model in models if model["engine"] == OLLAMA]
     by_llama_cpp = [model for model in models if model["engine"] == LLAMA_CPP]
-    ollama, llama_cpp = _ollama(variables, by_ollama), _llama_cpp(variables, by_llama_cpp, counts or {})
+    ollama, llama_cpp = _ollama(variables, by_ollama, told), _llama_cpp(variables, by_llama_cpp, counts or {})
     wanted = variables["fleet_engines"]
     wrong += [f"{name}: {problem}" for problem in check_wanted(wanted)]
     if by_ollama or OLLAMA in wanted:
@@ -143,13 +151,16 @@ def _describe_host(
             for model in served
             for problem in check_model(model, engine)
         ]
-    seen = variables.get(SEEN_GPUS)
+    seen, declared = variables.get(SEEN_GPUS), variables["fleet_gpus"]
+    asked = told.gpus if seen is None else tuple(seen)
     host = Host(
         name=name,
         address=str(variables.get(ADDRESS) or name),
-        gpus=tuple(variables["fleet_gpus"] if seen is None else seen),
-        gpus_asked=seen is not None,
-        ram_bytes=_ram_bytes(variables),
+        gpus=tuple(asked or () if seen is not None or not declared else declared),
+        declared_gpus=tuple(declared),
+        asked_gpus=asked,
+        unknown_address=_unknown_address(variables, told) if OLLAMA in engines else "",
+        ram_bytes=reported(variables).ram_bytes or int(variables["fleet_ram_gib"]) * GIB or recorded.ram_bytes,
         fabric_manager=bool(variables["fleet_fabric_manager"]),
         models_dir=str(variables["host_models_dir"]),
         engines=engines,
@@ -160,14 +171,17 @@ def _describe_host(
     return host
 
 
-def _ram_bytes(variables: Variables) -> Optional[int]:
-    """What the host told in this run goes over what the inventory says of it."""
-    told = (variables.get(FACTS) or {}).get("memtotal_mb")
-    return int(told) * MIB if told else int(variables["fleet_ram_gib"]) * GIB or None
+def _unknown_address(variables: Variables, told: Reported) -> str:
+    if told.adopted is not None or variables.says_where_ollama_listens():
+        return ""
+    return (
+        "it was never asked whether it runs an Ollama of its own, which listens where it did before. Run site.yml once "
+        "from here, or set OLLAMA_HOST in ollama_environment."
+    )
 
 
-def _ollama(variables: Variables, models: List[Dict[str, Any]]) -> Engine:
-    settings = ollama_settings(variables, (variables.get(ADOPTED) or {}).get("adopted"))
+def _ollama(variables: Variables, models: List[Dict[str, Any]], told: Reported) -> Engine:
+    settings = ollama_settings(variables, (variables.get(ADOPTED) or {}).get("adopted") or told.adopted)
     names = tuple(model["name"] for model in models)
     return Engine(
         name=OLLAMA,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet
 
@@ -53,11 +53,17 @@ def to_choose(fleet: Fleet, hosts: Iterable[str], update: bool = False) -> List[
     ]
 
 
-def hosts_serving(fleet: Mapping[str, Any], lock_names: Iterable[str]) -> List[str]:
-    """The hosts of the whole inventory that serve one of these."""
+def hosts_serving(fleet: Mapping[str, Any], lock_names: Iterable[str], asked: Optional[bool] = None) -> List[str]:
+    """The hosts of the whole inventory that serve one of these.
+
+    :param asked: only those that reported their GPUs, in this run or in one before, or only those that did not.
+    """
     wanted = set(lock_names)
     return [
-        name for name, host in fleet["hosts"].items() if any(model["lock_name"] in wanted for model in host["models"])
+        name
+        for name, host in fleet["hosts"].items()
+        if any(model["lock_name"] in wanted for model in host["models"])
+        and asked in (None, host["asked_gpus"] is not None)
     ]
 
 

@@ -22,7 +22,8 @@ def plan_questions(
         fleet: the fleet value.
         hosts: names of the hosts that are asked about.
         candidates: quants to choose from by lock name, where their headers were read; else what the value knows, and
-            models of other lock names are left out.
+            models of other lock names are left out. Such a choice goes by the GPUs that the hosts reported, not by the
+            declared ones.
         only: the GPUs to plan with, over those of the engines.
 
     Raises:
@@ -43,7 +44,9 @@ def plan_questions(
                     "Resolve it (gguf_resolve reads the headers only), or plan it by gguf_plan with facts of your own.",
                 )
             group = {"name": model["name"], "lock_name": lock_name, "candidates": known[lock_name], "hosts": []}
-            groups.setdefault(model["name"], group)["hosts"].append(_host(host, model, only))
+            groups.setdefault(model["name"], group)["hosts"].append(
+                _host(host, model, only, asked=candidates is not None)
+            )
     return list(groups.values())
 
 
@@ -68,12 +71,12 @@ def _candidates(fleet: Mapping[str, Any]) -> Dict[str, List[Dict[str, Any]]]:
     }
 
 
-def _host(host: Mapping[str, Any], model: Mapping[str, Any], only: Sequence[str]) -> Dict[str, Any]:
+def _host(host: Mapping[str, Any], model: Mapping[str, Any], only: Sequence[str], asked: bool) -> Dict[str, Any]:
     engine = host["engines"][model["engine"]]
     return {
         "name": host["name"],
         "address": host["address"],
-        "gpus": host["gpus"],
+        "gpus": host["asked_gpus"] if asked and host["asked_gpus"] is not None else host["gpus"],
         "only": list(only) or engine["gpus"],
         "ram_bytes": host["ram_bytes"],
         "engine": engine["name"],

@@ -72,8 +72,10 @@ class Engine:
 class Host:
     """A host as the inventory describes it.
 
-    address: how others reach it. gpus: those that the host told when it was asked in this run, else the declared ones
-    (name, memory_total_mib, count). ram_bytes: told, else declared, else None.
+    address: how others reach it. gpus: those that the host reported in this run, else the declared ones (name,
+    memory_total_mib, count), else those of an earlier report. declared_gpus: of the inventory alone. asked_gpus: of
+    this run's report, else of an earlier one; None where the host was never asked. unknown_address: why it cannot be
+    said where its Ollama listens, empty where it can. ram_bytes: by the same order as gpus, None where nothing says it.
     engines: those that it has models or servers for. ollama: where its Ollama is, if it has one, declared or left over.
     models: as `declare` completes them, in the order of models_serve.
     """
@@ -81,7 +83,9 @@ class Host:
     name: str
     address: str
     gpus: Tuple[Mapping[str, Any], ...]
-    gpus_asked: bool
+    declared_gpus: Tuple[Mapping[str, Any], ...]
+    asked_gpus: Optional[Tuple[Mapping[str, Any], ...]]
+    unknown_address: str
     ram_bytes: Optional[int]
     fabric_manager: bool
     models_dir: str
@@ -120,7 +124,9 @@ class Host:
             "name": self.name,
             "address": self.address,
             "gpus": [dict(gpu) for gpu in self.gpus],
-            "gpus_asked": self.gpus_asked,
+            "declared_gpus": [dict(gpu) for gpu in self.declared_gpus],
+            "asked_gpus": None if self.asked_gpus is None else [dict(gpu) for gpu in self.asked_gpus],
+            "unknown_address": self.unknown_address,
             "ram_bytes": self.ram_bytes,
             "fabric_manager": self.fabric_manager,
             "models_dir": self.models_dir,

@@ -79,6 +79,10 @@ class Variables:
         """Read models_serve as if every entry had this quant."""
         self._read["models_serve"] = [{**entry, "quant": quant} for entry in self["models_serve"]]
 
+    def says_where_ollama_listens(self) -> bool:
+        """Whether the inventory does, so that what an adopted installation set does not count."""
+        return self.is_set("ollama_host") or "OLLAMA_HOST" in self["ollama_environment"]
+
     def is_set(self, name: str) -> bool:
         """Whether the inventory says something else than the default."""
         return bool(self[name] != DEFAULTS[name])

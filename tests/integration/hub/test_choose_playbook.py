@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 import yaml
@@ -23,9 +23,15 @@ PLAYBOOK = f"""
 - name: Resolve and plan
   hosts: all
   gather_facts: true
+  serial: "{{{{ batch | default('100%') }}}}"
   tasks:
     - name: Read the catalog
       ansible.builtin.include_vars: {{file: {ROOT}/roles/models/vars/catalog.yml}}
+    - name: Report the GPUs
+      ansible.builtin.set_fact: {{host_gpus: "{{{{ cards_in_there }}}}"}}
+    - name: Keep what the hosts reported
+      gguf.fleet.fleet_record:
+      run_once: true
     - name: Resolve
       ansible.builtin.include_role: {{name: gguf.fleet.models, tasks_from: resolve, public: true}}
     - name: Plan
@@ -79,9 +85,12 @@ def a_run(tmp_path: Path, tiny_hub: HubDouble) -> Run:
 
     def run(*arguments: str, cards: Optional[Dict[str, int]] = None, **more: Any) -> subprocess.CompletedProcess[str]:
         def card(mib: int) -> Dict[str, Any]:
-            return {"host_gpus": [{"index": 0, "memory_total_mib": mib, "memory_reserved_bytes": 0}]}
+            return {"cards_in_there": [{"index": 0, "memory_total_mib": mib, "memory_reserved_bytes": 0}]}
 
+        only_little = more.pop("only_little", {})
         hosts = {name: card(mib) for name, mib in (cards or {"big": LARGE, "little": SMALL}).items()}
+        if only_little:
+            hosts["little"].update(only_little)
         variables = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
@@ -145,14 +154,34 @@ def test_the_best_quant_that_every_host_holds_is_said_pinned_and_kept_until_some
 
 
 def test_a_group_is_chosen_for_as_a_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
-    part = run("--limit", "big")
-    assert part.returncode != 0
-    assert "little may serve a model whose quant is chosen now, and is not asked in this run" in " ".join(
-        part.stdout.split()
-    )
-    assert not (tmp_path / "models.lock.yml").exists()
+    refusal = "little may serve a model whose quant is chosen now, and was never asked for its GPUs"
+    away: Dict[str, Any] = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9}
+    ways: List[Tuple[Tuple[str, ...], Dict[str, Any]]]
+    ways = [(("--limit", "big"), {}), ((), {"batch": 1}), ((), {"only_little": away})]
+    for options, more in ways:
+        part = run(*options, **more)
+        assert part.returncode != 0
+        assert refusal in " ".join(part.stdout.split()), part.stdout
+        assert not (tmp_path / "models.lock.yml").exists()
     told(run())
     told(run("--limit", "big"))
+
+
+@pytest.mark.parametrize("way", ["limit", "batches", "unreachable"])
+def test_a_host_that_is_not_asked_counts_with_what_it_reported_before(run: Run, tmp_path: Path, way: str) -> None:
+    told(run())
+    (tmp_path / "models.lock.yml").unlink()
+    before = (tmp_path / ".gguf-fleet" / "record.json").read_text()
+    checked = run("--check", "--limit", "big")
+    assert "Q4_0 is the best quant that big, little hold" in told(checked)
+    assert (tmp_path / ".gguf-fleet" / "record.json").read_text() == before, "check mode writes nothing"
+
+    away: Dict[str, Any] = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9}
+    ways: Dict[str, Dict[str, Any]] = {"limit": {}, "batches": {"batch": 1}, "unreachable": {"only_little": away}}
+    done = run(*(("--limit", "big") if way == "limit" else ()), **ways[way])
+    assert done.returncode == (4 if way == "unreachable" else 0), done.stdout + done.stderr
+    assert "Q4_0 is the best quant that big, little hold" in " ".join(done.stdout.split())
+    assert locks(tmp_path) == {"tiny:auto": "Q4_0"}
 
 
 def test_where_none_fits_wholly_the_smallest_is_taken_and_said_to_be_that(run: Run, tmp_path: Path) -> None:

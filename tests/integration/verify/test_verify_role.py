@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import Reported, text_of
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
 from ansible_collections.gguf.fleet.tests.integration.ollama_double.conftest import Running, Start
 from ansible_collections.gguf.fleet.tests.integration.verify.conftest import create
@@ -84,6 +85,23 @@ def test_check_mode_before_the_first_run_passes(tmp_path: Path) -> None:
     done = play(tmp_path, {"new": nobody}, "--check")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "there is nothing to ask yet" in done.stdout
+
+
+def test_where_an_adopted_server_listens_is_known_from_the_last_run_or_not_guessed(
+    ollama: Running, tmp_path: Path
+) -> None:
+    adopted = {name: value for name, value in host(ollama).items() if name != "ollama_host"}
+    refused = play(tmp_path, {"one": adopted})
+    assert refused.returncode == 2
+    assert "one: it was never asked whether it runs an Ollama of its own" in refused.stdout + refused.stderr
+
+    info = {"adopted": {"models_dir": "/m", "environment": {"OLLAMA_HOST": f"127.0.0.1:{ollama.port}"}}}
+    hosts = {"one": Reported(adopted=info["adopted"], date="2026-01-01T00:00:00Z")}
+    (tmp_path / ".gguf-fleet").mkdir()
+    (tmp_path / ".gguf-fleet" / "record.json").write_text(text_of(hosts))
+    done = play(tmp_path, {"one": adopted})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"one  http://127.0.0.1:{ollama.port}" in done.stdout
 
 
 def test_the_defaults_are_those_of_the_argument_specs() -> None:
