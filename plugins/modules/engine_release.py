@@ -100,6 +100,45 @@ options:
     description: How many versions stay on the disk, the current one included.
     type: int
     default: 2
+  user:
+    description:
+      - The user that the service runs as, made where it is missing, as M(gguf.fleet.service_user) does.
+      - What was there before stays as it is, and stays when the engine is removed.
+    type: dict
+    suboptions:
+      name:
+        description: Its name, and that of its group.
+        type: str
+        required: true
+      home:
+        description: Its home.
+        type: path
+        required: true
+      comment:
+        description: What it is for.
+        type: str
+        default: ''
+      groups:
+        description: Groups that it is a member of.
+        type: list
+        elements: str
+        default: []
+  store:
+    description:
+      - The directory of Ollama's models and its parts, made for their user, as M(gguf.fleet.ollama_store) does.
+    type: dict
+    suboptions:
+      path:
+        description: The directory.
+        type: path
+        required: true
+      owner:
+        description: Name or id of the user that writes there.
+        type: str
+        required: true
+      group:
+        description: Name or id of its group; the default is the user's own.
+        type: str
 """
 
 EXAMPLES = r"""
@@ -155,6 +194,11 @@ bytes_fetched:
   description: Bytes that came over the network.
   returned: when O(state=present)
   type: int
+stays:
+  description: Versions that this collection did not make.
+  returned: with O(state=absent)
+  type: list
+  elements: str
 actions:
   description: What was done, or would be done, and why.
   returned: always
@@ -175,170 +219,75 @@ remedy:
 
 import contextlib
 import os
-import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gguf.fleet.plugins.module_utils._http.shown import secrets_of, shown
-from ansible_collections.gguf.fleet.plugins.module_utils._install import (
-    assets,
-    engines,
-    install,
-    lock,
-    record,
-    releases,
-)
-from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._http.shown import secrets_of
+from ansible_collections.gguf.fleet.plugins.module_utils._install import account, change, engines, lock
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import store_directories
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 # As long as a slow line may need for an archive of two gigabytes.
 TURN_SECONDS = 3600
-SUM = re.compile(r"[0-9a-f]{64}\Z")
 
 
-def source_of(given: dict[str, t.Any], allow_unverified: bool, planning: bool) -> install.Source:
-    # An archive that is going to be repacked has no sum of its own yet while one only plans.
-    wanted = (given["sha256"] or (given["origin_sha256"] if planning else None) or "").lower() or None
-    name = given.get("src") or shown(given.get("url") or "")
-    if wanted is not None and not SUM.match(wanted):
-        raise InstallProblem(f"{wanted!r} is not a sha256.", "Give 64 hexadecimal digits.")
-    if wanted is None and not allow_unverified:
-        raise InstallProblem(
-            f"no sha256 is known for {name}.",
-            "Give the sum of the official release, or say that unverified archives are allowed.",
-        )
-    return install.Source(url=given["url"], path=given["src"], sha256=wanted)
-
-
-def placed(given: dict[str, t.Any], source_url: str | None, version: str) -> dict[str, t.Any]:
-    """The archive with its URL or path, where only its name is given."""
-    if not given["asset"]:
-        return given
-    if not source_url:
-        raise InstallProblem(f"nothing says where {given['asset']} is.", "Give source_url.")
-    return {**given, **assets.place(source_url, version, given["asset"])}
-
-
-def present(module: AnsibleModule, engine: engines.Engine) -> dict[str, t.Any]:
-    p = module.params
-    root, version, links = p["root"], releases.check_version(p["version"]), p["links"]
-    archives = [placed(given, p["source_url"], version) for given in p["archives"]]
-    origins = tuple((a.get("origin_sha256") or a.get("sha256") or "").lower() for a in archives)
-    known = origins if archives and all(origins) else ()
-    before = record.read(engine, root)
-    adopted = p["adopt"] and not before.current
-    if adopted and not module.check_mode:
-        version_before = install.adopt(engine, root, p["adopt"], record.writer(engine, root, adopted=True))
-        releases.switch(root, version_before, links)
-        before = record.read(engine, root)
-    actions = releases.plan_present(
-        before,
-        releases.Wanted(version, bool(archives), known, p["activate"], p["keep"]),
-        running=releases.running_versions(root),
-        links_right=not releases.wrong_links(root, links),
-        newest_first=releases.newest_first(root, before),
+def present(p: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
+    names = ("root", "version", "archives", "allow_unverified", "max_bytes", "activate", "links", "keep")
+    given = {name: p[name] for name in names}
+    wanted = change.Wanted(
+        engines.ENGINES[p["engine"]], **given, adopt=p["adopt"] or "", source_url=p["source_url"] or ""
     )
-    if adopted:
-        actions.insert(
-            0, releases.Action("adopt", before.current or p["adopt"], "it was installed before, by install.sh")
-        )
-    must_fetch = any(action.verb == "fetch" for action in actions)
-    if must_fetch and not archives:
-        have = ", ".join(release.version for release in before.releases) or "none"
-        raise InstallProblem(
-            f"{engine.title} {version} is not in {root} (there: {have}), and no archive of it is given.",
-            "Name a source, or a version that is there.",
-        )
-    sources = [source_of(a, p["allow_unverified"], module.check_mode) for a in archives] if must_fetch else []
-    current = version if p["activate"] else before.current
-    there = before.get(version)
-    result: dict[str, t.Any] = {
-        "changed": bool(actions),
-        "actions": [str(action) for action in actions],
-        "version": version,
-        "path": releases.directory(root, version),
-        "current": current,
-        "previous": before.current if before.current != current else before.previous,
-        "sha256": list(there.sums) if there is not None and not must_fetch else list(known),
-        "bytes_fetched": 0,
-    }
-    gone = {action.version for action in actions if action.verb == "remove"}
-    after = {release.version for release in before.releases} - gone | {version}
-    result["diff"] = diff(before, current, sorted(after))
-    if module.check_mode:
-        return result
-    for action in actions:
-        if action.verb == "fetch":
-            note = record.writer(engine, root, known)
-            unpacked = install.install(engine, root, version, sources, p["max_bytes"], record=note)
-            result.update(sha256=list(known or unpacked.sums), bytes_fetched=unpacked.bytes_fetched)
-        elif action.verb in ("switch", "link"):
-            releases.switch(root, version, links)
-        elif action.verb == "remove":
-            releases.remove(root, action.version)
-            record.forget(root, action.version)
-    return result
-
-
-def absent(module: AnsibleModule, engine: engines.Engine) -> dict[str, t.Any]:
-    root, version, links = module.params["root"], module.params["version"], module.params["links"]
-    before = record.read(engine, root)
-    actions = releases.plan_absent(before, version)
-    gone = {action.version for action in actions}
-    left = [release.version for release in before.releases if release.version not in gone]
-    # Only links that are ours go: the command may belong to another installation by now.
-    ours = set(links) - set(releases.wrong_links(root, links))
-    stays = any(release.ours for release in before.releases if release.version not in gone)
-    last = before.current in (None, *gone) and not stays
-    dead = [path for path in links if last and path in ours]
-    # What install.sh had put there is put there again; its libraries have stayed where they were.
-    given_back = record.adopted(engine, root)
-    returned = [path for path in dead if given_back in gone and links[path] == f"bin/{engine.program}"]
-    current = before.current if before.current not in gone else None
-    result: dict[str, t.Any] = {
-        "changed": bool(actions or dead),
-        "actions": [
-            *(str(action) for action in actions),
-            *(f"put back {path}: {given_back} was there before" for path in returned),
-            *(f"unlink {path}: no version is left" for path in dead if path not in returned),
-        ],
-        "current": current,
-        "previous": before.previous if before.previous not in gone else None,
-        "diff": diff(before, current, left),
-    }
-    if version:
-        result["version"] = version
-    if module.check_mode:
-        return result
-    running = sorted(gone & set(releases.running_versions(root)))
-    if running:
-        raise InstallProblem(
-            f"{engine.title} {', '.join(running)} is running from {root}.", "Stop the service first, then run again."
-        )
-    for path in returned:
-        install.give_back(engine, root, str(given_back), path)
-    for path in set(dead) - set(returned):
-        releases.unlink_ours(root, path, links[path])
-    for action in actions:
-        releases.remove(root, action.version)
-        record.forget(root, action.version)
-    releases.drop_dead(root)
-    if left:
-        module.warn(printable(f"{', '.join(left)} in {root} was not made by this collection, and stays."))
-    return result
-
-
-def diff(before: releases.Installed, current: str | None, after: list[str]) -> dict[str, str]:
-    def text(names: t.Iterable[str], now: str | None) -> str:
-        return "".join(f"{name}{' (current)' if name == now else ''}\n" for name in names)
-
+    plan, bytes_fetched = change.plan_present(wanted), 0
+    if not check:
+        plan, bytes_fetched = change.apply_present(wanted, plan)
+    actions = [str(action) for action in plan.actions] + user_present(p["user"], check) + store_present(p, check)
     return {
-        "before_header": "versions on the host",
-        "after_header": "versions on the host",
-        "before": text((release.version for release in before.releases), before.current),
-        "after": text(after, current),
+        "changed": bool(actions),
+        "actions": actions,
+        "version": wanted.version,
+        "path": os.path.join(wanted.root, wanted.version),
+        "current": plan.current,
+        "previous": plan.previous,
+        "sha256": list(plan.digests),
+        "bytes_fetched": bytes_fetched,
+        "diff": {**plan.diff, "prepared": "".join(f"{action}\n" for action in actions)},
+    }
+
+
+def user_present(given: dict[str, t.Any] | None, check: bool) -> list[str]:
+    if given is None:
+        return []
+    wanted = account.Wanted(given["name"], given["home"], given["comment"], tuple(given["groups"]))
+    actions = account.plan_present(wanted)
+    if actions and not check:
+        account.make_present(wanted)
+    return actions
+
+
+def store_present(p: dict[str, t.Any], check: bool) -> list[str]:
+    if p["store"] is None:
+        return []
+    owner = store_directories.owner_of(p["store"]["owner"], p["store"]["group"], check=check)
+    outcome = store_directories.present(p["store"]["path"], owner, Ledger(), check=check)
+    return [f"{action['action']} {printable(action['path'])}" for action in outcome.actions]
+
+
+def absent(p: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
+    engine, root, links = engines.ENGINES[p["engine"]], p["root"], p["links"]
+    removal = change.plan_absent(engine, root, p["version"], links)
+    if not check:
+        change.apply_absent(engine, root, links, removal)
+    return {
+        "changed": bool(removal.told),
+        "actions": removal.told,
+        "current": removal.current,
+        "previous": removal.previous,
+        "diff": removal.diff,
+        "stays": list(removal.left),
+        **({"version": p["version"]} if p["version"] else {}),
     }
 
 
@@ -370,6 +319,23 @@ def main() -> None:
             "links": {"type": "dict", "default": {}},
             "adopt": {"type": "path"},
             "keep": {"type": "int", "default": 2},
+            "user": {
+                "type": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "home": {"type": "path", "required": True},
+                    "comment": {"type": "str", "default": ""},
+                    "groups": {"type": "list", "elements": "str", "default": []},
+                },
+            },
+            "store": {
+                "type": "dict",
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "owner": {"type": "str", "required": True},
+                    "group": {"type": "str"},
+                },
+            },
         },
         required_if=[("state", "present", ["version"])],
         supports_check_mode=True,
@@ -378,18 +344,22 @@ def main() -> None:
     )
     for url in (module.params["source_url"], *(given["url"] for given in module.params["archives"])):
         module.no_log_values.update(secrets_of(url or ""))
-    engine = engines.ENGINES[module.params["engine"]]
-    change = present if module.params["state"] == "present" else absent
+    p, check = module.params, module.check_mode
+    work = present if p["state"] == "present" else absent
     # To plan is no change, and a root that is not there needs no turn to stay so.
-    alone = module.check_mode or (change is absent and not os.path.isdir(module.params["root"]))
+    alone = check or (work is absent and not os.path.isdir(p["root"]))
     try:
-        with contextlib.nullcontext() if alone else lock.exclusive(module.params["root"], TURN_SECONDS):
-            result = change(module, engine)
+        with contextlib.nullcontext() if alone else lock.exclusive(p["root"], TURN_SECONDS):
+            result = work(p, check)
     except Problem as error:
         module.fail_json(**failure(error))
     except OSError as error:
         remedy = "Look at the disk (df, mount) and run again; nothing that serves was changed."
-        module.fail_json(**failure(file_problem(error, module.params["root"], remedy)))
+        module.fail_json(**failure(file_problem(error, p["root"], remedy)))
+    if result.get("stays") and not check:
+        module.warn(
+            printable(f"{', '.join(result['stays'])} in {p['root']} was not made by this collection, and stays.")
+        )
     module.exit_json(**result)
 
 

@@ -92,35 +92,14 @@ remedy:
   returned: failure
 """
 
-import grp
-import pwd
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import store_directories
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 _NAMED = 20
-
-
-# A check comes before the task that makes the user.
-_NOT_YET = (-1, -1)
-
-
-def owner_of(user: str, group: str | None, *, check: bool) -> tuple[int, int]:
-    """The ids that these names or numbers mean."""
-    try:
-        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
-        if group is None:
-            return entry.pw_uid, entry.pw_gid
-        return entry.pw_uid, grp.getgrgid(int(group)).gr_gid if group.isdecimal() else grp.getgrnam(group).gr_gid
-    except (KeyError, OverflowError):
-        if check:
-            return _NOT_YET
-        raise StoreProblem(f"There is no user {user} with the group {group or user}.", "Make them first.") from None
 
 
 def main() -> None:
@@ -137,7 +116,7 @@ def main() -> None:
     path, check = module.params["path"], module.check_mode
     try:
         if module.params["state"] == "present":
-            owner = owner_of(module.params["owner"], module.params["group"], check=check)
+            owner = store_directories.owner_of(module.params["owner"], module.params["group"], check=check)
             outcome = store_directories.present(path, owner, Ledger(), check=check)
         else:
             outcome = store_directories.absent(path, Ledger(), check=check)

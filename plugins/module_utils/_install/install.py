@@ -182,14 +182,18 @@ def _take_place(top: Directory, scratch: Directory, version: str, record: Callab
             remove_entry(top, gone)
 
 
+def installed_version(engine: engines.Engine, prefix: str) -> str:
+    """What install.sh has put there. Raises InstallProblem where it does not tell its version."""
+    return engines.ask_version(engine, os.path.join(prefix, "bin", engine.program))
+
+
 def adopt(engine: engines.Engine, root: str, prefix: str, record: Record) -> str:
     """Take an installation of install.sh (<prefix>/bin, <prefix>/lib/ollama) in as a version to go back to.
 
     Hard links of what is root's alone, where the file system allows it: the running server keeps its own files until it
     is restarted.
     """
-    version = engines.ask_version(engine, os.path.join(prefix, "bin", engine.program))
-    releases.check_version(version)
+    version = releases.check_version(installed_version(engine, prefix))
     with _on_disk(root), releases.open_root(root, make=True) as top, Directory.open(prefix) as before:
         if top.status(version) is not None:
             return version

@@ -9,7 +9,9 @@ The store may lie in that user's home, where everything but what is open can be 
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import stat
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Set, Tuple
@@ -33,6 +35,8 @@ REMOVE_DIRECTORY = "remove_directory"
 _KIND = "store"
 _PARTS = ("blobs", "manifests")
 _MAX_LINKS = 40
+# A check comes before the user is made.
+_NOT_YET = (-1, -1)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,19 @@ class Outcome:
     kept: Tuple[str, ...] = ()
     freed_bytes: int = 0
     warnings: Tuple[str, ...] = ()
+
+
+def owner_of(user: str, group: Optional[str], *, check: bool) -> Tuple[int, int]:
+    """The ids that these names or numbers mean. Raises StoreProblem."""
+    try:
+        entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
+        if group is None:
+            return entry.pw_uid, entry.pw_gid
+        return entry.pw_uid, grp.getgrgid(int(group)).gr_gid if group.isdecimal() else grp.getgrnam(group).gr_gid
+    except (KeyError, OverflowError):
+        if check:
+            return _NOT_YET
+        raise StoreProblem(f"There is no user {user} with the group {group or user}.", "Make them first.") from None
 
 
 def present(path: str, owner: Tuple[int, int], ledger: Ledger, *, check: bool = False) -> Outcome:

@@ -21,6 +21,7 @@ import pytest
 from ansible_collections.gguf.fleet.tests.integration.gpu.conftest import run_module  # noqa: F401
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import (
     Member,
+    ollama_program,
     ollama_tree,
     tgz,
 )
@@ -249,3 +250,20 @@ def test_a_release_of_llama_cpp_is_installed_with_the_cuda_libraries_beside_its_
     assert (programs / "libcudart.so.12").read_bytes() == b"cudart"
     assert (programs / "libcublas.so.12").read_bytes() == b"cublas"
     assert lab("b11669", *archives, **given)["changed"] is False
+
+
+def test_a_check_tells_of_an_adoption_what_the_run_does(lab: Lab, tmp_path: Path) -> None:
+    prefix = tmp_path / "usr/local"
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "bin/ollama").write_bytes(ollama_program("0.5.7"))
+    (prefix / "bin/ollama").chmod(0o755)
+    archive = lab.archive("0.5.8")
+    for options in ({"activate": False}, {"activate": True}):
+        foretold = lab("0.5.8", archive, check=True, adopt=str(prefix), **options)
+        assert not lab.root.exists()
+        done = lab("0.5.8", archive, adopt=str(prefix), **options)
+        for name in ("actions", "current", "previous", "sha256", "diff"):
+            assert foretold[name] == done[name], (options, name)
+        assert done["current"] == ("0.5.8" if options["activate"] else "0.5.7")
+        assert os.readlink(lab.root / "current") == done["current"]
+        lab.run("engine_release", {"engine": "ollama", "root": str(lab.root), "state": "absent"}, lab.environment)
