@@ -94,7 +94,7 @@ def make_lock(paths: Sequence[Path], urls: Sequence[str]) -> Dict[str, object]:
         }
         for path, url, head, line in zip(paths, urls, headers, sums.splitlines())
     ]
-    merged = {"size_bytes": merge_layout(headers).size_bytes, "sha256": None, "tail_padding_bytes": 0}
+    merged = {"size_bytes": merge_layout(headers).size_bytes, "sha256": None}
     return {"lock_version": 1, "repo": None, "files": files, "merged": merged}
 
 

@@ -46,7 +46,7 @@ LOCK: dict[str, Any] = {
         for number in (1, 2)
     ],
     "gguf": {},
-    "merged": {"size_bytes": 190, "sha256": None, "tail_padding_bytes": 0},
+    "merged": {"size_bytes": 190, "sha256": None},
     "seal": {"piece_bytes": 64, "pieces": {f"x/x-Q8_0-0000{number}-of-00002.gguf": [SUM, SUM] for number in (1, 2)}},
 }
 ASKED = Request(hub="modelscope", repo="a/b", quant="Q8_0")

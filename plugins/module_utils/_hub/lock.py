@@ -142,7 +142,7 @@ def _check_file(file: Any, hub: str) -> None:
 def _check_merged(merged: Any) -> None:
     if not isinstance(merged, dict):
         _refuse("does not say how large the merged file is")
-    if not is_size(merged.get("size_bytes")) or not is_size(merged.get("tail_padding_bytes")):
+    if not is_size(merged.get("size_bytes")):
         _refuse("has a merged file without a size")
     if merged.get("sha256") is not None and not is_sha256(merged["sha256"]):
         _refuse(f"has a merged file with the sha256 {said(merged['sha256'])}")

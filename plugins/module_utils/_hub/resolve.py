@@ -96,13 +96,9 @@ def make_lock(listing: Listing, quant: str, shards: Sequence[Shard]) -> Dict[str
         facts = describe(headers)
         if len(shards) > 1:
             layout = merge_layout(headers)
-            merged: Dict[str, Any] = {
-                "size_bytes": layout.size_bytes,
-                "sha256": None,
-                "tail_padding_bytes": layout.tail_padding_bytes,
-            }
+            merged: Dict[str, Any] = {"size_bytes": layout.size_bytes, "sha256": None}
         else:
-            merged = {"size_bytes": shards[0].size_bytes, "sha256": shards[0].file.sha256, "tail_padding_bytes": 0}
+            merged = {"size_bytes": shards[0].size_bytes, "sha256": shards[0].file.sha256}
             if not facts["complete"]:
                 raise GgufError(
                     f"{shards[0].file.path} is one of {facts['split']['count']} shards.",

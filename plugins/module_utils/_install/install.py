@@ -52,7 +52,6 @@ class Unpacked:
     sums: Tuple[str, ...]
     told_version: str
     bytes_fetched: int
-    bytes_unpacked: int
 
 
 @contextlib.contextmanager
@@ -145,7 +144,7 @@ def install(
             os.fchmod(scratch.fd, 0o711)
             told_version = engines.prove(engine, tree.path, version)
         _take_place(top, scratch, version, lambda path: record(path, sums))
-    return Unpacked(tuple(sums), told_version, fetched, unpacked)
+    return Unpacked(tuple(sums), told_version, fetched)
 
 
 @contextlib.contextmanager

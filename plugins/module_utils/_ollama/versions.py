@@ -84,15 +84,9 @@ class Rules:
     config_has_rootfs: bool
     # The model layer of a manifest names the blob's path in `from` (server/create.go before 0.30 hands blob.Name()).
     model_layer_names_its_blob: bool
-    # `create` from files runs llama-quantize and writes the model anew (server/create.go since 0.30).
-    create_rewrites_files: bool
-    # `create` sets the times of each layer it reuses, which only a file's owner may (manifest/layer.go since 0.21).
-    create_touches_layers: bool
     # Without TEMPLATE a model gets the bare prompt, unless `create` knew the GGUF's chat_template for one of about
     # twenty (detectChatTemplate in server/model.go); from 0.30 the chat_template itself is used.
     needs_template: bool
-    # The start's prune spares blobs younger than an hour (server/images.go since 0.21).
-    prune_spares_young_blobs: bool
 
 
 def rules_for(version: Version) -> Rules:
@@ -103,8 +97,5 @@ def rules_for(version: Version) -> Rules:
         tested=known >= OLDEST_TESTED and known[:2] <= NEWEST_TESTED[:2],
         config_has_rootfs=known < Version(0, 32, 7),
         model_layer_names_its_blob=known < Version(0, 30, 0),
-        create_rewrites_files=known >= Version(0, 30, 0),
-        create_touches_layers=known >= Version(0, 21, 0),
         needs_template=known < Version(0, 30, 0),
-        prune_spares_young_blobs=known >= Version(0, 21, 0),
     )

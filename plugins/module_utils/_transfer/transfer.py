@@ -55,7 +55,6 @@ class Outcome:
     seconds: float
     sums: Dict[str, str]
     sources: Dict[str, int]
-    refetched_bytes: int
     notes: List[str]
 
 
@@ -81,7 +80,6 @@ class Transfer:
         self._lock = threading.Lock()
         self._fetches: Dict[str, int] = {}
         self._strikes: Dict[Tuple[Source, int], int] = {}
-        self._refetched = 0
         self._began = time.monotonic()
         self._workers: List[Worker] = []
         window = Window(
@@ -187,8 +185,6 @@ class Transfer:
             # Several had a part in it, or an earlier run: one alone now, so that the next time it is known who it was.
             self._crew.sole[part.file] = min(usable, key=lambda source: source.failures)
         self._crew.note(f"{digest.wanted.name}: wrong sha256, {len(blocks)} MiB are fetched again")
-        with self._lock:
-            self._refetched += part.length_bytes
         if self._crew.prefixes:
             # The header itself may be what is wrong, so its bytes come anew like all others.
             self._crew.prefixes[part.file] = b""
@@ -265,6 +261,5 @@ class Transfer:
             seconds=time.monotonic() - self._began,
             sums={**self._digests.values(), **self._plan.implied},
             sources=dict(self._meter.by_source),
-            refetched_bytes=self._refetched,
             notes=list(self._crew.notes),
         )

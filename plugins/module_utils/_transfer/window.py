@@ -31,7 +31,6 @@ class Window:
         self._held: Dict[int, memoryview] = {}
         self._pinned: Dict[int, int] = {}
         self._stale: Set[int] = set()
-        self.read_back_bytes = 0
 
     def expect_reader(self, blocks: Iterable[int]) -> None:
         """A digest will want to see these blocks."""
@@ -100,7 +99,6 @@ class Window:
             yield buffer[:length]
         finally:
             with self._room:
-                self.read_back_bytes += length
                 self._passed(block)
                 self._keep(block, buffer)
 

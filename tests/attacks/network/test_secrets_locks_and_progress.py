@@ -195,7 +195,7 @@ def shadow_lock(canary: Canary, hub: str) -> dict[str, Any]:
         "quant": "x",
         "files": [{**file, "header_bytes": 0, "header_sha256": None}],
         "gguf": {},
-        "merged": {"size_bytes": size, "sha256": None, "tail_padding_bytes": 0},
+        "merged": {"size_bytes": size, "sha256": None},
     }
 
 

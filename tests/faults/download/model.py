@@ -78,7 +78,7 @@ class Model:
             "quant": "Q1",
             "files": files,
             "gguf": {},
-            "merged": {"size_bytes": len(self.merged), "sha256": None, "tail_padding_bytes": 0},
+            "merged": {"size_bytes": len(self.merged), "sha256": None},
         }
         if sealed_pieces:
             lock["merged"]["sha256"] = sha256(self.merged)

@@ -183,6 +183,15 @@ def test_a_mirror_with_other_bytes_is_left_for_the_hub(
     assert any("wrong sha256" in action for action in result.actions)
 
 
+def test_a_transfer_with_more_than_256_sources_still_knows_each_of_them(
+    model: Model, dest: Path, ledger: Ledger, tmp_path: Path
+) -> None:
+    empty = [str(tmp_path / f"mirror-{number}") for number in range(300)]
+    with served(model) as hub:
+        download.present(request(model.lock(hub), dest, mirrors=empty), ledger)
+    assert dest.read_bytes() == model.merged
+
+
 def test_a_slow_mirror_is_left_for_a_quick_one(model: Model, dest: Path, ledger: Ledger) -> None:
     with served(model) as hub, served(model, Fault("slow", bytes_per_second=200_000)) as slow:
         mirror = f"{slow.url}/models/{REPO}/resolve/master"

@@ -95,7 +95,7 @@ def test_sums_of_a_lock_count(merge: Module, shards: list[Path]) -> None:
         "quant": "F32",
         "files": files,
         "gguf": {},
-        "merged": {"size_bytes": 1, "sha256": None, "tail_padding_bytes": 0},
+        "merged": {"size_bytes": 1, "sha256": None},
     }
     failed = merge(lock=lock)
     assert failed["rc"] == 1

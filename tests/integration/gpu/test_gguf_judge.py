@@ -90,7 +90,7 @@ def lock_of(model: models.Model, folder: Path, drop: str = "") -> dict[str, Any]
         "quant": "Q4_K_M",
         "files": files,
         "gguf": describe(headers),
-        "merged": {"size_bytes": merge_layout(headers).size_bytes, "sha256": None, "tail_padding_bytes": 0},
+        "merged": {"size_bytes": merge_layout(headers).size_bytes, "sha256": None},
     }
 
 

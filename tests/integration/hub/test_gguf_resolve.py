@@ -54,7 +54,7 @@ def test_every_hub_gives_the_same_files_sizes_and_facts(
     assert [file["size_bytes"] for file in lock["files"]] == [len(content) for content in contents.values()]
     headers = [parse_header(content) for content in contents.values()]
     assert [file["header_bytes"] for file in lock["files"]] == [header.header_bytes for header in headers]
-    assert lock["merged"] == {"size_bytes": merge_layout(headers).size_bytes, "sha256": None, "tail_padding_bytes": 0}
+    assert lock["merged"] == {"size_bytes": merge_layout(headers).size_bytes, "sha256": None}
     assert lock["gguf"]["architecture"] == "llama"
     assert lock["gguf"]["complete"] is True
     assert lock["quant"] == "UD-IQ1_S"
@@ -359,7 +359,7 @@ def test_a_file_that_was_never_split_is_its_own_merge(hub: HubDouble, smollm2: A
     (hub.catalog.root / REPO / "whole-Q4_1.gguf").symlink_to(smollm2.whole)
     lock = resolve(**options(hub, quant="Q4_1"))["lock"]
     size_bytes = smollm2.whole.stat().st_size
-    assert lock["merged"] == {"size_bytes": size_bytes, "sha256": lock["files"][0]["sha256"], "tail_padding_bytes": 0}
+    assert lock["merged"] == {"size_bytes": size_bytes, "sha256": lock["files"][0]["sha256"]}
 
 
 def test_the_real_shards_lock_promises_the_size_of_the_real_merge(hub: HubDouble, smollm2: Any, resolve: Run) -> None:

@@ -66,6 +66,6 @@ def a_lock(count: int = 3, size_bytes: int = 100 * MIB, **changes: Any) -> Dict[
         "quant": "UD-IQ1_S",
         "files": files,
         "gguf": {"architecture": "deepseek2"},
-        "merged": {"size_bytes": count * size_bytes - 4096, "sha256": None, "tail_padding_bytes": 0},
+        "merged": {"size_bytes": count * size_bytes - 4096, "sha256": None},
         **changes,
     }

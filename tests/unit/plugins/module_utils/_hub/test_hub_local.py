@@ -26,7 +26,7 @@ def put(path: Path, size_bytes: int = 1000) -> str:
 
 @pytest.fixture(name="lock")
 def a_small_lock() -> Dict[str, Any]:
-    return a_lock(size_bytes=1000, merged={"size_bytes": 2900, "sha256": "d" * 64, "tail_padding_bytes": 0})
+    return a_lock(size_bytes=1000, merged={"size_bytes": 2900, "sha256": "d" * 64})
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_file_of_another_size_or_a_folder_is_no_copy(tmp_path: Path, lock: Dic
 
 
 def test_a_single_file_is_its_own_merge_and_listed_once(tmp_path: Path) -> None:
-    lock = a_lock(count=1, size_bytes=1000, merged={"size_bytes": 1000, "sha256": None, "tail_padding_bytes": 0})
+    lock = a_lock(count=1, size_bytes=1000, merged={"size_bytes": 1000, "sha256": None})
     put(tmp_path / lock["files"][0]["path"])
     assert [copy.file for copy in local_copies(lock, folders=[str(tmp_path), str(tmp_path)])] == [0]
 

@@ -54,8 +54,8 @@ def test_a_good_lock_is_returned_as_it_is() -> None:
         ({"files": ["x"]}, "the path 'x'"),
         ({"gguf": None}, "no facts"),
         ({"merged": None}, "how large the merged file is"),
-        ({"merged": {"size_bytes": -1, "tail_padding_bytes": 0}}, "without a size"),
-        ({"merged": {"size_bytes": 1, "tail_padding_bytes": 0, "sha256": "x"}}, "merged file with the sha256"),
+        ({"merged": {"size_bytes": -1}}, "without a size"),
+        ({"merged": {"size_bytes": 1, "sha256": "x"}}, "merged file with the sha256"),
         ({"seal": []}, "seal without pieces"),
         ({"files": [{**a_lock()["files"][0], "header_sha256": "5"}]}, "gives the header of .* the sha256 '5'"),
     ],
@@ -184,3 +184,8 @@ def test_plain_addresses_are_compared_without_credentials_and_order() -> None:
     assert difference(lock, Request(hub="url", urls=urls)) is None
     assert difference(lock, Request(hub="url", urls=(lock["files"][0]["url"],))) is None
     assert difference(lock, Request(hub="url", urls=("https://hub.test/other.gguf",))) == "other addresses"
+
+
+def test_a_lock_with_the_tail_padding_of_an_earlier_release_is_still_read() -> None:
+    merged = a_lock()["merged"]
+    check_lock(a_lock(merged={**merged, "tail_padding_bytes": 28}))
