@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.request import Request
 from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import MergeRequest
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import MergeRequest
 from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
 
 

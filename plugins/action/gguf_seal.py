@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.measure import status_path
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.measure import status_path
 from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
 
 

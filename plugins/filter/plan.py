@@ -10,9 +10,9 @@ from typing import Any, Callable
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet import questions, together
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.min_gpus_report import trial_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.rehearsal import rehearsal_lines
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.trial import trial_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 
 

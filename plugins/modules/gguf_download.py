@@ -222,20 +222,20 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import MASK, let_see, secrets_in
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, removal
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import CONNECTIONS_AT_MOST
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import (
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.pacing import (
     Pace,
     RateLimit,
     TimeWindow,
     parse_rate,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import Access
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.transfer import Settings
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sources import Access
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.workers import CONNECTIONS_AT_MOST
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pipeline import Settings
 
 
 def connection_count(text: str) -> Optional[int]:

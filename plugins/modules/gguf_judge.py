@@ -184,8 +184,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judge_cache import
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judging import Asked, judge_plan
 from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
 from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import read_locked
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.headers import read_locked
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import forget
 

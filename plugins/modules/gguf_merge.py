@@ -213,14 +213,14 @@ from typing import Any, Optional
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge import MergeResult, apply_merge
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import MergePlan, MergeRequest, plan_merge
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.removal import apply_removal, plan_removal
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.writing import wait_for_other_run
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.merge import MergeResult, apply_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import MergePlan, MergeRequest, plan_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.removal import apply_removal, plan_removal
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.writing import wait_for_other_run
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import this_process
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import this_process
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Reporter, StatusFile
 
 

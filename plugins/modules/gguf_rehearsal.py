@@ -122,9 +122,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.files import des
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf import rehearsal
 from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
 from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import read_locked
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.headers import read_locked
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 
 

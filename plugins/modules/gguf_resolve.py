@@ -225,12 +225,12 @@ from typing import Any, Dict, Mapping, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gguf.fleet.plugins.module_utils._hub import lock_file
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import difference
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.resolve import resolve
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import apply_seal, keep_known
+from ansible_collections.gguf.fleet.plugins.module_utils._lock import lock_file
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import difference
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.resolve import resolve
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.seal import apply_seal, keep_known
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import let_see, secrets_in
 

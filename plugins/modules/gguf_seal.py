@@ -104,10 +104,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
 from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.measure import measure, status_path
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.measure import measure, status_path
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import this_process
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import this_process
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Reporter, StatusFile
 
 

@@ -216,7 +216,7 @@ import json
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama import run
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.arguments import MODEL_SETTINGS
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable

@@ -17,7 +17,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet import record
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet, describe_host
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import AUTO_LOCK
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet, Host
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock_file import checked, load
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock_file import checked, load
 
 LOCK_FILE = "models.lock.yml"
 CATALOG = Path(__file__).resolve().parents[2] / "roles" / "models" / "vars" / "catalog.yml"

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.transfer import Settings
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pipeline import Settings
 
 
 def main() -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge import apply_merge
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import MergeRequest, plan_merge
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.merge import apply_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import MergeRequest, plan_merge
 
 
 def main(first: str, dest: str, ledger_path: str, options: str, store: str = "") -> None:

@@ -17,13 +17,13 @@ from typing import Any, Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf import writing
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge import apply_merge
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import (
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._merge import writing
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.merge import apply_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import (
     MergeRequest,
     plan_merge,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 
 # Everything that changes a file.
 CALLS = (

@@ -29,8 +29,8 @@ PREAMBLE = """
 import hashlib, json, os, shutil, sys
 sys.path.insert(0, sys.argv[1] + "/.collections")
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge import apply_merge
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import MergeRequest, plan_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.merge import apply_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import MergeRequest, plan_merge
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 
 small, outside = sys.argv[2], sys.argv[3]

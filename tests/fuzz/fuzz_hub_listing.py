@@ -15,11 +15,11 @@ import atheris
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
 with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
-    from ansible_collections.gguf.fleet.plugins.module_utils._hub import url as url_hub
-    from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import listed_file, refuse_duplicates
-    from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
-    from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request
-    from ansible_collections.gguf.fleet.plugins.module_utils._hub.selection import select
+    from ansible_collections.gguf.fleet.plugins.module_utils._lock import url as url_hub
+    from ansible_collections.gguf.fleet.plugins.module_utils._lock.listing import listed_file, refuse_duplicates
+    from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
+    from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request
+    from ansible_collections.gguf.fleet.plugins.module_utils._lock.selection import select
     from ansible_collections.gguf.fleet.plugins.module_utils._text import has_control
 
 MAX_SECONDS = 2

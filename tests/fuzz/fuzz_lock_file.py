@@ -17,12 +17,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
 with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
     from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
-    from ansible_collections.gguf.fleet.plugins.module_utils._hub import lock_file
-    from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock, difference
-    from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
-    from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request
+    from ansible_collections.gguf.fleet.plugins.module_utils._lock import lock_file
+    from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock, difference
+    from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
+    from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request
     from ansible_collections.gguf.fleet.plugins.module_utils._text import has_control
-    from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import locked_files
+    from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import locked_files
 
 MAX_SECONDS = 2
 SUM = "a" * 64

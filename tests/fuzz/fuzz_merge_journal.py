@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
 with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
     from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
-    from ansible_collections.gguf.fleet.plugins.module_utils._gguf.journal import VERSION, MergeJob, Shard, parse
     from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import Segment
-    from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import final_sum
+    from ansible_collections.gguf.fleet.plugins.module_utils._merge.journal import VERSION, MergeJob, Shard, parse
+    from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import final_sum
     from ansible_collections.gguf.fleet.tests.fuzz.json_changes import changed_json
 
 MAX_SECONDS = 2

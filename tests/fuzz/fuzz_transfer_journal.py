@@ -19,8 +19,8 @@ import atheris
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
 with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
-    from ansible_collections.gguf.fleet.plugins.module_utils._transfer import journal as journals
-    from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import LockedFile
+    from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import journal as journals
+    from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import LockedFile
     from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import parse_status, status_of
 
 MAX_SECONDS = 2

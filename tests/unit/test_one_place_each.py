@@ -94,10 +94,10 @@ PLACES = {
 _PROC = "files of /proc; tests give another place"
 _OPENER = "redirects and proxies by the standard library, over connections of _http/deadline.py"
 EXCEPTIONS: dict[str, dict[str, str]] = {
-    "plugins/module_utils/_transfer/holder.py": {
+    "plugins/module_utils/_transfer/lease.py": {
         "open": _PROC,
     },
-    "plugins/module_utils/_hub/modelscope.py": {
+    "plugins/module_utils/_lock/modelscope.py": {
         "requests.Session": "the session of the SDK itself, kept from sending the token to another origin",
         "requests.Session.rebuild_auth": "the same",
         "Authorization": "the header that is kept from another origin",

@@ -11,8 +11,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import ENG
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.environment import check_environment
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import parse_name
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.nearest_word import nearest
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.spelling import nearest
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import (
     LOCALLY_BUILT,
     NEWEST_TESTED,

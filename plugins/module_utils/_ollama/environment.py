@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Mapping, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.nearest_word import did_you_mean, nearest
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.spelling import did_you_mean, nearest
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import (
     LOCALLY_BUILT,
     NEWEST_TESTED,

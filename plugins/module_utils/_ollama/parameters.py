@@ -15,8 +15,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Union
 
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.nearest_word import did_you_mean
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.spelling import did_you_mean
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Span, Version, span
 
 Value = Union[int, float, bool, List[str]]

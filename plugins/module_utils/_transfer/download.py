@@ -16,32 +16,49 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.own import take_
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.local import MERGED as MERGED_COPY
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.local import LocalCopy, default_caches, local_copies
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger, sync_directory
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer import adopt
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer import headers as gguf_headers
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import (
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.existing_files import MERGED as MERGED_COPY
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.existing_files import (
+    LocalCopy,
+    default_caches,
+    local_copies,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import existing as adopt
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import (
     Storage,
     check_room,
     needed_bytes,
     write_problem,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.fetch import Stopped
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import (
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.journal import MISSING, WRITTEN, Journal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import (
     Held,
     Hold,
     acquire,
     is_shared,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import MISSING, WRITTEN, Journal
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import (
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sources import (
+    Source,
+    best_of,
+    local_source,
+    mirror_source,
+    origin_source,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.workers import Stopped
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pipeline import (
+    Outcome,
+    Transfer,
+    WrongHeader,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import headers as gguf_headers
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import (
     MERGED,
     Plan,
     plan_merged,
     plan_shards,
     plan_single,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request, Result
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import (
     Meter,
     Status,
@@ -52,19 +69,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress impo
     status_of,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.removal import remove_leftovers
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.request import Request, Result
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import (
-    Source,
-    best_of,
-    local_source,
-    mirror_source,
-    origin_source,
-)
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.transfer import (
-    Outcome,
-    Transfer,
-    WrongHeader,
-)
 
 Tick = Callable[[Status], None]
 _ATTACH_LOOK_SECONDS = 0.5

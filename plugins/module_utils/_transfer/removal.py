@@ -14,9 +14,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import r
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import write_problem
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import current_holder, is_shared
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.request import Request, Result
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import write_problem
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import current_holder, is_shared
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request, Result
 
 _LOOK_SECONDS = 0.5
 _STOP_WAIT_SECONDS = 60.0

@@ -13,8 +13,8 @@ import contextlib
 import threading
 from typing import Dict, Iterable, Iterator, List, Set
 
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import Storage
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import BLOCK_BYTES, Plan
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import Storage
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import BLOCK_BYTES, Plan
 
 
 class Window:

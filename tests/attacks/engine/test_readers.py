@@ -13,10 +13,10 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.inspect import inspect
 from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
-from ansible_collections.gguf.fleet.plugins.module_utils._hub import lock_file
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.headers import read_bytes
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import ListedFile
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.measure import shard_blocks
+from ansible_collections.gguf.fleet.plugins.module_utils._lock import lock_file
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.headers import read_bytes
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.listing import ListedFile
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.measure import shard_blocks
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight import look
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.modules import modelfile

@@ -20,14 +20,14 @@ from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
-from ansible_collections.gguf.fleet.plugins.module_utils._hub import resolve
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._lock import resolve
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sources import Access
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import parse_status
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import Access
 from ansible_collections.gguf.fleet.plugins.modules import gguf_download
 from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
 from ansible_collections.gguf.fleet.tests.attacks.conftest import Canary
@@ -232,7 +232,7 @@ def test_a_lock_of_aliases_is_refused_before_it_fills_the_memory(tmp_path: Path)
     code = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
-from ansible_collections.gguf.fleet.plugins.module_utils._hub import lock_file
+from ansible_collections.gguf.fleet.plugins.module_utils._lock import lock_file
 try:
     lock_file.dump(lock_file.load(sys.argv[1]))
 except lock_file.HubProblem as error:

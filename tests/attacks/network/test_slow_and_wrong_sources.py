@@ -13,10 +13,10 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
-from ansible_collections.gguf.fleet.plugins.module_utils._hub import headers
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.listing import ListedFile
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._lock import headers
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.listing import ListedFile
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
 from ansible_collections.gguf.fleet.tests.attacks.network.hostile import (
     SOON_SECONDS,

@@ -15,15 +15,15 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf import rehearsal
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.inspect import inspect
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge import apply_merge
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import MergeRequest, plan_merge
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.removal import apply_removal, plan_removal
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.writing import wait_for_other_run
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.local import local_copies
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.existing_files import local_copies
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.merge import apply_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import MergeRequest, plan_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.removal import apply_removal, plan_removal
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.writing import wait_for_other_run
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.holder import Places, acquire
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import Journal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.journal import Journal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import Places, acquire
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status, StatusFile
 from ansible_collections.gguf.fleet.tests.attacks.conftest import ATTACKER, AsUser, Canary
 from ansible_collections.gguf.fleet.tests.attacks.store.conftest import give, seconds, swap

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge import MergeResult, apply_merge
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import MergeRequest, plan_merge
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.merge import MergeResult, apply_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import MergeRequest, plan_merge
 from ansible_collections.gguf.fleet.tests.conformance.gguf.classes import ARRAYS, EMPTY, SCALARS
 from ansible_collections.gguf.fleet.tests.fixtures_assets import ProgramInImage, SmolLM2
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama import run
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import Server, digest_of_file
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2

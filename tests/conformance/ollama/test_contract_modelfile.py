@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama import run
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.modelfile import (
     Modelfile,
     ModelfileProblem,

@@ -20,10 +20,10 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import mer
 from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import Pace
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import MERGED
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.sources import Access
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.transfer import Settings
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.pacing import Pace
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sources import Access
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pipeline import Settings
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import MERGED
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
@@ -169,7 +169,7 @@ import json, os, sys
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.transfer import Settings
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pipeline import Settings
 wanted = json.loads(sys.argv[1])
 request = download.Request(
     lock=wanted["lock"], dest=wanted["dest"], layout=wanted["layout"],

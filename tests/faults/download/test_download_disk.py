@@ -15,7 +15,8 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer import disk, download, removal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, removal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import files as disk
 from ansible_collections.gguf.fleet.tests.faults.download.model import (
     MIB,
     Model,

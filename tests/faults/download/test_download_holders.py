@@ -16,7 +16,8 @@ from typing import Any, Callable, Dict, List
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, holder, removal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, removal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import lease as holder
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status, read_status
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.faults.download.model import (

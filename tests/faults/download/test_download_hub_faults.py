@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pacing import (
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.pacing import (
     Pace,
     RateLimit,
     TimeWindow,

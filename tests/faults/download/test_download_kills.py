@@ -17,8 +17,8 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import SYNCED, Journal
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import BLOCK_BYTES
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.journal import SYNCED, Journal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import BLOCK_BYTES
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
 from ansible_collections.gguf.fleet.tests.faults.download.model import (

@@ -24,7 +24,8 @@ from typing import Any, Dict, Iterator
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer import holder, removal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import lease as holder
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import removal
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.faults.download.model import (
     COLLECTIONS,

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama import run
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import (

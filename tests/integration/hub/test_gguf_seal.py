@@ -19,10 +19,10 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.lock import check_lock
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.measure import measure
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.problem import HubProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._hub.seal import apply_seal
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.measure import measure
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.seal import apply_seal
 from ansible_collections.gguf.fleet.plugins.modules import gguf_seal
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble

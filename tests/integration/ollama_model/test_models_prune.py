@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama import run
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import Server, digest_of_file
 from ansible_collections.gguf.fleet.tests.integration.play import CHECKOUT
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders

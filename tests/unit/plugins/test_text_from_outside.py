@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu import nvidia_smi, nvml
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.min_gpus_report import trial_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines as plan_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.rehearsal import rehearsal_lines
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.trial import trial_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.report import report_lines as preflight_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import has_control

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._hub import lock_file
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._lock import lock_file
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status, StatusFile
 from ansible_collections.gguf.fleet.plugins.modules import modelfile
 

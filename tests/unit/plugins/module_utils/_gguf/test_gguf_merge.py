@@ -14,17 +14,17 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf import compare, merge, moving, writing
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge import MergeResult, apply_merge
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import (
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
+from ansible_collections.gguf.fleet.plugins.module_utils._merge import compare, merge, moving, writing
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.merge import MergeResult, apply_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import (
     MergePlan,
     MergeRequest,
     plan_merge,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.progress import MERGING, VERIFYING
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.removal import apply_removal, plan_removal
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.progress import MERGING, VERIFYING
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.removal import apply_removal, plan_removal
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
     MODEL_KV,

@@ -14,8 +14,8 @@ from typing import Any, Iterator
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf import moving
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
+from ansible_collections.gguf.fleet.plugins.module_utils._merge import moving
 
 CONTENT = random.Random(7).randbytes(300_000)
 

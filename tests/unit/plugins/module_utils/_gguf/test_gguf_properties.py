@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore, parse_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge import apply_merge
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.merge_plan import MergeRequest, plan_merge
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.merge import apply_merge
+from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import MergeRequest, plan_merge
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
     MODEL_KV,
     Tensor,

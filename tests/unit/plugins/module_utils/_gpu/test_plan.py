@@ -10,12 +10,12 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import rules_for
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.min_gpus_report import trial_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.placement import lay_out, layers_on_gpu
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, choose, make_plan
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.trial import trial_lines
 from ansible_collections.gguf.fleet.tests.conformance.gpu.families import family
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu import models
 

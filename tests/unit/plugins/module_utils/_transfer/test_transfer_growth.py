@@ -10,7 +10,7 @@ from typing import Callable, List
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.growth import Growth
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.connections import Growth
 
 MB = 1_000_000
 Rate = Callable[[int, float], float]

@@ -12,9 +12,9 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer import plan as planning
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.digests import steps
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import BLOCK_BYTES, IN_JOURNAL, Plan
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.digests import steps
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import layout as planning
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import BLOCK_BYTES, IN_JOURNAL, Plan
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import Tensor, split_set
 
 SIZES = (100, 33, 1 << 20, 5, 3 << 19)

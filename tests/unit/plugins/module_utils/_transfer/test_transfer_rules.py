@@ -13,10 +13,11 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.answer import ret
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import SourceError, TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import Secrets, origin_of, shown_url
 from ansible_collections.gguf.fleet.plugins.module_utils._http.proxy import proxy_for
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer import pacing, progress, sources
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.journal import MISSING, SYNCED, WRITTEN
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import LockedFile, plan_shards
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.scheduler import Scheduler
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import progress
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.journal import MISSING, SYNCED, WRITTEN
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network import pacing, sources
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.scheduler import Scheduler
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import LockedFile, plan_shards
 
 MIB = 1 << 20
 

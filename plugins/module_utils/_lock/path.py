@@ -1,0 +1,46 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""A folder with the files, on this machine or on a share that controller and hosts see under the same path."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import List, Optional
+
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.listing import (
+    ListedFile,
+    Listing,
+    listed_file,
+    refuse_duplicates,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request
+
+SUFFIX = ".gguf"
+
+
+def list_repository(request: Request, token: Optional[str]) -> Listing:
+    """The GGUF files below the folder. Their sums are known only where they are given or sealed."""
+    folder = Path(os.path.abspath(os.path.expanduser(request.path or "")))
+    if not folder.is_dir():
+        raise HubProblem(
+            f"{folder} is not a folder on this machine.",
+            "Give the folder that holds the files; it is read where gguf_resolve runs, on the controller.",
+        )
+    files: List[ListedFile] = []
+    for parent, _folders, names in os.walk(folder, followlinks=False):
+        for name in names:
+            location = Path(parent, name)
+            if name.lower().endswith(SUFFIX) and location.is_file():
+                path = location.relative_to(folder).as_posix()
+                files.append(listed_file(path, location.stat().st_size, None, location.as_uri(), where=str(folder)))
+    return Listing(
+        hub="path",
+        endpoint=folder.as_uri(),
+        repo=None,
+        revision=None,
+        commit=None,
+        files=refuse_duplicates(files, where=str(folder)),
+    )
