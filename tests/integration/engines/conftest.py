@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
 from ansible_collections.gguf.fleet.tests.integration.bare_host import BareHost, Start
+from ansible_collections.gguf.fleet.tests.integration.engines.release_lab import Lab, Mirror, Run
+from ansible_collections.gguf.fleet.tests.integration.gpu.conftest import run_module  # noqa: F401
 
 
 @pytest.fixture(name="bare_host")
@@ -30,3 +33,16 @@ def bare_hosts(smollm2: SmolLM2, tmp_path: Path) -> Iterator[Start]:
     yield start
     for name in started:
         subprocess.run(["docker", "rm", "--force", "--volumes", name], check=False, capture_output=True)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, run_module: Run) -> Iterator[Lab]:  # noqa: F811
+    # Programs are asked for their version as nobody, who has to reach them.
+    for folder in (tmp_path, *list(tmp_path.parents)[:-2]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    (tmp_path / "mirror").mkdir()
+    server = Mirror(tmp_path / "mirror")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield Lab(tmp_path, run_module, server)
+    server.shutdown()
+    server.server_close()

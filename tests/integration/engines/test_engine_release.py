@@ -7,92 +7,19 @@ from __future__ import annotations
 import hashlib
 import os
 import tarfile
-import threading
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Callable, Union
+from typing import Any
 
 import pytest
 
-from ansible_collections.gguf.fleet.tests.integration.gpu.conftest import run_module  # noqa: F401
+from ansible_collections.gguf.fleet.tests.integration.engines.release_lab import Lab
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import (
     Member,
     ollama_program,
     ollama_tree,
     tgz,
 )
-
-Run = Callable[..., dict[str, Any]]
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def do_GET(self) -> None:
-        server = self.server
-        assert isinstance(server, Mirror)
-        server.asked.append(self.path)
-        time.sleep(server.delay_seconds)
-        super().do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-class Mirror(ThreadingHTTPServer):
-    """Serves a folder, as slowly as it is told, and notes what it was asked for."""
-
-    delay_seconds = 0.0
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-        self.asked: list[str] = []
-
-
-class Lab:
-    """A root for the versions, a mirror for the archives, and the module."""
-
-    def __init__(self, folder: Path, run: Run, server: Mirror) -> None:
-        self.root = folder / "opt/ollama"
-        self.mirror = folder / "mirror"
-        self.command = folder / "bin/ollama"
-        self.environment = {"GGUF_FLEET_LEDGER": str(folder / "ledger.json")}
-        self.run = run
-        self.server = server
-        self.url = f"http://127.0.0.1:{server.server_port}"
-
-    def archive(self, version: str, members: Union[dict[str, Member], None] = None) -> dict[str, str]:
-        path = tgz(self.mirror / f"{version}.tgz", members or ollama_tree(version))
-        return {"url": f"{self.url}/{path.name}", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-
-    def __call__(self, version: str, *archives: dict[str, str], check: bool = False, **options: Any) -> dict[str, Any]:
-        given = {
-            "engine": "ollama",
-            "version": version,
-            "root": str(self.root),
-            "archives": list(archives),
-            "links": {str(self.command): "bin/ollama"},
-            **options,
-        }
-        return self.run("engine_release", given, self.environment, check)
-
-    def versions(self) -> list[str]:
-        return sorted(os.listdir(self.root)) if self.root.exists() else []
-
-
-@pytest.fixture
-def lab(tmp_path: Path, run_module: Run) -> Iterator[Lab]:  # noqa: F811
-    # Programs are asked for their version as nobody, who has to reach them.
-    for folder in (tmp_path, *list(tmp_path.parents)[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o055)
-    (tmp_path / "mirror").mkdir()
-    server = Mirror(tmp_path / "mirror")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield Lab(tmp_path, run_module, server)
-    server.shutdown()
-    server.server_close()
 
 
 def test_check_tells_what_the_run_does_and_a_second_run_does_nothing(lab: Lab) -> None:

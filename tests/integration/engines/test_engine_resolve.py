@@ -12,11 +12,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import checksums, resolve
 from ansible_collections.gguf.fleet.tests.integration.engines import resolving
-from ansible_collections.gguf.fleet.tests.integration.engines.test_engine_release import (  # noqa: F401
-    Lab,
-    lab,
-    run_module,
-)
+from ansible_collections.gguf.fleet.tests.integration.engines.release_lab import Lab
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import (
     ollama_tree,
     tar_bytes,
@@ -26,7 +22,7 @@ from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.arc
 NAME = "ollama-linux-amd64.tgz"
 
 
-def publish(lab: Lab, name: str, content: bytes) -> str:  # noqa: F811
+def publish(lab: Lab, name: str, content: bytes) -> str:
     """Puts an archive and its checksum on the mirror."""
     digest = hashlib.sha256(content).hexdigest()
     (lab.mirror / name).write_bytes(content)
@@ -35,7 +31,7 @@ def publish(lab: Lab, name: str, content: bytes) -> str:  # noqa: F811
 
 
 def test_a_published_checksum_is_read_once_and_pinned_where_the_release_is_the_official_one(
-    lab: Lab,  # noqa: F811
+    lab: Lab,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -63,7 +59,7 @@ def test_two_hosts_that_pin_at_once_lose_nothing(tmp_path: Path) -> None:
     assert checksums.pinned(checksums.read_pins(pins), "0.5.7") == {"a.tgz": "a" * 64, "b.tgz": "b" * 64}
 
 
-def test_a_mirror_vouches_for_itself_only_when_it_is_trusted_and_is_not_pinned(lab: Lab, tmp_path: Path) -> None:  # noqa: F811
+def test_a_mirror_vouches_for_itself_only_when_it_is_trusted_and_is_not_pinned(lab: Lab, tmp_path: Path) -> None:
     digest = publish(lab, NAME, b"archive")
     pins = tmp_path / "pins"
     options: dict[str, Any] = {"version": "0.5.7", "source_url": lab.url + "/{asset}", "pins": str(pins)}
@@ -72,7 +68,7 @@ def test_a_mirror_vouches_for_itself_only_when_it_is_trusted_and_is_not_pinned(l
     assert not pins.exists()
 
 
-def test_a_zstd_archive_is_repacked_once_for_hosts_that_cannot_read_it(lab: Lab, tmp_path: Path) -> None:  # noqa: F811
+def test_a_zstd_archive_is_repacked_once_for_hosts_that_cannot_read_it(lab: Lab, tmp_path: Path) -> None:
     zstandard = pytest.importorskip("zstandard", reason="makes the archive of this test")
     name = "ollama-linux-amd64.tar.zst"
     digest = publish(lab, name, zstandard.compress(tar_bytes(ollama_tree("0.33.2"))))
