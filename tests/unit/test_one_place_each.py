@@ -7,6 +7,7 @@ place for it, in those of EXCEPTIONS, each with its reason, and nowhere else:
 
     a file or directory by its path      _files (walks by descriptors); calls with dir_fd work on what was opened there
     a program                            _process/unproved.py, _process/bounded.py
+    room on a disk                       _host/disk.py
     an answer of a server                _http (one deadline, bounded bytes)
     a secret in a request                _http, and the engines' own keys in _verify and _service
     text from outside, split or shown    _text.lines, _text.printable, _problem.failure
@@ -50,7 +51,7 @@ BY_PATH: dict[str, Optional[str]] = {
 }
 # Whole modules, but for what works on open files or looks only.
 MODULES = {
-    "shutil": {"shutil.which", "shutil.copyfileobj", "shutil.disk_usage"},
+    "shutil": {"shutil.which", "shutil.copyfileobj"},
     "tempfile": set(),
     "subprocess": {f"subprocess.{name}" for name in ("DEVNULL", "PIPE", "STDOUT", "TimeoutExpired", "SubprocessError")},
     "urllib.request": {f"urllib.request.{name}" for name in ("url2pathname", "getproxies", "proxy_bypass")},
@@ -64,6 +65,9 @@ CALLS = {
     "os.execve",
     "os.execvp",
     "os.posix_spawn",
+    "os.statvfs",
+    "os.fstatvfs",
+    "shutil.disk_usage",
     "http.client.HTTPConnection",
     "http.client.HTTPSConnection",
     "socket.create_connection",
@@ -87,6 +91,7 @@ PLACES = {
     "plugins/module_utils/_files/": "walks by descriptors",
     "plugins/module_utils/_process/bounded.py": "starts programs of the system with bounds",
     "plugins/module_utils/_process/unproved.py": "starts programs without rights",
+    "plugins/module_utils/_host/disk.py": "counts the same bytes for all who ask",
     "plugins/module_utils/_http/": "connections with a deadline, bodies with a bound, secrets by origin",
 }
 
@@ -94,7 +99,7 @@ PLACES = {
 _PROC = "files of /proc; tests give another place"
 _OPENER = "redirects and proxies by the standard library, over connections of _http/deadline.py"
 EXCEPTIONS: dict[str, dict[str, str]] = {
-    "plugins/module_utils/_transfer/lease.py": {
+    "plugins/module_utils/_host/mounts.py": {
         "open": _PROC,
     },
     "plugins/module_utils/_lock/modelscope.py": {
@@ -104,6 +109,9 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "plugins/module_utils/_install/archive.py": {
         "subprocess.Popen": "zstd unpacks the open archive; what it writes is read with a bound",
+    },
+    "plugins/module_utils/_install/engines.py": {
+        "os.statvfs": "whether programs may run there, not how much room there is",
     },
     "plugins/module_utils/_install/fetch.py": {
         "urllib.request.Request": _OPENER,
@@ -289,6 +297,8 @@ def test_a_module_that_can_fail_documents_problem_and_remedy(path: Path) -> None
         ("import os as system\nsystem.replace(a, b)", "os.replace"),
         ("import os\nos.chown(path, 0, 0)", "os.chown"),
         ("import os\nos.link(a, b, src_dir_fd=3)", "os.link"),
+        ("import os\nos.statvfs(path)", "os.statvfs"),
+        ("import shutil\nshutil.disk_usage(path)", "shutil.disk_usage"),
         ("import shutil\nshutil.rmtree(path)", "shutil.rmtree"),
         ("from shutil import rmtree\nrmtree(path)", "shutil.rmtree"),
         ("import shutil\nremove = shutil.rmtree", "shutil.rmtree"),

@@ -19,6 +19,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shards import (
     read_shard,
     require_all,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._host.disk import free_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.consume import why_kept
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.journal import (
@@ -193,7 +194,7 @@ def _plan_new(request: MergeRequest, name: ShardName, journal: Optional[JournalC
         trusted_limit=limit,
         remove=remove,
         disk_needed_bytes=_disk_needed(request, job, gone),
-        disk_free_bytes=_disk_free(request),
+        disk_free_bytes=free_bytes(os.path.dirname(os.path.abspath(request.dest))),
     )
     if plan.disk_needed_bytes > plan.disk_free_bytes:
         raise GgufError(
@@ -313,12 +314,6 @@ def _disk_needed(request: MergeRequest, job: MergeJob, gone: set[int]) -> int:
         needed = max(needed, job.dest_start(index + 1) - there - freed)
         freed += 0 if index in gone else shard.size_bytes
     return needed
-
-
-def _disk_free(request: MergeRequest) -> int:
-    room = os.statvfs(os.path.dirname(os.path.abspath(request.dest)))
-    # what is reserved for root stays reserved
-    return room.f_frsize * room.f_bavail
 
 
 def _check_dest(request: MergeRequest, name: ShardName) -> None:

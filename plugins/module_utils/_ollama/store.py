@@ -27,6 +27,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import
 from ansible_collections.gguf.fleet.plugins.module_utils._files.own import open_or_make_own
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_descriptor
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import WORKSHOP, workshop, write_new
+from ansible_collections.gguf.fleet.plugins.module_utils._host.disk import free_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import (
     Manifest,
     ManifestProblem,
@@ -214,8 +215,7 @@ class Store:
 
     def free_bytes(self) -> int:
         with self._explained():
-            status = os.fstatvfs(self._root.fd)
-        return status.f_bavail * status.f_frsize
+            return free_bytes(self._root.fd)
 
     def on_same_mount(self, file: int) -> bool:
         """Whether the open file can be hard-linked into `blobs/`; no link leads out of a bind mount."""

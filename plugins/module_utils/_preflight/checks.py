@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.certainty import is_known
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import ENGINE_PROGRAMS
+from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import is_shared_kind
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import (
     ERROR,
     GIB,
@@ -21,7 +22,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding impo
     in_gib,
 )
 
-NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "lustre", "fuse.sshfs")
 LARGEST_SKEW_SECONDS = 30
 OLDEST_PYTHON = (3, 9)
 # as which the roles run the engines
@@ -55,12 +55,12 @@ def judge_disk(models: Disk, stores: Sequence[Disk], needed_bytes: int) -> list[
         sharing = {True: "reflinks", False: "no reflinks", None: "reflinks not tried"}[models.reflinks]
         text = f"{models.path}: {free} on {models.file_system} ({sharing})"
         found.append(Finding("disk", OK, text, short=f"{free}, {models.file_system}"))
-    if models.file_system in NETWORK_FILE_SYSTEMS:
+    if is_shared_kind(models.file_system):
         found.append(
             Finding(
                 "disk",
                 WARNING,
-                f"{models.path} is on {models.file_system}: loading takes minutes to hours.",
+                f"{models.path} is on {models.file_system}: loading may take minutes to hours.",
                 "Prefer a local disk, or raise OLLAMA_LOAD_TIMEOUT.",
             )
         )

@@ -19,6 +19,8 @@ from typing import Callable, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
+from ansible_collections.gguf.fleet.plugins.module_utils._host.disk import existing_directory, free_bytes
+from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import mount_of
 from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.checks import Disk, Way
@@ -41,26 +43,10 @@ Run = Callable[[list[str]], tuple[int, str, str]]
 
 def disk_of(path: str) -> Disk:
     """The file system of a directory that need not exist yet."""
-    place = os.path.realpath(path)
-    while not os.path.isdir(place):
-        place = os.path.dirname(place)
-    free = os.statvfs(place)
+    place = existing_directory(path)
     present = sum(status.st_blocks * 512 for _name, status in _statuses(path))
-    mount, kind = _mount_of(place)
-    return Disk(path, free.f_bavail * free.f_frsize, kind, mount, _shares_bytes(place), present)
-
-
-def _mount_of(place: str) -> tuple[str, str]:
-    """Where it is mounted, and as what. One device mounted twice is two mounts, between which no hard link leads."""
-    best, kind = "", "unknown"
-    with open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:
-        for line in mounts:
-            words = line.split()
-            where = words[1].replace("\\040", " ")
-            inside = place == where or place.startswith(where.rstrip("/") + "/")
-            if inside and len(where) >= len(best):
-                best, kind = where, words[2]
-    return best, kind
+    mount = mount_of(place)
+    return Disk(path, free_bytes(place), mount.kind, mount.point, _shares_bytes(place), present)
 
 
 def _shares_bytes(place: str) -> Optional[bool]:

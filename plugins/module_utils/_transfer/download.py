@@ -15,6 +15,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import
 from ansible_collections.gguf.fleet.plugins.module_utils._files.own import take_name
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import is_shared
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger, sync_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.existing_files import MERGED as MERGED_COPY
@@ -35,7 +36,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import 
     Held,
     Hold,
     acquire,
-    is_shared,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sources import (
     Source,

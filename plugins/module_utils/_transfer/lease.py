@@ -25,16 +25,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import
 from ansible_collections.gguf.fleet.plugins.module_utils._files.own import open_or_make_own, open_own
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import existing_parent, write_problem
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import write_problem
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.journal import boot_id
 
 BEAT_SECONDS = 5.0
 LEASE_SECONDS = 30.0
 SETTLE_SECONDS = 2.0
-_SHARED = {
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "lustre", "gpfs", "beegfs", "9p", "ocfs2", "gfs2",
-    "afs", "virtiofs",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,23 +72,6 @@ class Holder:
 
 def this_process() -> Holder:
     return Holder(socket.gethostname(), boot_id(), os.getpid(), round(time.time(), 3))
-
-
-def is_shared(path: str, mountinfo: str = "/proc/self/mountinfo") -> bool:
-    """Whether other hosts may write to the file system that a path lies on."""
-    directory = os.path.realpath(existing_parent(path))
-    best, kind = "", ""
-    try:
-        with open(mountinfo, encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                fields, _dash, rest = line.partition(" - ")
-                point = fields.split(" ")[4].replace("\\040", " ")
-                inside = directory == point or directory.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= len(best):
-                    best, kind = point, rest.split(" ")[0]
-    except OSError:
-        return False
-    return kind in _SHARED or kind.startswith("fuse")
 
 
 class Hold:

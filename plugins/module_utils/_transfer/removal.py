@@ -12,10 +12,11 @@ from typing import List
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
+from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import is_shared
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import write_problem
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import current_holder, is_shared
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import current_holder
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request, Result
 
 _LOOK_SECONDS = 0.5

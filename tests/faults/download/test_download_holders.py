@@ -245,17 +245,3 @@ def test_a_lock_that_is_released_while_another_host_watches_it_is_taken_anew(tmp
     assert hold.is_ours()
     hold.release()
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("line", "shared"),
-    [
-        ("36 1 0:30 / {} rw - nfs4 server:/export rw", True),
-        ("36 1 0:30 / {} rw - fuse.sshfs host:/ rw", True),
-        ("36 1 0:30 / {} rw - ext4 /dev/sdb1 rw", False),
-    ],
-)
-def test_the_kind_of_file_system_decides_whether_locks_are_enough(line: str, shared: bool, tmp_path: Path) -> None:
-    mountinfo = tmp_path / "mountinfo"
-    mountinfo.write_text("20 1 8:1 / / rw - ext4 /dev/sda1 rw\n" + line.format(tmp_path) + "\n", encoding="ascii")
-    assert holder.is_shared(str(tmp_path / "m.gguf"), str(mountinfo)) is shared

@@ -23,6 +23,7 @@ from typing import Any, Dict, Iterator
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import is_shared
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import lease as holder
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import removal
@@ -106,7 +107,7 @@ def wait_for_bytes(hub: Any, count: int) -> None:
 
 
 def test_a_network_file_system_is_seen_as_one(hosts: list[Host]) -> None:
-    assert all(holder.is_shared(str(host.mount / "m.gguf")) for host in hosts)
+    assert all(is_shared(str(host.mount / "m.gguf")) for host in hosts)
 
 
 def test_two_hosts_on_a_share_fetch_once_and_the_second_tells_who_does_it(model: Model, hosts: list[Host]) -> None:

@@ -12,6 +12,7 @@ from typing import Iterable, List, Protocol, Sequence, Tuple
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import parent_of
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
 from ansible_collections.gguf.fleet.plugins.module_utils._files.own import open_or_make_own
+from ansible_collections.gguf.fleet.plugins.module_utils._host.disk import existing_directory, free_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._reserve import reserve_disk
@@ -28,30 +29,15 @@ def allocated_bytes(path: str) -> int:
         return 0
 
 
-def free_bytes(directory: str) -> int:
-    """What this user may still write to the file system of a directory."""
-    status = os.statvfs(directory)
-    blocks = status.f_bfree if os.geteuid() == 0 else status.f_bavail
-    return blocks * status.f_frsize
-
-
 def needed_bytes(outputs: Sequence[Output]) -> int:
     """What the outputs still take from the disk, beyond what their partial files hold already."""
     return sum(max(0, output.size_bytes - allocated_bytes(output.partial)) for output in outputs)
 
 
-def existing_parent(path: str) -> str:
-    """The directory that a path will be made in, as far as it exists today."""
-    directory = os.path.dirname(os.path.abspath(path))
-    while not os.path.isdir(directory):
-        directory = os.path.dirname(directory)
-    return directory
-
-
 def check_room(outputs: Sequence[Output], extra_bytes: int = 0) -> int:
     """Refuse before anything moves when the disk is too small; returns the bytes that are needed."""
     needed = needed_bytes(outputs) + extra_bytes
-    directory = existing_parent(outputs[0].path)
+    directory = existing_directory(os.path.dirname(os.path.abspath(outputs[0].path)))
     free = free_bytes(directory)
     if needed > free:
         raise TransferError(
