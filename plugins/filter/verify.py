@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+from ansible_collections.gguf.fleet.plugins.module_utils._verify.asking import to_ask
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.report import report
 
 
@@ -14,4 +15,4 @@ class FilterModule:
     """Ansible's way to find the filters."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"verify_report": report}
+        return {"verify_endpoints": to_ask, "verify_report": report}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
@@ -27,6 +27,13 @@ def failure(error: Problem) -> Dict[str, str]:
     problem = printable(error.problem, limit=_MAX_CHARACTERS, lines=True)
     remedy = printable(error.remedy, limit=_MAX_CHARACTERS, lines=True)
     return {"msg": f"{problem} {remedy}".strip(), "problem": problem, "remedy": remedy}
+
+
+def together(problems: Sequence[Problem]) -> Problem:
+    """Several problems of one run as one: a line for each, with what to do about it. One alone stays as it is."""
+    if len(problems) == 1:
+        return problems[0]
+    return Problem("\n".join(str(problem) for problem in problems), "Do what each line says, then run again.")
 
 
 def file_problem(error: OSError, path: str, remedy: str) -> Problem:

@@ -14,15 +14,43 @@ description:
   - Loads the model, asks it a question and reads the streamed answer to the end, then tells how fast it was and how
     much of the model lies on GPUs. An open port proves nothing; an answer does.
   - Run it on the host, or on the controller (C(delegate_to)) to see what a client on the network sees.
+  - Asks one endpoint (O(url)) or several of a host in one run (O(endpoints)), one after the other. All of them are
+    asked, also when one fails; the failure then names each that failed.
   - Also runs in check mode. Where nothing listens yet or the model is not there yet, check mode returns
     RV(verified=false) with a warning instead of failing.
 extends_documentation_fragment:
   - gguf.fleet.attributes.info
 options:
   url:
-    description: Base address of the endpoint, such as V(http://127.0.0.1:11434).
+    description:
+      - Base address of the endpoint, such as V(http://127.0.0.1:11434).
+      - Either this or O(endpoints) is required.
     type: str
-    required: true
+  endpoints:
+    description:
+      - Several endpoints instead of one. Their results are in RV(endpoints), in this order.
+      - All other options but O(url), O(engine), O(model), O(origin) and O(api_key) hold for each of them.
+    type: list
+    elements: dict
+    suboptions:
+      url:
+        description: As O(url).
+        type: str
+        required: true
+      engine:
+        description: As O(engine).
+        type: str
+        choices: [ollama, llama_cpp]
+        default: ollama
+      model:
+        description: As O(model).
+        type: str
+      origin:
+        description: As O(origin).
+        type: str
+      api_key:
+        description: As O(api_key).
+        type: str
   engine:
     description: What serves there.
     type: str
@@ -96,6 +124,15 @@ EXAMPLES = r"""
   delegate_to: localhost
   become: false
 
+- name: Ask all that a host serves
+  gguf.fleet.endpoint_check:
+    endpoints:
+      - url: http://127.0.0.1:11434
+        model: deepseek-r1
+      - url: http://127.0.0.1:8080
+        engine: llama_cpp
+        api_key: "{{ vaulted_key }}"
+
 - name: Ask llama.cpp
   gguf.fleet.endpoint_check:
     url: http://127.0.0.1:8080
@@ -104,17 +141,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 verified:
-  description: Whether the model answered. V(false) only in check mode, where there is nothing to ask yet.
+  description: Whether every model answered. V(false) only in check mode, where there is nothing to ask yet.
   type: bool
   returned: always
+endpoints:
+  description:
+    - For each of O(endpoints), in their order, what this module returns for one, and RV(ignore:problem) and
+      RV(ignore:remedy) where it failed.
+  type: list
+  elements: dict
+  returned: with O(endpoints)
 url:
   description: The endpoint.
   type: str
-  returned: always
+  returned: with O(url)
 engine:
   description: What serves there.
   type: str
-  returned: always
+  returned: with O(url)
 version:
   description: The engine's version as it tells it; empty when it does not.
   type: str
@@ -203,62 +247,89 @@ remedy:
   returned: on failure
 """
 
+from typing import Any, Dict, List, Mapping, Tuple
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, together
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.check import Wanted, check
+from ansible_collections.gguf.fleet.plugins.module_utils._verify.check import Wanted, check, named
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Endpoint
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.generation import Question
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.problem import NotThere
+
+# What differs from endpoint to endpoint.
+_ONE: Dict[str, Any] = {
+    "engine": {"type": "str", "choices": ["ollama", "llama_cpp"], "default": "ollama"},
+    "model": {"type": "str"},
+    "origin": {"type": "str"},
+    "api_key": {"type": "str", "no_log": True},
+}
+
+
+def ask(given: Mapping[str, Any], one: Mapping[str, Any]) -> Dict[str, Any]:
+    endpoint = Endpoint(
+        one["url"], silence_seconds=given["timeout_seconds"], api_key=one["api_key"], ca_file=given["ca_file"]
+    )
+    wanted = Wanted(
+        engine=one["engine"],
+        model=one["model"],
+        question=Question(given["question"], given["max_tokens"], given["api"], given["empty_answer"]),
+        origin=one["origin"],
+        gpu_share_min=given["gpu_share_min"],
+        timeout_seconds=given["timeout_seconds"],
+    )
+    return check(endpoint, wanted)
+
+
+def ask_each(module: AnsibleModule) -> Tuple[List[Dict[str, Any]], List[Problem]]:
+    """The result of every endpoint in order, and what failed."""
+    results: List[Dict[str, Any]] = []
+    problems: List[Problem] = []
+    several = module.params["endpoints"]
+    for one in [module.params] if several is None else several:
+        result = {"verified": False, "url": one["url"], "engine": one["engine"]}
+        try:
+            result.update(ask(module.params, one), verified=True)
+        except Problem as error:
+            if module.check_mode and isinstance(error, NotThere):
+                module.warn(printable(f"{error.problem} There is nothing to check yet."))
+            else:
+                problems.append(error if several is None else named(error, one["url"], one["model"]))
+                result.update({} if several is None else failure(problems[-1]))
+        results.append(result)
+    return results, problems
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "url": {"type": "str", "required": True},
-            "engine": {"type": "str", "choices": ["ollama", "llama_cpp"], "default": "ollama"},
-            "model": {"type": "str"},
+            "url": {"type": "str"},
+            "endpoints": {
+                "type": "list",
+                "elements": "dict",
+                "options": {"url": {"type": "str", "required": True}, **_ONE},
+            },
+            **_ONE,
             "question": {"type": "str", "default": "Say hello in one short sentence."},
             # Not a secret, whatever its name reminds of.
             "max_tokens": {"type": "int", "default": 64, "no_log": False},
             "api": {"type": "str", "choices": ["openai", "ollama"], "default": "openai"},
             "empty_answer": {"type": "bool", "default": False},
-            "origin": {"type": "str"},
             "gpu_share_min": {"type": "float", "default": 0.0},
             "timeout_seconds": {"type": "float", "default": 3600.0},
-            "api_key": {"type": "str", "no_log": True},
             "ca_file": {"type": "path"},
         },
-        required_if=[("engine", "ollama", ("model",))],
+        required_one_of=[("url", "endpoints")],
+        mutually_exclusive=[(name, "endpoints") for name in ("url", "model", "origin", "api_key")],
         supports_check_mode=True,
     )
-    given = module.params
-    result = {"changed": False, "verified": False, "url": given["url"], "engine": given["engine"]}
-    try:
-        endpoint = Endpoint(
-            given["url"],
-            silence_seconds=given["timeout_seconds"],
-            api_key=given["api_key"],
-            ca_file=given["ca_file"],
-        )
-        wanted = Wanted(
-            engine=given["engine"],
-            model=given["model"],
-            question=Question(given["question"], given["max_tokens"], given["api"], given["empty_answer"]),
-            origin=given["origin"],
-            gpu_share_min=given["gpu_share_min"],
-            timeout_seconds=given["timeout_seconds"],
-        )
-        facts = check(endpoint, wanted)
-    except NotThere as error:
-        if module.check_mode:
-            module.warn(printable(f"{error.problem} There is nothing to check yet."))
-            module.exit_json(**result)
-        module.fail_json(**failure(error), **result)
-    except Problem as error:
-        module.fail_json(**failure(error), **result)
-    module.exit_json(**{**result, **facts, "verified": True})
+    results, problems = ask_each(module)
+    one = results[0] if module.params["endpoints"] is None else {"endpoints": results}
+    result = {**one, "changed": False, "verified": all(result["verified"] for result in results)}
+    if problems:
+        module.fail_json(**failure(together(problems)), **result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

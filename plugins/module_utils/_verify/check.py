@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any, Callable, Dict, Optional, Union
 
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Endpoint
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.engines import ENGINES, LlamaCpp, Ollama
@@ -36,6 +37,8 @@ def check(endpoint: Endpoint, wanted: Wanted, clock: Callable[[], float] = time.
         raise EndpointProblem(
             f"{wanted.engine} has no interface '{wanted.question.api}'.", f"Use {' or '.join(engine.apis)}."
         )
+    if wanted.engine == "ollama" and not wanted.model:
+        raise EndpointProblem(f"{endpoint.url}: no model is named.", "Name the model to ask; Ollama serves many.")
     begun = clock()
     if wanted.engine == "llama_cpp":
         # Until its model is loaded llama-server answers every question with 503, the names of its models included.
@@ -66,3 +69,9 @@ def check(endpoint: Endpoint, wanted: Wanted, clock: Callable[[], float] = time.
         "context_length": placement.context_length,
         "cors": check_origin(endpoint, wanted.origin) if wanted.origin else None,
     }
+
+
+def named(error: Problem, url: str, model: Optional[str]) -> Problem:
+    """The problem of one endpoint among several: it names the model and the address, where it did not yet."""
+    missing = [part for part in (model, url) if part and part not in error.problem]
+    return Problem(f"{' at '.join(missing)}: {error.problem}", error.remedy) if missing else error

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Sequence
+from typing import Any, Iterator, List, Mapping, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
@@ -37,14 +37,6 @@ def _shortened(text: str) -> str:
     return line if len(line) <= _ANSWER_LENGTH else line[: _ANSWER_LENGTH - 1].rstrip() + "…"
 
 
-def _over_network(check: Mapping[str, Any], lan: Sequence[Mapping[str, Any]]) -> str:
-    """The address on which the controller got its answer from this endpoint, empty when it did not ask."""
-    for other in lan:
-        if other.get("verified") and other.get("item") == check.get("item"):
-            return str(other["url"])
-    return ""
-
-
 def _block(host: str, check: Mapping[str, Any], reached: str) -> List[str]:
     engine = " ".join(part for part in (str(check["engine"]), str(check.get("version") or "")) if part)
     answer = check.get("answer") or "(still thinking) " + str(check.get("reasoning", ""))
@@ -57,31 +49,47 @@ def _block(host: str, check: Mapping[str, Any], reached: str) -> List[str]:
     ]
 
 
+def _results(asked: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """A host without any such endpoint was not asked, and its task skipped."""
+    return asked.get("endpoints") or ()
+
+
+def _asked(
+    endpoints: Sequence[Mapping[str, Any]], here: Mapping[str, Any], lan: Mapping[str, Any]
+) -> Iterator[Tuple[Mapping[str, Any], bool, str]]:
+    """For each endpoint of a host its result, whether it is open, and the address where the controller reached it."""
+    over_network = iter(_results(lan))
+    for endpoint, check in zip(endpoints, _results(here)):
+        other = next(over_network, {}) if endpoint["open"] else {}
+        yield check, endpoint["open"], str(other["url"]) if other.get("verified") else ""
+
+
 def report(
     hosts: Sequence[str],
-    here: Sequence[Sequence[Mapping[str, Any]]],
-    lan: Sequence[Sequence[Mapping[str, Any]]],
+    fleet: Mapping[str, Mapping[str, Any]],
+    here: Sequence[Mapping[str, Any]],
+    lan: Sequence[Mapping[str, Any]],
     failed: Sequence[str] = (),
 ) -> List[str]:
     """Lines to print.
 
     :param hosts: the hosts that were checked.
-    :param here: for each of them, the results of C(endpoint_check) on the host itself, each with its C(item).
-    :param lan: the same from the controller over the network.
+    :param fleet: all hosts of the fleet by name, each with its C(endpoints).
+    :param here: for each of hosts, the result of C(endpoint_check) on the host itself, for all of its endpoints.
+    :param lan: the same from the controller over the network, for all that are open.
     :param failed: the hosts that did not come as far as this.
     """
     lines: List[str] = []
     opened: List[str] = []
-    for host, checks, others in zip(hosts, here, lan):
-        if not checks:
+    for host, on_host, from_controller in zip(hosts, here, lan):
+        if not _results(on_host):
             lines.append("%s  declares no model in models_serve" % host)
-        for check in checks:
+        for check, is_open, reached in _asked(fleet[host]["endpoints"], on_host, from_controller):
             if not check.get("verified"):
                 lines.append("%s  %s: there is nothing to ask yet" % (host, check.get("url", "")))
                 continue
-            reached = _over_network(check, others)
             lines += _block(host, check, reached)
-            if (check.get("item") or {}).get("open"):
+            if is_open:
                 opened.append("%s  %s" % (host, reached or check["url"]))
     lines += ["%s  FAILED, see its message above" % host for host in failed]
     if opened:

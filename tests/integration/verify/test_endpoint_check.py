@@ -107,6 +107,40 @@ def test_nobody_listening_is_a_failure_except_in_check_mode(run_module: Any, che
     assert "nothing listens on port" in words
 
 
+def test_several_endpoints_are_all_asked_and_each_that_fails_is_named(
+    run_module: Any, ollama: Running, llama_server: str
+) -> None:
+    good = {"url": url(ollama), "model": "smol"}
+    other = {"url": llama_server, "engine": "llama_cpp", "api_key": "secret"}
+    told = run_module("endpoint_check", {"endpoints": [good, other], "max_tokens": 2})
+    assert told["verified"], told
+    assert [(one["verified"], one["url"], one["engine"]) for one in told["endpoints"]] == [
+        (True, url(ollama), "ollama"),
+        (True, llama_server, "llama_cpp"),
+    ]
+    assert "secret" not in str(told)
+
+    nobody = f"http://127.0.0.1:{free_port()}"
+    asked = [{"url": nobody, "model": "m"}, good, {"url": url(ollama), "model": "smoll"}]
+    failed = run_module("endpoint_check", {"endpoints": asked, "max_tokens": 2})
+    assert failed["rc"] == 1
+    assert [one["verified"] for one in failed["endpoints"]] == [False, True, False]
+    first, second = failed["problem"].splitlines()
+    assert first.startswith("m: ") and "nothing listens on port" in first and nobody in first
+    assert second.startswith(f"{url(ollama)}: there is no model smoll; there are: smol:latest")
+    foretold = run_module("endpoint_check", {"endpoints": asked, "max_tokens": 2}, check=True)
+    assert (foretold["rc"], foretold["verified"], len(foretold["warnings"])) == (0, False, 2)
+
+
+def test_one_endpoint_or_several_not_both_and_ollama_needs_a_model(run_module: Any) -> None:
+    one = {"url": "http://127.0.0.1:1", "model": "m"}
+    both = run_module("endpoint_check", {**one, "endpoints": [one]})
+    assert both["rc"] == 1
+    assert "mutually exclusive: url|endpoints" in both["msg"]
+    unnamed = run_module("endpoint_check", {"endpoints": [{"url": "http://127.0.0.1:1"}]})
+    assert unnamed["problem"] == "http://127.0.0.1:1: no model is named."
+
+
 def sse(*events: str) -> bytes:
     return b"".join(b"data: " + event.encode() + b"\n\n" for event in events)
 

@@ -45,9 +45,8 @@ def verify() -> list[str]:
         "version": EVIL,
         "model": EVIL,
         "answer": EVIL,
-        "item": {},
     }
-    return verify_lines(["a"], [[check]], [[]], [EVIL])
+    return verify_lines(["a"], {"a": {"endpoints": [{"open": False}]}}, [{"endpoints": [check]}], [{}], [EVIL])
 
 
 def preflight() -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.report import report
 
 
-def check(opened: bool = False, **more: Any) -> dict[str, Any]:
+def check(**more: Any) -> dict[str, Any]:
     return {
         "verified": True,
         "url": "http://127.0.0.1:11434",
@@ -21,14 +21,24 @@ def check(opened: bool = False, **more: Any) -> dict[str, Any]:
         "tokens_per_second": 14.04,
         "first_token_seconds": 0.312,
         "gpu_share": 1.0,
-        "item": {"url": "http://127.0.0.1:11434", "model": "r1", "open": opened},
         **more,
     }
 
 
+def asked(*checks: dict[str, Any]) -> dict[str, Any]:
+    return {"endpoints": list(checks)}
+
+
+def fleet(**opened: tuple[bool, ...]) -> dict[str, Any]:
+    return {host: {"endpoints": [{"open": is_open} for is_open in several]} for host, several in opened.items()}
+
+
+SKIPPED = {"skipped": True, "changed": False}
+
+
 def test_a_host_is_a_block_of_endpoint_model_answer_speed_and_share() -> None:
-    assert report(["h20-01"], [[check()]], [[]]) == [
-        "h20-01  http://127.0.0.1:11434",
+    assert report(["a"], fleet(a=(False,), other=()), [asked(check())], [SKIPPED]) == [
+        "a  http://127.0.0.1:11434",
         "    model    r1 (ollama 0.5.7)",
         "    answer   Paris.",
         "    speed    14.0 tokens/s, first token after 0.31 s",
@@ -37,16 +47,21 @@ def test_a_host_is_a_block_of_endpoint_model_answer_speed_and_share() -> None:
 
 
 def test_an_open_endpoint_is_told_by_the_address_of_the_network_and_warned_of_once() -> None:
-    lan = [check(opened=True, url="http://10.0.0.5:11434")]
-    lines = report(["a", "b"], [[check(opened=True)], [check()]], [lan, []])
-    assert lines[0] == "a  http://10.0.0.5:11434"
+    here = [asked(check(), check(model="r2")), asked(check())]
+    lines = report(["a", "b"], fleet(a=(False, True), b=(False,)), here, [asked(check(url="http://10.5:1")), SKIPPED])
+    assert [line for line in lines if "http" in line and "WARNING" not in line] == [
+        "a  http://127.0.0.1:11434",
+        "a  http://10.5:1",
+        "b  http://127.0.0.1:11434",
+        "    a  http://10.5:1",
+    ]
     assert sum("WARNING" in line for line in lines) == 1
-    assert lines[-1] == "    a  http://10.0.0.5:11434"
 
 
 def test_what_is_missing_is_said_in_words() -> None:
     unknown = check(gpu_share=None, tokens_per_second=None, first_token_seconds=None, answer="", reasoning="Hm, France")
-    text = "\n".join(report(["a"], [[unknown, check(gpu_share=0.0)]], [[]]))
+    here = [asked(unknown, check(gpu_share=0.0))]
+    text = "\n".join(report(["a"], fleet(a=(False, False)), here, [SKIPPED]))
     assert "on GPUs  not told by the engine" in text
     assert "on GPUs  none, the CPU computes" in text
     assert "speed    speed unknown" in text
@@ -55,7 +70,7 @@ def test_what_is_missing_is_said_in_words() -> None:
 
 def test_hosts_without_models_without_endpoints_and_failed_ones_are_lines() -> None:
     nothing = {"verified": False, "url": "http://127.0.0.1:1"}
-    assert report(["a", "b"], [[], [nothing]], [[], []], ["c"]) == [
+    assert report(["a", "b"], fleet(a=(), b=(True,)), [SKIPPED, asked(nothing)], [SKIPPED, asked(nothing)], ["c"]) == [
         "a  declares no model in models_serve",
         "b  http://127.0.0.1:1: there is nothing to ask yet",
         "c  FAILED, see its message above",
@@ -63,7 +78,7 @@ def test_hosts_without_models_without_endpoints_and_failed_ones_are_lines() -> N
 
 
 def test_a_long_answer_is_one_short_line() -> None:
-    line = report(["a"], [[check(answer="word\n" * 100)]], [[]])[2]
+    line = report(["a"], fleet(a=(False,)), [asked(check(answer="word\n" * 100))], [SKIPPED])[2]
     assert "\n" not in line
     assert len(line) < 220
     assert line.endswith("…")
