@@ -25,7 +25,7 @@ def to_ask(
     :param api_key: the key; empty for the one of llama.cpp's environment, on llama.cpp.
     """
     # Several keys have commas between them.
-    llama_cpp_key = str((llama_cpp_environment or {}).get("LLAMA_API_KEY") or "").split(",")[0]
+    llama_cpp_key = str((llama_cpp_environment or {}).get("LLAMA_API_KEY") or "").split(",", maxsplit=1)[0]
     own = {
         "ollama": {"origin": origin or _example(ollama_origins), "api_key": api_key},
         "llama_cpp": {"origin": origin, "api_key": api_key or llama_cpp_key},
