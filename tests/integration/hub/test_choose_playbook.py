@@ -157,7 +157,7 @@ def test_a_group_is_chosen_for_as_a_whole_or_not_at_all(run: Run, tmp_path: Path
     refusal = "little may serve a model whose quant is chosen now, and was never asked for its GPUs"
     away: Dict[str, Any] = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9}
     ways: List[Tuple[Tuple[str, ...], Dict[str, Any]]]
-    ways = [(("--limit", "big"), {}), ((), {"batch": 1}), ((), {"only_little": away})]
+    ways = [(("--limit", "big"), {}), (("-e", "batch=1"), {}), ((), {"only_little": away})]
     for options, more in ways:
         part = run(*options, **more)
         assert part.returncode != 0
@@ -177,8 +177,8 @@ def test_a_host_that_is_not_asked_counts_with_what_it_reported_before(run: Run, 
     assert (tmp_path / ".gguf-fleet" / "record.json").read_text() == before, "check mode writes nothing"
 
     away: Dict[str, Any] = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9}
-    ways: Dict[str, Dict[str, Any]] = {"limit": {}, "batches": {"batch": 1}, "unreachable": {"only_little": away}}
-    done = run(*(("--limit", "big") if way == "limit" else ()), **ways[way])
+    options = {"limit": ("--limit", "big"), "batches": ("-e", "batch=1"), "unreachable": ()}[way]
+    done = run(*options, **({"only_little": away} if way == "unreachable" else {}))
     assert done.returncode == (4 if way == "unreachable" else 0), done.stdout + done.stderr
     assert "Q4_0 is the best quant that big, little hold" in " ".join(done.stdout.split())
     assert locks(tmp_path) == {"tiny:auto": "Q4_0"}

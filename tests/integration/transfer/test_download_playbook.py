@@ -30,7 +30,7 @@ def make_play(place: Path, lock: Dict[str, Any]) -> Play:
 
 
 def test_a_task_tells_what_it_would_do_does_it_shows_it_and_does_it_once(model: Model, tmp_path: Path) -> None:
-    with served(model, Fault("slow", bytes_per_second=2_000_000)) as hub:
+    with served(model, Fault("slow", bytes_per_second=800_000)) as hub:
         play = make_play(tmp_path, model.lock(hub))
         foretold = play.run("--check", "--diff")
         assert f"fetch 18.0 MiB ({model.size_bytes:,} bytes)" in foretold
