@@ -1,9 +1,9 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""One run at a time: a lock that the kernel lets go of with its process, and that nobody but root can hold.
+"""One run at a time: locks that the kernel lets go of with their process.
 
-Whoever can open a file can lock it. So the file has mode 0600, in a directory that only root can enter.
+Whoever can open a file can lock it. So the file of `exclusive` has mode 0600, in a directory that only root can enter.
 """
 
 from __future__ import annotations
@@ -46,6 +46,16 @@ def exclusive(folder: str, name: str, seconds: float, what: str) -> Iterator[Non
         yield
     finally:
         os.close(descriptor)
+
+
+def wait_for_turn(directory: Directory) -> None:
+    """Hold the lock of an open directory until it is closed, after the runs that hold it now, however long they do.
+
+    For a file of the controller that is read, changed and written whole. Where the file system has no locks (NFS for a
+    directory), each write is still whole; the last one wins.
+    """
+    with contextlib.suppress(OSError):
+        fcntl.flock(directory.fd, fcntl.LOCK_EX)
 
 
 def _open(directory: Directory, name: str) -> int:

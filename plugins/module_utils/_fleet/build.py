@@ -129,7 +129,8 @@ def _describe_host(
     counts: Optional[Mapping[str, int]] = None,
 ) -> Host:
     """counts: how many instances `max` means, by the model's name; one where it is not known yet."""
-    told = reported(variables).over(recorded)
+    now = reported(variables)
+    told = now.over(recorded)
     models, refused = declare_all(variables["models_serve"], catalog, engine=variables["models_engine"])
     wrong += [f"{name}: {problem}" for problem in [*refused, *check_cards(models, variables["llama_cpp_servers"])]]
     engines: Dict[str, Engine] = {}
@@ -160,7 +161,7 @@ def _describe_host(
         declared_gpus=tuple(declared),
         asked_gpus=asked,
         unknown_address=_unknown_address(variables, told) if OLLAMA in engines else "",
-        ram_bytes=reported(variables).ram_bytes or int(variables["fleet_ram_gib"]) * GIB or recorded.ram_bytes,
+        ram_bytes=now.ram_bytes or int(variables["fleet_ram_gib"]) * GIB or recorded.ram_bytes,
         fabric_manager=bool(variables["fleet_fabric_manager"]),
         models_dir=str(variables["host_models_dir"]),
         engines=engines,

@@ -10,7 +10,6 @@ adopted Ollama listens come from here then. No secret is kept, and nothing that 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
+from ansible_collections.gguf.fleet.plugins.module_utils._files.lock import wait_for_turn
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_in
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import ADOPTED, FACTS, SEEN_GPUS
@@ -132,9 +132,7 @@ def changing(path: str) -> Iterator[Directory]:
     """The directory of the record, made where it is missing, while no other run on this machine changes the record."""
     folder = os.path.dirname(os.path.abspath(path))
     with Directory.open(folder, make=True) as directory:
-        # Where the file system has no locks each write is still whole; the last one wins.
-        with contextlib.suppress(OSError):
-            fcntl.flock(directory.fd, fcntl.LOCK_EX)
+        wait_for_turn(directory)
         yield directory
 
 

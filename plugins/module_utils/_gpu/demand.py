@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.cards import Cards
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device, indices_of
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import OLLAMA
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, Plan, Wish
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import MIB, GpuError
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import MIB
 
 MAX = "max"
 
@@ -137,18 +137,7 @@ def chosen(devices: Sequence[Device], names: Sequence[str], model: str) -> Cards
     Raises:
         GpuError: for one that is missing.
     """
-    if not names:
-        return tuple(devices)
-    if tuple(names) == ("-1",):
-        return ()
-    known = {name: card for card in devices for name in (str(card.index), str(card.uuid))}
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise GpuError(
-            f"{model}: GPU {', '.join(missing)} is asked for and not there, or does not answer.",
-            f"Choose among {', '.join(str(card.index) for card in devices) or 'none'}.",
-        )
-    indices = {known[name].index for name in names}
+    indices = indices_of(names, {card.index: card.uuid for card in devices}, f"{model}: ")
     return tuple(card for card in devices if card.index in indices)
 
 

@@ -40,20 +40,35 @@ def devices_from_facts(gpus: Sequence[Mapping[str, Any]], only: Optional[Sequenc
         for number, gpu in enumerate(_expanded(gpus))
         if gpu.get("usable", True) is not False
     }
-    if list(map(str, only or ())) == ["-1"]:
-        return []  # what CUDA_VISIBLE_DEVICES calls none
+    wanted = indices_of(only or (), {index: gpu.get("uuid") for index, gpu in usable.items()})
     islands = _islands(usable)
-    if not only:
-        return [_device(gpu, index, islands) for index, gpu in usable.items()]
-    names = {name: index for index, gpu in usable.items() for name in (str(index), str(gpu.get("uuid")))}
-    missing = [name for name in map(str, only) if name not in names]
+    return [_device(gpu, index, islands) for index, gpu in usable.items() if index in wanted]
+
+
+def indices_of(names: Sequence[str], uuids: Mapping[int, Any], asking: str = "") -> set[int]:
+    """The indices of the GPUs that these indices or UUIDs name: all for no names, none for -1.
+
+    Args:
+        names: as CUDA_VISIBLE_DEVICES has them.
+        uuids: of the GPUs that are there, by index.
+        asking: what the message begins with.
+
+    Raises:
+        GpuError: for one that is missing.
+    """
+    asked = list(map(str, names))
+    if not asked:
+        return set(uuids)
+    if asked == ["-1"]:
+        return set()
+    known = {name: index for index, uuid in uuids.items() for name in (str(index), str(uuid))}
+    missing = [name for name in asked if name not in known]
     if missing:
         raise GpuError(
-            f"GPU {', '.join(missing)} is asked for and not there, or does not answer.",
-            f"Choose among {', '.join(map(str, usable)) or 'none'}.",
+            f"{asking}GPU {', '.join(missing)} is asked for and not there, or does not answer.",
+            f"Choose among {', '.join(map(str, uuids)) or 'none'}.",
         )
-    wanted = {names[str(name)] for name in only}
-    return [_device(gpu, index, islands) for index, gpu in usable.items() if index in wanted]
+    return {known[name] for name in asked}
 
 
 def _expanded(gpus: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

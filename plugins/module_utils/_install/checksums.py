@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import io
 import os
 import re
-from typing import Dict, Iterator, Mapping, Tuple
+from typing import Dict, Mapping, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
+from ansible_collections.gguf.fleet.plugins.module_utils._files.lock import wait_for_turn
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
 from ansible_collections.gguf.fleet.plugins.module_utils._install import fetch
@@ -68,7 +67,8 @@ def pin(path: str, version: str, new: Mapping[str, str]) -> None:
     """Add these to the file, in one step, whatever other hosts of this run add meanwhile. Raises InstallProblem."""
     target = os.path.realpath(path)
     try:
-        with _alone(os.path.dirname(target)):
+        with Directory.open(os.path.dirname(target)) as directory:
+            wait_for_turn(directory)
             text = read_pins(target)
             after = with_pins(text, version, new)
             if after != text:
@@ -78,12 +78,3 @@ def pin(path: str, version: str, new: Mapping[str, str]) -> None:
             f"The checksums cannot be pinned in {path}: {error.strerror or error}.",
             "Make its directory writable for the user who runs Ansible, or name another file in ollama_checksums_file.",
         ) from error
-
-
-@contextlib.contextmanager
-def _alone(folder: str) -> Iterator[None]:
-    with Directory.open(folder) as directory:
-        # Where the file system has no locks (NFS for a folder), each write is still whole; the last one wins.
-        with contextlib.suppress(OSError):
-            fcntl.flock(directory.fd, fcntl.LOCK_EX)
-        yield

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
 import sys
 from typing import Any, Dict, Iterator, Mapping
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
+from ansible_collections.gguf.fleet.plugins.module_utils._files.lock import wait_for_turn
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock
@@ -140,9 +140,7 @@ def changing(path: str) -> Iterator[None]:
             f"The folder {folder} of the lock file cannot be used: {error.strerror or error}.", "Create it."
         ) from error
     with directory:
-        # Where the file system has no locks (NFS for a folder), each write is still whole; the last one wins.
-        with contextlib.suppress(OSError):
-            fcntl.flock(directory.fd, fcntl.LOCK_EX)
+        wait_for_turn(directory)
         yield
 
 
