@@ -94,8 +94,7 @@ def describe_fleet(
             found = sources(entries, known)
         except DeclarationProblem as problem:
             wrong.append(str(problem))
-    if wrong:
-        raise DeclarationProblem("\n".join(dict.fromkeys(wrong)), "Nothing was changed.")
+    _refuse(wrong)
     quants = known_quants(found, known, locks)
     for name, host in described.items():
         if all(model["replicas"] != MAX for model in host.models):
@@ -106,6 +105,7 @@ def describe_fleet(
             described[name] = _describe_host(
                 name, read[name], own, wrong, recorded=recorded.get(name, Reported()), counts=counts
             )
+    _refuse(wrong)
     return Fleet(hosts=described, sources=tuple(found), quants=quants)
 
 
@@ -114,9 +114,13 @@ def describe_host(name: str, given: Mapping[str, Any], catalog: Mapping[str, Any
     variables = Variables(given)
     wrong = [f"{name}: {problem}" for problem in variables.outdated()]
     host = _describe_host(name, variables, {**catalog, **variables["models_catalog"]}, wrong, recorded=Reported())
-    if wrong:
-        raise DeclarationProblem("\n".join(wrong), "Nothing was changed.")
+    _refuse(wrong)
     return host
+
+
+def _refuse(wrong: List[str]) -> None:
+    if wrong:
+        raise DeclarationProblem("\n".join(dict.fromkeys(wrong)), "Nothing was changed.")
 
 
 def _describe_host(

@@ -96,6 +96,14 @@ def test_max_is_what_the_cards_of_the_host_hold_and_one_where_that_is_not_known(
     assert len(host(models_engine="llama_cpp", models_serve=serve).servers) == 1
 
 
+def test_what_only_the_number_behind_max_makes_wrong_is_refused_too() -> None:
+    known = {"catalog": "deepseek-r1", "quant": "1.58bit"}
+    serve = [{"name": "r1", "replicas": "max", **known}, {"name": "r1-2", "gpus": [7, 6], **known}]
+    cards = [{"name": "NVIDIA H20", "memory_total_mib": 97871, "count": 8}]
+    told = problems(models_engine="llama_cpp", models_serve=serve, fleet_gpus=cards, fleet_ram_gib=1024)
+    assert told == ["h1: two servers have the name llama-cpp-r1-2. Give each a name of its own."]
+
+
 def test_the_address_of_ollama_is_the_one_that_its_server_gets() -> None:
     serve = [model("a")]
     environment = {"OLLAMA_HOST": "127.0.0.1:4000"}
