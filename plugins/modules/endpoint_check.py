@@ -251,12 +251,12 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Endpoint
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.generation import Question
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import NotThere
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, together
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.check import Wanted, check, named
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Endpoint
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.generation import Question
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.problem import NotThere
 
 # What differs from endpoint to endpoint.
 _ONE: Dict[str, Any] = {

@@ -29,9 +29,9 @@ def main(first: str, dest: str, ledger_path: str, options: str, store: str = "")
 
 
 def import_into(models_dir: str, file: str, ledger: Ledger) -> None:
+    from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import parse_name
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama.apply import make_present
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import Settings
-    from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import parse_name
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama.plan import Wanted
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version, rules_for

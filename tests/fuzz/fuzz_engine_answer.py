@@ -22,19 +22,19 @@ import atheris
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
 with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
+    from ansible_collections.gguf.fleet.plugins.module_utils._engine import llama_server
+    from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Endpoint
+    from ansible_collections.gguf.fleet.plugins.module_utils._engine.generation import Question, generate
+    from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import parse_name
+    from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama
     from ansible_collections.gguf.fleet.plugins.module_utils._http.deadline import Connection
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama import api_import, loading
-    from ansible_collections.gguf.fleet.plugins.module_utils._ollama.client import Client
-    from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import parse_name
     from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
     from ansible_collections.gguf.fleet.plugins.module_utils._text import has_control
-    from ansible_collections.gguf.fleet.plugins.module_utils._verify import engines
     from ansible_collections.gguf.fleet.plugins.module_utils._verify.check import Wanted, check
-    from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Endpoint
-    from ansible_collections.gguf.fleet.plugins.module_utils._verify.generation import Question, generate
 
 MAX_SECONDS = 5
-engines._POLL_SECONDS = 0.0
+llama_server._POLL_SECONDS = 0.0
 HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
 URL = "http://127.0.0.1:1"
 NAME = parse_name("m")
@@ -96,7 +96,7 @@ def _generated(api: str) -> Any:
     return generation
 
 
-CLIENT = Client(URL, stall_seconds=1)
+CLIENT = Ollama.at(URL, stall_seconds=1)
 QUESTIONS: list[Callable[[], Any]] = [
     CLIENT.version,
     CLIENT.models,

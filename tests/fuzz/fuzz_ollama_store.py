@@ -17,8 +17,8 @@ import atheris
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
 with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
+    from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import NameProblem, parse_name
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama import manifest as manifests
-    from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import NameProblem, parse_name
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
     from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version, rules_for
     from ansible_collections.gguf.fleet.plugins.module_utils._text import has_control

@@ -139,10 +139,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "plugins/module_utils/_secrets.py": {
         "Authorization": "the name of a header that is masked",
     },
-    "plugins/module_utils/_service/health.py": {
-        "Authorization": "the service's own key, to the service alone",
-    },
-    "plugins/module_utils/_verify/connection.py": {
+    "plugins/module_utils/_engine/connection.py": {
         "Authorization": "the key that is given for this endpoint, which follows no redirect",
     },
     "plugins/module_utils/_verify/origins.py": {

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Callable, List, Mapping, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import ENGINES, OLLAMA, Engine, Server
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.environment import check_environment
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.nearest_word import nearest
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import (

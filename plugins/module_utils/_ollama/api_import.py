@@ -15,11 +15,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.client import Client, ServerProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name, is_named
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.config import config_of_source
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.loading import whole_file_seconds
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import Settings
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name, is_named
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Version
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
@@ -42,7 +43,7 @@ class ApiPlan:
     after: Mapping[str, Any]
 
 
-def plan_from_file(client: Client, name: Name, weights: Weights, settings: Settings, version: Version) -> ApiPlan:
+def plan_from_file(client: Ollama, name: Name, weights: Weights, settings: Settings, version: Version) -> ApiPlan:
     """What makes the server have the model from that file."""
     digest = f"sha256:{weights.sha256}"
     shown = client.show(str(name))
@@ -55,11 +56,11 @@ def plan_from_file(client: Client, name: Name, weights: Weights, settings: Setti
     return ApiPlan(request, upload, reason, {} if shown is None else shown_fields(shown), after)
 
 
-def plan_from_base(client: Client, name: Name, base: Name, settings: Settings) -> ApiPlan:
+def plan_from_base(client: Ollama, name: Name, base: Name, settings: Settings) -> ApiPlan:
     """What makes the server have the model that builds on one that it has; it would try to pull one that it lacks."""
     shown_base = client.show(str(base))
     if shown_base is None:
-        raise ServerProblem(
+        raise OllamaProblem(
             f"Ollama at {client.url} has no model {base} to make {name} from.",
             "Import it first; nothing is pulled from a registry.",
         )
@@ -75,7 +76,7 @@ def plan_from_base(client: Client, name: Name, base: Name, settings: Settings) -
     return ApiPlan(request, None, reason, {} if shown is None else shown_fields(shown), after)
 
 
-def apply(client: Client, plan: ApiPlan, weights: Optional[Weights]) -> None:
+def apply(client: Ollama, plan: ApiPlan, weights: Optional[Weights]) -> None:
     """Ask the server for it. Whatever it does with the whole file it does in silence, so that sets the limit."""
     size_bytes = weights.size_bytes if weights is not None else 0
     if plan.upload is not None and weights is not None:
@@ -84,7 +85,7 @@ def apply(client: Client, plan: ApiPlan, weights: Optional[Weights]) -> None:
         client.create(plan.create, stall_seconds=whole_file_seconds(size_bytes))
 
 
-def listed(client: Client, name: Name) -> Optional[Dict[str, Any]]:
+def listed(client: Ollama, name: Name) -> Optional[Dict[str, Any]]:
     """The model's entry in `/api/tags`."""
     for model in client.models():
         if is_named(model.get("name"), name):

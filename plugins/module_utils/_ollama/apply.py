@@ -11,10 +11,10 @@ import stat
 from dataclasses import dataclass, replace
 from typing import Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import MODEL, digest_of
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Rules
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights

@@ -11,15 +11,17 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name, parse_name
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import Unreachable
 from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer import as_count
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import api_import, apply, loading
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.client import Client, ServerProblem, Unreachable
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.config import SourceProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import Settings, digest_of
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name, parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import template_text
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import (
@@ -84,14 +86,14 @@ class Result:
 
 @dataclass(frozen=True)
 class _Server:
-    client: Client
+    client: Ollama
     rules: Rules
 
 
 def present(request: Request, ledger: Ledger) -> Result:
     """The model is in the server's store as asked for, and loaded when that was asked for."""
     name = parse_name(request.name)
-    client = Client(request.host)
+    client = Ollama.at(request.host)
     rules, warnings = _rules(request, client)
     settings = Settings(
         template=template_text(request.template or "") or None,
@@ -122,7 +124,7 @@ def present(request: Request, ledger: Ledger) -> Result:
 def absent(request: Request, ledger: Ledger) -> Result:
     """The model and all that only it needs are gone."""
     name = parse_name(request.name)
-    client = Client(request.host)
+    client = Ollama.at(request.host)
     if request.import_way == "api" or not os.path.isdir(request.models_dir):
         return _absent_by_api(request, client, name)
     return _remove(request, client, [name], ledger)
@@ -135,10 +137,10 @@ def pruned(request: Request, ledger: Ledger) -> Result:
     kept = {parse_name(name).folded for name in request.keep}
     with Store(request.models_dir) as store:
         stale = [name for name in plans.ours(store, ledger) if name.folded not in kept]
-    return _remove(request, Client(request.host), stale, ledger) if stale else Result()
+    return _remove(request, Ollama.at(request.host), stale, ledger) if stale else Result()
 
 
-def _rules(request: Request, client: Client) -> Tuple[Rules, List[str]]:
+def _rules(request: Request, client: Ollama) -> Tuple[Rules, List[str]]:
     """The rules of the server's version; a check before the first start plans for the version that is to come."""
     try:
         answered = client.version()
@@ -152,7 +154,7 @@ def _rules(request: Request, client: Client) -> Tuple[Rules, List[str]]:
 
 def _way(request: Request, rules: Rules) -> str:
     if rules.version < OLDEST_TESTED:
-        raise ServerProblem(
+        raise OllamaProblem(
             f"Ollama {rules.version} is older than {OLDEST_TESTED}, the oldest that this module knows.",
             "Install a newer ollama_version first.",
         )
@@ -207,7 +209,7 @@ def _store(request: Request, ledger: Ledger) -> Store:
     return Store(request.models_dir, locks=None if request.check else ledger.directory)
 
 
-def _must_be_listed(client: Client, models_dir: str, name: Name, digest: str) -> None:
+def _must_be_listed(client: Ollama, models_dir: str, name: Name, digest: str) -> None:
     model = api_import.listed(client, name)
     if model is None or str(model.get("digest", "")).rpartition(":")[2] != digest:
         raise StoreProblem(
@@ -252,7 +254,7 @@ def _with_weights_by_api(
 
 
 def _loaded(
-    request: Request, client: Client, made: Result
+    request: Request, client: Ollama, made: Result
 ) -> Tuple[List[Dict[str, Any]], Optional[Dict[str, Any]], List[str]]:
     """Load the model after a change, and keep it loaded when it shall be pinned."""
     if request.keep_alive is None:
@@ -267,21 +269,21 @@ def _loaded(
         current = None
     pinned = loading.keeps_for_ever(keep_alive)
     if not made.actions and (not pinned or (current is not None and current.pinned)):
-        return [], current.as_dict() if current else None, []
+        return [], loading.landed(current) if current else None, []
     reason = "it shall stay loaded" if pinned else "to see where it lands"
     action = {"action": "load", "path": str(name), "reason": reason, "size_bytes": made.size_bytes}
     if request.check:
-        return [action], current.as_dict() if current else None, []
+        return [action], loading.landed(current) if current else None, []
     limit = request.load_timeout or loading.whole_file_seconds(made.size_bytes)
-    client.load(str(name), keep_alive, limit_seconds=limit)
+    client.load(str(name), limit, keep_alive)
     current = loading.find_loaded(client, name)
     if current is None:
         return [action], None, []
     warning = loading.landing_warning(name, current)
-    return [action], current.as_dict(), [warning] if warning else []
+    return [action], loading.landed(current), [warning] if warning else []
 
 
-def _absent_by_api(request: Request, client: Client, name: Name) -> Result:
+def _absent_by_api(request: Request, client: Ollama, name: Name) -> Result:
     if client.show(str(name)) is None:
         return Result(model=str(name), import_used="api")
     if not request.check:
@@ -290,7 +292,7 @@ def _absent_by_api(request: Request, client: Client, name: Name) -> Result:
     return Result(actions=(action,), model=str(name), import_used="api")
 
 
-def _remove(request: Request, client: Client, names: Sequence[Name], ledger: Ledger) -> Result:
+def _remove(request: Request, client: Ollama, names: Sequence[Name], ledger: Ledger) -> Result:
     with _store(request, ledger) as store:
         plan = plans.plan_absent(store, names, ledger)
         freed = 0
@@ -309,11 +311,11 @@ def _remove(request: Request, client: Client, names: Sequence[Name], ledger: Led
     )
 
 
-def _unload(client: Client, names: Sequence[Name]) -> None:
+def _unload(client: Ollama, names: Sequence[Name]) -> None:
     """What stays in memory would go on answering, and keep the removed file's space taken."""
     try:
         for name in names:
             if loading.find_loaded(client, name) is not None:
-                client.load(str(name), 0, limit_seconds=loading.whole_file_seconds(0))
+                client.load(str(name), loading.whole_file_seconds(0), keep_alive=0)
     except Unreachable:
         return

@@ -14,11 +14,11 @@ import os
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name, spelled_as_in_store
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import identity
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import manifest as manifests
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.access import unreachable_directory
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name, spelled_as_in_store
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Rules
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights, others_may_write

@@ -23,6 +23,7 @@ import stat
 import time
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name, NameProblem, parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, PathProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._files.own import open_or_make_own
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_descriptor
@@ -34,7 +35,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import
     digest_of,
     parse_manifest,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name, NameProblem, parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 

@@ -72,10 +72,10 @@ def drain(
     wanted = target.wanted
     if wanted is None:
         return ()
-    port = health.urlsplit(wanted.url).port or 0
+    endpoint = _endpoint(wanted, manager)
     begun = clock()
     while True:
-        reasons = health.busy(_endpoint(wanted, manager), wanted.engine, process.clients(port))
+        reasons = health.busy(endpoint, wanted.engine, process.clients(endpoint.port))
         if not reasons:
             return ()
         if target.drain_seconds is None:
@@ -90,7 +90,7 @@ def drain(
 
 
 def _endpoint(wanted: health.Wanted, manager: Manager) -> health.Endpoint:
-    return health.Endpoint(wanted.url, lambda: manager.state().pid)
+    return health.endpoint_of(wanted, lambda: manager.state().pid)
 
 
 def _do(action: Action, target: Target, files: Mapping[str, File], manager: Manager) -> None:

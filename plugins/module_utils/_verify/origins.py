@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Answer, Endpoint
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Answer, Endpoint
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.problem import EndpointProblem
 
 _PATH = "/v1/chat/completions"
 _HEADERS = ("authorization", "content-type")
@@ -47,7 +47,7 @@ def check_origin(endpoint: Endpoint, origin: str) -> Dict[str, Any]:
     answer = endpoint.ask("OPTIONS", _PATH, headers=request)
     missing = _missing(answer, origin)
     if missing:
-        raise EndpointProblem(
+        raise EngineProblem(
             f"{endpoint.url}: a page from {origin} may not use this endpoint ({'; '.join(missing)}).",
             "Add the origin to ollama_origins (llama.cpp: to its parameter cors-origins), or ask without an origin.",
         )

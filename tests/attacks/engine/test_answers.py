@@ -15,15 +15,15 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine import generation
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Endpoint
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.generation import Question
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import parse_name
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu import nvidia_smi
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import api_import, loading
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.client import Client
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
-from ansible_collections.gguf.fleet.plugins.module_utils._verify import generation
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.check import Wanted, check
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Endpoint
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.generation import Question
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 BODY = HEAD + b"Connection: close\r\n\r\n"
@@ -135,12 +135,12 @@ def faults_of(ask: Callable[[str], object]) -> dict[str, str]:
     [
         lambda client: client.version(),
         lambda client: client.create({"model": "m"}, stall_seconds=0.5),
-        lambda client: client.load("m", 0, limit_seconds=1),
+        lambda client: client.load("m", 1, keep_alive=0),
     ],
     ids=["version", "create", "load"],
 )
 def test_an_ollama_that_never_ends_is_given_up(ask: Any) -> None:
-    assert faults_of(lambda url: ask(Client(url, stall_seconds=1))) == {}
+    assert faults_of(lambda url: ask(Ollama.at(url, stall_seconds=1))) == {}
 
 
 @pytest.mark.parametrize("api", ["openai", "ollama"])
@@ -181,13 +181,13 @@ STRANGE = [
 def test_what_no_engine_says_is_an_error_of_ours_or_nothing(body: bytes, status: bytes) -> None:
     """No answer ends a run with an error of Python, and none is kept that cannot be written as UTF-8."""
     server = Hostile(once(b"HTTP/1.1 " + status + b"\r\nConnection: close\r\n\r\n" + body))
-    client = Client(server.url, stall_seconds=5)
+    client = Ollama.at(server.url, stall_seconds=5)
     endpoint = Endpoint(server.url, silence_seconds=5)
     name = parse_name("m")
     asked: list[Callable[[], Any]] = [
         client.version,
         client.models,
-        client.running,
+        client.residents,
         lambda: client.show("m"),
         lambda: api_import.shown_fields(client.show("m") or {}),
         lambda: client.create({"model": "m"}),

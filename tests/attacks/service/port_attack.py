@@ -8,7 +8,6 @@ Prints one JSON object: for each scene what we made of it, and what the other en
 from __future__ import annotations
 
 import ctypes
-import http.client
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from typing import Callable
 
 sys.path.insert(0, str(Path(__file__).absolute().parents[6]))
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._service import health, peer
 
 SERVICE, ATTACKER = 65534, 61234
@@ -81,14 +81,13 @@ class Port:
 
 
 def ask(port: int, pid: int) -> str:
-    endpoint = health.Endpoint(f"http://127.0.0.1:{port}", lambda: pid)
+    wanted = health.Wanted("llama_cpp", f"http://127.0.0.1:{port}", None, (), False, 10, 10, api_key=KEY)
     try:
-        status, _data = health.request(endpoint, "POST", "/v1/completions", {}, 10, api_key=KEY)
-        return str(status)
+        return str(health.endpoint_of(wanted, lambda: pid).ask("POST", "/v1/completions", {}).status)
     except peer.NotTheService as error:
         return error.problem
-    except (OSError, http.client.HTTPException) as error:
-        return f"failed: {error!r}"
+    except EngineProblem as error:
+        return f"failed: {error.problem}"
 
 
 def idle() -> int:

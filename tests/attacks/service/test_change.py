@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Tuple
 
 import pytest
 
@@ -21,6 +21,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service import change,
 from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State
 from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import Action, File
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._engine.scripted import answer_by
 
 OLD, NEW = "0.5.7", "0.33.2"
 # What a killed process did last; each is a place to die at.
@@ -97,15 +98,15 @@ def host(reachable: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
     made = Host(reachable)
 
-    def request(_endpoint: health.Endpoint, _method: str, path: str, *_given: Any, **_options: Any) -> Any:
+    def answer(_method: str, path: str) -> Tuple[int, bytes]:
         if path != "/v1/completions":
             return 200, b"{}"
         sys.audit("test.proof")
         if made.proof_fails is not None:
             raise made.proof_fails  # pylint: disable=raising-bad-type
-        return 200, b'{"choices": [1]}'
+        return 200, b"data: [DONE]\n"
 
-    monkeypatch.setattr(health, "request", request)
+    answer_by(monkeypatch, answer)
     made.install()
     return made
 

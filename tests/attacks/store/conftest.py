@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import store_directories
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.apply import Made, apply, make_present
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import Settings
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.plan import Wanted, ours, plan_absent
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version, rules_for

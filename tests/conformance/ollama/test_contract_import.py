@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
@@ -340,7 +341,7 @@ def test_a_model_that_cannot_be_loaded_is_a_problem_with_the_servers_reason_and_
 ) -> None:
     if not server.release.can_generate:
         pytest.skip("the binary has no lib/ollama beside it, so it can load no model")
-    with pytest.raises(OllamaProblem, match="/api/generate with 500") as caught:
+    with pytest.raises(EngineProblem, match="broken:latest does not load: ") as caught:
         run.present(request(server, "broken", file=str(small_model), keep_alive="5m"), ledger)
     assert "no reason given" not in caught.value.problem
     assert server.call("GET", "/api/ps").last["models"] in (None, [])

@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem, Unreachable
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import (
     SERVICE_USER,
@@ -441,7 +441,7 @@ def test_without_a_server_nothing_is_changed_check_mode_plans_and_removal_works(
     own_server: Server, small_model: Path, ledger: Ledger
 ) -> None:
     wanted = request(own_server, "m", file=str(small_model), **FIRST)
-    with pytest.raises(OllamaProblem, match="No Ollama server answers"):
+    with pytest.raises(Unreachable, match="nothing listens on port"):
         run.present(wanted, ledger)
     assert list(own_server.models.iterdir()) == []
     planned = run.present(replace(wanted, check=True, version="0.5.7"), ledger)
@@ -460,7 +460,7 @@ def test_before_the_first_converge_check_mode_says_that_the_model_would_come(
     own_server.models.rmdir()
     missing = request(own_server, "m", file="/srv/gguf-fleet/models/not-there-yet.gguf", check=True)
     assert kinds(run.present(missing, ledger)) == ["import"]
-    with pytest.raises(OllamaProblem):
+    with pytest.raises(EngineProblem):
         run.present(replace(missing, check=False), ledger)
     assert run.pruned(request(own_server, "", check=True), ledger).actions == ()
 

@@ -53,7 +53,7 @@ def test_a_model_is_made_changed_and_removed_and_check_mode_says_the_same(
         ({"name": "m", "file": "/not/there.gguf"}, "There is no file /not/there.gguf"),
         ({"name": "m", "from": "nobody"}, "There is no model nobody:latest"),
         ({"name": "m", "from": "x", "parameters": {"num_ctxx": 1}}, "Did you mean num_ctx?"),
-        ({"name": "m", "from": "x", "host": "127.0.0.1:1"}, "No Ollama server answers at http://127.0.0.1:1"),
+        ({"name": "m", "from": "x", "host": "127.0.0.1:1"}, "http://127.0.0.1:1: nothing listens on port 1."),
         ({"name": "m", "from": "x", "models_dir": "/not/there"}, "There is no models directory /not/there"),
         ({"name": "m"}, "missing: file, from"),
         ({"name": "m", "from": "x", "file": "/y"}, "mutually exclusive"),

@@ -159,13 +159,13 @@ PIECE = '{"choices": [{"delta": {"content": "Hi"}}]}'
         ({"/api/tags": (403, b"")}, "does not accept this host name"),
         ({"/api/tags": TAGS, "/api/generate": (500, b'{"error": "model requires more system memory (9 GiB)"}')},
          "m does not load: model requires more system memory (9 GiB)"),
-        ({"/api/tags": TAGS, "/api/generate": (200, b"...")}, "not a byte for 1 s"),
+        ({"/api/tags": TAGS, "/api/generate": (200, b"...")}, "m was not loaded within 1 s"),
         ({"chat": (200, sse(PIECE) + b"...")}, "not a byte for 1 s"),
         ({"chat": (200, sse(PIECE))}, "ended in the middle, after 1 pieces"),
         ({"chat": (200, sse("[DONE]"))}, "answered nothing"),
         ({"chat": (200, sse('{"error": {"message": "out of memory"}}'))}, "m broke off: out of memory"),
         ({"chat": (200, b"data: what\n\n")}, "a line that is not JSON"),
-        ({"chat": (503, b'{"error": "server busy"}')}, "the engine is busy (server busy)"),
+        ({"chat": (503, b'{"error": "server busy"}')}, "the engine is busy: server busy"),
     ],
 )  # fmt: skip
 def test_every_way_to_fail_is_told_apart(

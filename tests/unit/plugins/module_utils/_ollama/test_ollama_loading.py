@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import parse_name
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.residency import Resident
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.access import unreachable_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.api_import import shown_fields
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.loading import (
-    Loaded,
     keeps_for_ever,
     landing_warning,
     parse_keep_alive,
     whole_file_seconds,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 
 GIB = 2**30
@@ -55,17 +55,11 @@ def test_a_load_may_take_longer_the_larger_the_model_is() -> None:
     ("vram", "said"), [(0, "runs on the CPU alone"), (7 * GIB, "70 % of it on the GPUs (7.0 of 10.0 GiB)")]
 )
 def test_a_model_that_is_not_wholly_on_the_gpus_is_told(vram: int, said: str) -> None:
-    assert said in (landing_warning(R1, Loaded(10 * GIB, vram, 2048, "")) or "")
+    assert said in (landing_warning(R1, Resident(10 * GIB, vram, 2048, "")) or "")
 
 
 def test_a_model_that_is_wholly_on_the_gpus_needs_no_words() -> None:
-    assert landing_warning(R1, Loaded(10 * GIB, 10 * GIB, 2048, "")) is None
-
-
-def test_for_ever_is_three_centuries_to_the_server() -> None:
-    assert Loaded(1, 1, None, "2318-05-01T12:00:00Z").pinned
-    assert not Loaded(1, 1, None, "2026-05-01T12:00:00Z").pinned
-    assert not Loaded(1, 1, None, "").pinned
+    assert landing_warning(R1, Resident(10 * GIB, 10 * GIB, 2048, "")) is None
 
 
 def test_the_parameters_that_show_prints_are_read_back_without_loss() -> None:

@@ -14,12 +14,12 @@ from typing import Iterator, List, Optional
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name, parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import WORKSHOP
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.apply import apply, make_present
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import Settings, digest_of
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import Name, parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import NEWEST_TESTED, rules_for
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights, weights_of

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
@@ -15,6 +15,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service import change,
 from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State
 from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import Action
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._engine.scripted import answer_by
 
 OLD, NEW = "0.5.7", "0.33.2"
 
@@ -42,7 +43,7 @@ class Ollama:
             self.running = str(releases.current(str(self.root)))
             self.loaded = False
 
-    def request(self, _url: str, _method: str, path: str, *_given: Any, **_options: Any) -> Any:
+    def answer(self, _method: str, path: str) -> Tuple[int, bytes]:
         model = {"name": "r1:latest", "size": 1000, "size_vram": int(1000 * self.share[self.running])}
         if path == "/api/generate":
             self.loads.append(self.running)
@@ -66,7 +67,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def upgrade(server: Ollama, monkeypatch: pytest.MonkeyPatch, models: Optional[List[str]] = None) -> change.Done:
-    monkeypatch.setattr(health, "request", server.request)
+    answer_by(monkeypatch, server.answer)
     wanted = health.Wanted("ollama", "http://127.0.0.1:1", NEW, tuple(models or []), False, 5, 5)
     actions = [Action("switch", NEW), Action("restart", "ollama", (f"version {OLD} -> {NEW}",))]
     return change.carry_out(actions, change.Target("ollama", str(server.root), {}, wanted), [], server)  # type: ignore[arg-type]

@@ -7,13 +7,15 @@ from typing import Callable, Optional
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import NothingListens
 from ansible_collections.gguf.fleet.plugins.module_utils._service import health
 from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._engine.scripted import answer_by
 
 UP = State(known=True, active=True, enabled=True, pid=7, restarts=0)
-ENDPOINT = health.Endpoint("http://127.0.0.1:11434", lambda: 7)
 CRASHED = State(known=True, active=False, enabled=True, pid=0, restarts=0, failure="exit 2")
+NOBODY = NothingListens("nothing listens on port 11434.", "Start it.")
 
 
 class Clock:
@@ -33,20 +35,23 @@ def wanted(engine: str = "ollama", version: Optional[str] = "0.33.2", gpus: bool
     return health.Wanted(engine, "http://127.0.0.1:11434", version, ("smollm2",), gpus, 60, 600)
 
 
+ENDPOINT = health.endpoint_of(wanted(), lambda: 7)
+
+
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """The API's answers in this order, the last one for ever; an exception is raised."""
 
-    def script(*given: object) -> None:
+    def script(*given: tuple[int, bytes] | Exception) -> None:
         left = list(given)
 
-        def request(*_args: object, **_options: object) -> object:
+        def next_answer(_method: str, _path: str) -> tuple[int, bytes]:
             answer = left.pop(0) if len(left) > 1 else left[0]
             if isinstance(answer, Exception):
                 raise answer
             return answer
 
-        monkeypatch.setattr(health, "request", request)
+        answer_by(monkeypatch, next_answer)
 
     return script
 
@@ -61,7 +66,7 @@ def version(text: str) -> tuple[int, bytes]:
 
 
 def test_a_server_that_comes_up_slowly_is_waited_for(answers: Callable[..., None]) -> None:
-    answers(ConnectionRefusedError("refused"), ConnectionRefusedError("refused"), version("0.33.2"))
+    answers(NOBODY, NOBODY, version("0.33.2"))
     assert wait(wanted()) == "0.33.2"
 
 
@@ -77,13 +82,13 @@ def test_a_server_that_was_built_by_hand_has_no_version_to_compare(answers: Call
 
 
 def test_silence_ends_with_the_last_words_of_the_log(answers: Callable[..., None]) -> None:
-    answers(ConnectionRefusedError("refused"))
+    answers(NOBODY)
     with pytest.raises(ServiceProblem, match=r"within 60 s.*last words"):
         wait(wanted())
 
 
 def test_a_crash_loop_ends_the_wait_early(answers: Callable[..., None]) -> None:
-    answers(ConnectionRefusedError("refused"))
+    answers(NOBODY)
     restarts = iter(range(100))
 
     def crashing() -> State:
@@ -130,7 +135,7 @@ def test_a_model_that_was_loaded_before_is_asked_when_none_is_declared(answers: 
     assert health.generate(wanted(), ENDPOINT, {"other:7b": 1.0}).model == "other:7b"
 
 
-COMPLETION = (200, b'{"object": "text_completion", "choices": [{"text": "yes"}]}')
+COMPLETION = (200, b'data: {"object": "text_completion", "choices": [{"text": "yes"}]}\n\ndata: [DONE]\n\n')
 REFUSALS = {
     "a server of embeddings": (501, b'{"error": {"code": 501, "message": "This server does not support completions"}}'),
     "a key that is not known here": (401, b'{"error": {"code": 401, "message": "Invalid API Key"}}'),
@@ -153,7 +158,8 @@ def test_a_llama_server_that_is_not_to_generate_for_us_is_up(
 BAD_COMPLETIONS = {
     "an error": (500, b'{"error": {"code": 500, "message": "failed to decode"}}', "failed to decode"),
     "a web page": (200, b"<html>", "smollm2 gives no answer"),
-    "nothing in it": (200, b'{"choices": []}', "unfinished"),
+    "an error in the middle": (200, b'error: {"code": 500, "message": "CUDA error"}\n\n', "CUDA error"),
+    "no end": (200, b'data: {"choices": [{"text": "y"}]}\n\n', "ended in the middle"),
 }
 
 
@@ -198,11 +204,3 @@ def test_a_model_beside_the_gpus_names_the_setting_to_relax(answers: Callable[..
     answers(TAGS, DONE, loaded(0.0))
     with pytest.raises(ServiceProblem, match="ollama_hardening"):
         health.generate(wanted(gpus=True), ENDPOINT, {})
-
-
-NAMES = [("smollm2", "smollm2:latest"), ("Smol:Q4", "smol:q4"), ("hub.example:5000/a/b", "hub.example:5000/a/b:latest")]
-
-
-@pytest.mark.parametrize(("name", "full"), NAMES)
-def test_names_are_compared_as_the_server_does(name: str, full: str) -> None:
-    assert health.full_name(name) == full

@@ -11,10 +11,10 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Endpoint
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.generation import Question
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem, NotThere
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.check import Wanted, check
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Endpoint
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.generation import Question
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.problem import EndpointProblem, NotThere
 
 QUESTION = Question("Capital of France?", 16)
 
@@ -120,43 +120,43 @@ def test_a_model_that_is_not_there_is_told_with_those_that_are(ollama: Engine) -
 
 def test_a_model_that_does_not_load_is_told_with_the_engines_reason(ollama: Engine) -> None:
     ollama.answers["POST /api/generate"] = [(500, {"error": "cudaMalloc failed: out of memory"})]
-    with pytest.raises(EndpointProblem, match=r"r1 does not load: .*out of memory"):
+    with pytest.raises(EngineProblem, match=r"r1 does not load: .*out of memory"):
         ollama.check("ollama", "r1")
 
 
 def test_less_on_gpus_than_wanted_fails(ollama: Engine) -> None:
     assert ollama.check("ollama", "r1", gpu_share_min=0.66)
-    with pytest.raises(EndpointProblem, match="66% of r1 lies on GPUs, 90% is wanted"):
+    with pytest.raises(EngineProblem, match="66% of r1 lies on GPUs, 90% is wanted"):
         ollama.check("ollama", "r1", gpu_share_min=0.9)
 
 
 def test_a_share_that_no_engine_tells_is_not_taken_for_enough(llama_cpp: Engine) -> None:
-    with pytest.raises(EndpointProblem, match="an unknown part of r1"):
+    with pytest.raises(EngineProblem, match="an unknown part of r1"):
         llama_cpp.check("llama_cpp", "r1", gpu_share_min=0.5)
 
 
 def test_an_answer_that_ends_in_the_middle_fails(ollama: Engine) -> None:
     ollama.answers["POST /v1/chat/completions"] = [(200, stream("Par", end=False))]
-    with pytest.raises(EndpointProblem, match="ended in the middle, after 1 pieces"):
+    with pytest.raises(EngineProblem, match="ended in the middle, after 1 pieces"):
         ollama.check("ollama", "r1")
 
 
 def test_an_empty_answer_fails_unless_it_may_be_empty(ollama: Engine) -> None:
     ollama.answers["POST /v1/chat/completions"] = [(200, stream())]
-    with pytest.raises(EndpointProblem, match="answered nothing"):
+    with pytest.raises(EngineProblem, match="answered nothing"):
         ollama.check("ollama", "r1")
     assert ollama.check("ollama", "r1", question=Question("?", 16, may_be_empty=True))["answer"] == ""
 
 
 def test_an_interface_that_the_engine_has_not_is_refused_before_anything_is_asked(llama_cpp: Engine) -> None:
-    with pytest.raises(EndpointProblem, match="no interface 'ollama'"):
+    with pytest.raises(EngineProblem, match="no interface 'ollama'"):
         llama_cpp.check("llama_cpp", "r1", question=Question("?", 16, api="ollama"))
     assert llama_cpp.asked == []
 
 
 def test_another_server_on_the_port_is_no_engine(engine: Engine) -> None:
     engine.answers = {"GET /api/tags": [(200, b"[]")]}
-    with pytest.raises(EndpointProblem, match="not that of an engine"):
+    with pytest.raises(EngineProblem, match="not that of an engine"):
         engine.check("ollama", "r1")
 
 
@@ -177,5 +177,5 @@ def test_the_origin_of_a_page_is_asked_as_a_browser_would(allowed: str, passes: 
     if passes:
         assert ollama.check("ollama", "r1", origin="https://chat.example.com")["cors"]
     else:
-        with pytest.raises(EndpointProblem, match="Access-Control-Allow-Origin is missing"):
+        with pytest.raises(EngineProblem, match="Access-Control-Allow-Origin is missing"):
             ollama.check("ollama", "r1", origin="https://chat.example.com")

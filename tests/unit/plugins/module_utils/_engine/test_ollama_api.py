@@ -11,8 +11,9 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama, base_url
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem, Unreachable
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.api_import import ApiPlan, apply
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.client import Client, ServerProblem, Unreachable
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.config import Source
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights
 
@@ -84,20 +85,20 @@ def test_an_error_of_create_is_found_wherever_a_release_puts_it(
     scripted: Scripted, status: int, lines: list[Any], said: str
 ) -> None:
     scripted.script["/api/create"] = says(status, *lines)
-    with pytest.raises(ServerProblem) as caught:
-        Client(scripted.url).create({"model": "m"})
+    with pytest.raises(EngineProblem) as caught:
+        Ollama.at(scripted.url).create({"model": "m"})
     assert said in caught.value.problem
 
 
 def test_a_create_that_ends_in_success_is_one(scripted: Scripted) -> None:
     scripted.script["/api/create"] = says(200, {"status": "parsing GGUF"}, SUCCESS)
-    Client(scripted.url).create({"model": "m"})
+    Ollama.at(scripted.url).create({"model": "m"})
 
 
 def test_a_connection_that_breaks_off_in_the_stream_is_an_error(scripted: Scripted) -> None:
     scripted.script["/api/create"] = says(200, {"status": "parsing GGUF"}, declared=10000)
-    with pytest.raises(ServerProblem):
-        Client(scripted.url).create({"model": "m"})
+    with pytest.raises(EngineProblem):
+        Ollama.at(scripted.url).create({"model": "m"})
 
 
 def test_a_time_out_is_a_stall_and_not_a_total(scripted: Scripted) -> None:
@@ -113,11 +114,11 @@ def test_a_time_out_is_a_stall_and_not_a_total(scripted: Scripted) -> None:
     def silent(_request: http.server.BaseHTTPRequestHandler) -> None:
         time.sleep(2)
 
-    client = Client(scripted.url, stall_seconds=0.6)
+    client = Ollama.at(scripted.url, stall_seconds=0.6)
     scripted.script["/api/create"] = drip
     client.create({"model": "m"})
     scripted.script["/api/create"] = silent
-    with pytest.raises(ServerProblem, match="sent nothing"):
+    with pytest.raises(EngineProblem, match="not a byte for 1 s"):
         client.create({"model": "m"})
 
 
@@ -126,10 +127,10 @@ def test_a_create_that_rewrites_a_whole_file_may_be_silent_for_longer(scripted: 
         time.sleep(0.5)
         says(200, {"status": "verifying conversion"}, SUCCESS)(request)
 
-    client = Client(scripted.url, stall_seconds=0.2)
+    client = Ollama.at(scripted.url, stall_seconds=0.2)
     scripted.script["/api/create"] = rewrite
     client.create({"model": "m"}, stall_seconds=5)
-    with pytest.raises(ServerProblem, match="sent nothing for 0 seconds"):
+    with pytest.raises(EngineProblem, match="not a byte for 0 s"):
         client.create({"model": "m"})
 
 
@@ -152,28 +153,28 @@ def test_what_the_api_does_with_a_whole_file_may_take_as_long_as_the_file_is_lar
 
 def test_a_load_has_a_limit_of_its_own(scripted: Scripted) -> None:
     scripted.script["/api/generate"] = lambda _request: time.sleep(2)
-    with pytest.raises(ServerProblem, match="did not load m within 0 seconds"):
-        Client(scripted.url).load("m", -1, limit_seconds=0.3)
+    with pytest.raises(EngineProblem, match="m was not loaded within 0 s"):
+        Ollama.at(scripted.url).load("m", 0.3, keep_alive=-1)
 
 
 def test_what_is_not_there_is_none_and_other_errors_stay_errors(scripted: Scripted) -> None:
     scripted.script["/api/show"] = says(404, {"error": "model 'm' not found"})
     scripted.script["/api/delete"] = says(404, {"error": "model 'm' not found"})
-    client = Client(scripted.url)
+    client = Ollama.at(scripted.url)
     assert client.show("m") is None
     assert client.delete("m") is False
     scripted.script["/api/show"] = says(500, {"error": "broken"})
-    with pytest.raises(ServerProblem) as caught:
+    with pytest.raises(EngineProblem) as caught:
         client.show("m")
     assert caught.value.status == 500
 
 
 def test_nobody_at_the_address_and_somebody_else_at_it_are_told_apart(scripted: Scripted) -> None:
     scripted.script["/api/version"] = says(200, b"<html>hello</html>")
-    with pytest.raises(ServerProblem, match="is not Ollama"):
-        Client(scripted.url).version()
-    with pytest.raises(Unreachable, match=r"No Ollama server answers at http://127\.0\.0\.1:1 "):
-        Client("127.0.0.1:1").version()
+    with pytest.raises(EngineProblem, match="not that of an engine"):
+        Ollama.at(scripted.url).version()
+    with pytest.raises(Unreachable, match=r"http://127\.0\.0\.1:1: nothing listens on port 1\."):
+        Ollama.at("127.0.0.1:1").version()
 
 
 @pytest.mark.parametrize(
@@ -186,10 +187,10 @@ def test_nobody_at_the_address_and_somebody_else_at_it_are_told_apart(scripted: 
     ],
 )
 def test_an_address_is_read_as_ollama_reads_it(host: str, url: str) -> None:
-    assert Client(host).url == url
+    assert base_url(host) == url
 
 
 @pytest.mark.parametrize("host", ["", "ftp://a", "http://a:port", "http://a:70000"])
 def test_an_address_that_is_none_is_refused(host: str) -> None:
-    with pytest.raises(ServerProblem):
-        Client(host)
+    with pytest.raises(EngineProblem):
+        base_url(host)

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Iterable, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 DEFAULT_HOST = "registry.ollama.ai"
 DEFAULT_NAMESPACE = "library"
@@ -27,7 +27,7 @@ _PART = {
 }
 
 
-class NameProblem(OllamaProblem):
+class NameProblem(Problem, ValueError):
     """A name that Ollama would refuse, or would take for another one."""
 
 
@@ -85,6 +85,17 @@ def is_named(text: Any, name: Name) -> bool:
         return isinstance(text, str) and parse_name(text).folded == name.folded
     except NameProblem:
         return False
+
+
+def full_name(text: str) -> str:
+    """A name as it is compared: with its tag, without the defaults before it, without regard to case.
+
+    What is no name at all is compared as it is.
+    """
+    try:
+        return str(parse_name(text)).lower()
+    except NameProblem:
+        return text.lower()
 
 
 def spelled_as_in_store(name: Name, existing: Iterable[Name]) -> Name:

@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Endpoint
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer import (
     as_count,
     as_dict,
@@ -18,8 +20,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer impor
     decode_json,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.connection import Endpoint
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.problem import EndpointProblem
 
 # No engine that serves needs longer for a token, nor more bytes around it.
 _SECONDS_A_TOKEN = 30.0
@@ -28,12 +28,18 @@ _BYTES_BEFORE = 2**20
 _MAX_BYTES = 64 * 2**20
 _MAX_TEXT_CHARACTERS = 1_000_000
 
-_PATHS = {"openai": "/v1/chat/completions", "ollama": "/api/chat"}
+# A chat as OpenAI's clients and Ollama's have it, and a bare prompt, which goes past the model's template.
+_PATHS = {
+    "openai": "/v1/chat/completions",
+    "ollama": "/api/chat",
+    "openai_prompt": "/v1/completions",
+    "ollama_prompt": "/api/generate",
+}
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and how much may be answered."""
+    """What is asked, by which interface (a key of C(_PATHS)), and how much may be answered."""
 
     text: str
     max_tokens: int
@@ -70,34 +76,43 @@ class _Heard:
 
 
 def _request(question: Question, model: str) -> Dict[str, Any]:
-    messages = [{"role": "user", "content": question.text}]
-    body: Dict[str, Any] = {"model": model, "messages": messages, "stream": True}
-    if question.api == "ollama":
+    body: Dict[str, Any] = {"model": model, "stream": True}
+    if question.api.endswith("_prompt"):
+        body["prompt"] = question.text
+    else:
+        body["messages"] = [{"role": "user", "content": question.text}]
+    if _is_ollamas(question.api):
         body["options"] = {"num_predict": question.max_tokens, "temperature": 0, "seed": 1}
     else:
         body.update(max_tokens=question.max_tokens, temperature=0, seed=1, stream_options={"include_usage": True})
     return body
 
 
+def _is_ollamas(api: str) -> bool:
+    return api.startswith("ollama")
+
+
 def _values(lines: Iterator[bytes], api: str) -> Iterator[Dict[str, Any]]:
     for line in lines:
-        if api == "openai":
-            if not line.startswith(b"data:"):
+        data = line
+        if not _is_ollamas(api):
+            # llama-server before 2025-08 sends an error that comes in the middle under a name of its own.
+            kind, _colon, data = line.partition(b":")
+            if kind not in (b"data", b"error"):
                 continue
-            line = line[5:].strip()  # noqa: PLW2901
-            if line == b"[DONE]":
+            if data.strip() == b"[DONE]":
                 yield {}
                 return
         try:
-            value = decode_json(line)
+            value = decode_json(data)
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise EndpointProblem(
+            raise EngineProblem(
                 f"The answer holds a line that is not JSON: {line[:80].decode('utf-8', 'replace')!r}.",
                 "See whether the address is that of the engine and not of something in front of it.",
             )
-        yield value
+        yield value if line is data or not line.startswith(b"error") else {"error": value}
 
 
 def _hear_openai(heard: _Heard, value: Dict[str, Any]) -> Tuple[str, str]:
@@ -111,7 +126,8 @@ def _hear_openai(heard: _Heard, value: Dict[str, Any]) -> Tuple[str, str]:
     choice = (as_dicts(value.get("choices")) or [{}])[0]
     delta = as_dict(choice.get("delta"))
     heard.finish_reason = as_text(choice.get("finish_reason")) or heard.finish_reason
-    return as_text(delta.get("content")), as_text(delta.get("reasoning_content")) or as_text(delta.get("reasoning"))
+    words = as_text(delta.get("content")) or as_text(choice.get("text"))
+    return words, as_text(delta.get("reasoning_content")) or as_text(delta.get("reasoning"))
 
 
 def _hear_ollama(heard: _Heard, value: Dict[str, Any]) -> Tuple[str, str]:
@@ -122,7 +138,8 @@ def _hear_ollama(heard: _Heard, value: Dict[str, Any]) -> Tuple[str, str]:
         heard.tokens = as_count(value.get("eval_count"))
         nanoseconds = as_count(value.get("eval_duration"))
         heard.rate = heard.tokens * 1e9 / nanoseconds if heard.tokens and nanoseconds else None
-    return as_text(message.get("content")), as_text(message.get("thinking"))
+    words = as_text(message.get("content")) or as_text(value.get("response"))
+    return words, as_text(message.get("thinking")) or as_text(value.get("thinking"))
 
 
 def generate(
@@ -138,7 +155,7 @@ def generate(
     The rate is the engine's own where it tells one, else the tokens after the first over the time that they took.
     """
     path = _PATHS[question.api]
-    hear = _hear_openai if question.api == "openai" else _hear_ollama
+    hear = _hear_ollama if _is_ollamas(question.api) else _hear_openai
     heard = _Heard()
     begun = clock()
     lines = endpoint.lines(
@@ -151,7 +168,9 @@ def generate(
         if value.get("error"):
             error = value["error"]
             told = str(error.get("message") if isinstance(error, dict) else error)[:500]
-            raise EndpointProblem(f"{endpoint.url}{path}: {model} broke off: {told}.", "The engine's log tells more.")
+            raise EngineProblem(
+                f"{endpoint.url}{path}: {model} broke off: {told}.", "The engine's log tells more.", said=told
+            )
         answer, reasoning = hear(heard, value)
         if answer or reasoning:
             heard.answer.append(answer)
@@ -160,13 +179,13 @@ def generate(
             heard.last = clock()
             heard.first = heard.last if heard.pieces == 1 else heard.first
     if not heard.done:
-        raise EndpointProblem(
+        raise EngineProblem(
             f"{endpoint.url}{path}: the answer of {model} ended in the middle, after {heard.pieces} pieces.",
             "The engine's log tells why; out of memory ends it most often.",
         )
     said, thought = "".join(heard.answer).strip(), "".join(heard.reasoning).strip()
     if not said and not thought and not question.may_be_empty:
-        raise EndpointProblem(
+        raise EngineProblem(
             f"{endpoint.url}{path}: {model} answered nothing to {question.text!r}.",
             "See whether its template and its stop parameters fit the model.",
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.names import (
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import (
     NameProblem,
+    full_name,
     parse_name,
     spelled_as_in_store,
 )
@@ -51,3 +52,11 @@ def test_a_name_that_ollama_would_refuse_or_that_leaves_the_store_is_refused(tex
 )
 def test_each_part_is_spelled_as_the_server_would_spell_it(wanted: str, existing: list[str], spelled: str) -> None:
     assert str(spelled_as_in_store(parse_name(wanted), [parse_name(name) for name in existing])) == spelled
+
+
+NAMES = [("smollm2", "smollm2:latest"), ("Smol:Q4", "smol:q4"), ("hub.example:5000/a/b", "hub.example:5000/a/b:latest")]
+
+
+@pytest.mark.parametrize(("name", "full"), [*NAMES, ("registry.ollama.ai/library/R1", "r1:latest"), ("", "")])
+def test_names_are_compared_as_the_server_does(name: str, full: str) -> None:
+    assert full_name(name) == full
