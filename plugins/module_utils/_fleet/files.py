@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from typing import Any, Mapping
 
-# llama.cpp src/llama.cpp, llama_split_path: PREFIX-%05d-of-%05d.gguf
-_SHARD = re.compile(r"^(?P<prefix>.+)-\d{5}-of-\d{5}\.gguf$")
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shard_names import shard_name_of
 
 
 def destination(lock: Mapping[str, Any], layout: str, models_dir: str) -> str:
@@ -24,7 +22,7 @@ def destination(lock: Mapping[str, Any], layout: str, models_dir: str) -> str:
     :returns: the merged file's path, or the shards' folder.
     """
     first = posixpath.basename(lock["files"][0]["path"])
-    shard = _SHARD.match(first)
-    prefix = shard.group("prefix") if shard else posixpath.splitext(first)[0]
+    shard = shard_name_of(first)
+    prefix = shard.prefix if shard else posixpath.splitext(first)[0]
     folder = posixpath.join(models_dir, (lock.get("repo") or "files").replace("/", "--"))
     return posixpath.join(folder, f"{prefix}.gguf" if layout == "merged" else prefix)

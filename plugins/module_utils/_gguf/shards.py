@@ -2,42 +2,22 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Which files on disk are one model: the names of shards, and the sets that they form."""
+"""Which files on disk are one model: one file, or a set of shards."""
 
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass
 from typing import Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, Header, read_header
-
-_SHARD = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class ShardName:
-    prefix: str
-    number: int  # from 1
-    count: int
-
-    def path(self, number: int) -> str:
-        return f"{self.prefix}-{number:05d}-of-{self.count:05d}.gguf"
-
-    @property
-    def paths(self) -> list[str]:
-        return [self.path(number) for number in range(1, self.count + 1)]
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shard_names import ShardName, shard_name_of
 
 
 def shard_name(path: str) -> Optional[ShardName]:
-    """The parts of a shard's name as llama.cpp reads it, or None when the name is of another form."""
-    found = _SHARD.fullmatch(path)
-    if found is None:
-        return None
-    name = ShardName(found["prefix"], int(found["number"]), int(found["count"]))
-    return name if 1 <= name.number <= name.count else None
+    """The parts of the name of a shard that a set can have, or None."""
+    name = shard_name_of(path)
+    return name if name is not None and 1 <= name.number <= name.count else None
 
 
 def first_shard(path: str) -> ShardName:

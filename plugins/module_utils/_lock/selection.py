@@ -11,11 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shard_names import shard_name_of
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.listing import ListedFile
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
 
-# llama.cpp src/llama.cpp, llama_split_path: PREFIX-%05d-of-%05d.gguf
-_SHARD = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf\Z")
 # The name of a quant, with the publisher's mark for dynamic ones before it.
 _QUANT = re.compile(
     r"(?:^|[-._])((?:UD-)?(?:I?Q\d+(?:_[A-Z0-9]+)*|TQ\d+_\d+|BF16|F16|F32|FP16|FP8|MXFP4(?:_MOE)?))(?=$|[-._])",
@@ -65,12 +64,11 @@ def candidates(files: Iterable[ListedFile]) -> List[Candidate]:
         name = posixpath.basename(file.path)
         if not name.lower().endswith(".gguf") or name.lower().startswith(_COMPANIONS):
             continue
-        shard = _SHARD.match(file.path)
+        shard = shard_name_of(file.path)
         if shard is None:
             sets[(file.path[: -len(".gguf")], 1)] = [(1, file)]
         else:
-            key = (shard.group("stem"), int(shard.group("count")))
-            sets.setdefault(key, []).append((int(shard.group("number")), file))
+            sets.setdefault((shard.prefix, shard.count), []).append((shard.number, file))
     return [
         Candidate(stem, count, tuple(file for _number, file in sorted(numbered, key=lambda pair: pair[0])))
         for (stem, count), numbered in sorted(sets.items())
@@ -104,12 +102,12 @@ def select(
 
 def complete(candidate: Candidate, where: str) -> Candidate:
     """The candidate when its names are those of a whole set, 1 to N without gaps."""
-    if candidate.count == 1 and _SHARD.match(candidate.files[0].path) is None:
+    if candidate.count == 1 and shard_name_of(candidate.files[0].path) is None:
         return candidate
     present = set()
     for file in candidate.files:
-        shard = _SHARD.match(file.path)
-        present.add(int(shard.group("number")) if shard else 0)
+        shard = shard_name_of(file.path)
+        present.add(shard.number if shard else 0)
     wanted = set(range(1, candidate.count + 1))
     if present != wanted:
         missing = ", ".join(str(number) for number in sorted(wanted - present)[:10]) or "none"

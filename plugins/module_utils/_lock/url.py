@@ -9,11 +9,11 @@ import re
 import urllib.parse
 from typing import List, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shard_names import shard_name_of
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.listing import Listing, listed_file, refuse_duplicates
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request, without_credentials
 
-_SHARD_NAME = re.compile(r"-[0-9]{5}-of-([0-9]{5})\.gguf\Z")
 # .../resolve/<revision>/<path>, as ModelScope, Hugging Face and their mirrors link to files.
 _RESOLVE = re.compile(r"/resolve/[^/]+/(.+)\Z")
 MAX_SHARDS = 1000
@@ -38,19 +38,14 @@ def whole_set(urls: Sequence[str]) -> List[str]:
     if len(urls) != 1:
         return list(urls)
     parts = urllib.parse.urlsplit(urls[0])
-    match = _SHARD_NAME.search(parts.path)
-    if match is None:
+    shard = shard_name_of(parts.path)
+    if shard is None:
         return list(urls)
-    count = int(match.group(1))
-    if not 0 < count <= MAX_SHARDS:
+    if not 0 < shard.count <= MAX_SHARDS:
         raise HubProblem(
-            f"{without_credentials(urls[0])} would be one of {count} shards.", "Look at the address again."
+            f"{without_credentials(urls[0])} would be one of {shard.count} shards.", "Look at the address again."
         )
-    stem = parts.path[: match.start()]
-    return [
-        urllib.parse.urlunsplit(parts._replace(path=f"{stem}-{number:05d}-of-{count:05d}.gguf"))
-        for number in range(1, count + 1)
-    ]
+    return [urllib.parse.urlunsplit(parts._replace(path=path)) for path in shard.paths]
 
 
 def path_of(url: str) -> str:

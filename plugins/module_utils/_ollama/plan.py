@@ -11,14 +11,15 @@ manifest, and nothing is removed before the manifest that no longer needs it is 
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name, spelled_as_in_store
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import identity
+from ansible_collections.gguf.fleet.plugins.module_utils._host.access import closed_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import manifest as manifests
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.access import unreachable_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Rules
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights, others_may_write
@@ -228,7 +229,7 @@ def _way_in(store: Store, weights: Weights) -> Tuple[str, str]:
         why = f"others than root can change the directory of {weights.path}"
         remedy = "Keep the file in a directory of root's, or on the store's file system."
     else:
-        closed = unreachable_directory(weights.path, *store.owner)
+        closed = closed_directory(weights.path, *store.owner, last=stat.S_IROTH)
         if closed is None:
             return SYMBOLIC_LINK, "; the file is on another file system"
         why = f"the server's user cannot enter {closed}"

@@ -2,16 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.residency import Resident
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.access import unreachable_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.api_import import shown_fields
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.loading import (
@@ -70,39 +64,3 @@ def test_the_parameters_that_show_prints_are_read_back_without_loss() -> None:
         "use_mmap": [True],
         "seed": [1230000000000.0],
     }
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that others may enter; pytest's own is closed to them."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-@pytest.mark.parametrize(
-    ("folder_mode", "file_mode", "kept_out_by"),
-    [(0o755, 0o444, None), (0o755, 0o440, "inner/m.gguf"), (0o700, 0o444, "inner"), (0o750, 0o400, "inner")],
-)
-def test_what_keeps_a_user_out_of_a_file_is_named(
-    folder: Path, folder_mode: int, file_mode: int, kept_out_by: str | None
-) -> None:
-    inner = folder / "inner"
-    inner.mkdir()
-    file = inner / "m.gguf"
-    file.write_bytes(b"x")
-    file.chmod(file_mode)
-    inner.chmod(folder_mode)
-    stranger = inner.stat().st_uid + 4321
-    assert unreachable_directory(str(file), stranger, stranger) == (str(folder / kept_out_by) if kept_out_by else None)
-    assert unreachable_directory(str(file), 0, 0) is None
-
-
-def test_the_users_own_class_decides_before_the_others(folder: Path) -> None:
-    file = folder / "m.gguf"
-    file.write_bytes(b"x")
-    file.chmod(0o044)
-    status = file.stat()
-    if status.st_uid == 0:
-        os.chown(file, 4321, 4321)
-    assert unreachable_directory(str(file), file.stat().st_uid, 1) == str(file)
