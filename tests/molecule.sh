@@ -36,7 +36,11 @@ for scenario in "${scenarios[@]}"; do
     export MOLECULE_GLOB="molecule/$scenario/molecule.yml"
     echo "molecule: $scenario"
     started=$SECONDS
-    python -m molecule -c molecule/base.yml "${MOLECULE_COMMAND:-test}" -s "$scenario" || failed+=("$scenario")
+    log=$GGUF_FLEET_CACHE/molecule-$scenario.log
+    if ! python -m molecule -c molecule/base.yml "${MOLECULE_COMMAND:-test}" -s "$scenario" 2>&1 | tee "$log" ||
+        ! python tests/ansible_runs.py "$log" "molecule/$scenario/warnings.txt"; then
+        failed+=("$scenario")
+    fi
     echo "molecule: $scenario took $((SECONDS - started)) s"
 done
 [ ${#failed[@]} -eq 0 ] || { echo "molecule: failed: ${failed[*]}" >&2; exit 1; }

@@ -11,7 +11,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet import questions, together
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.min_gpus_report import trial_lines
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import placement_lines, report_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.rehearsal import rehearsal_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 
@@ -45,6 +45,7 @@ class FilterModule:
         return {
             "host_plan": host_plan,
             "min_gpus_report": trial_lines,
+            "placement_report": placement_lines,
             "plan_questions": plan_questions,
             "plan_report": report_lines,
             "plan_together": plan_together,

@@ -23,8 +23,8 @@ options:
 
 EXAMPLES = r"""
 - name: Show what was found
-  ansible.builtin.debug:
-    msg: "{{ {inventory_hostname: preflight.findings} | gguf.fleet.preflight_report }}"
+  gguf.fleet.show_report:
+    lines: "{{ {inventory_hostname: preflight.findings} | gguf.fleet.preflight_report }}"
 """
 
 RETURN = r"""

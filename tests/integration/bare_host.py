@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from ansible_collections.gguf.fleet.tests.ansible_runs import CHECKOUT as ROOT
+from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
 
 
 class BareHost:
@@ -28,14 +28,20 @@ class BareHost:
         assert not check or done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def play(self, playbook: str, *options: str, **variables: Any) -> subprocess.CompletedProcess[str]:
-        """Runs a playbook of the collection, or of the test when the path is absolute."""
+    def play(
+        self, playbook: str, *options: str, warnings: Sequence[str] = (), **variables: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a playbook of the collection, or of the test when the path is absolute.
+
+        `warnings` are words of those that it must print; any other fails the test.
+        """
         host = {"ansible_connection": "community.docker.docker", "ansible_python_interpreter": "/usr/bin/python3"}
         inventory = {"all": {"hosts": {self.name: host}, "vars": {"ansible_become": False, **variables}}}
-        (self.folder / "inventory.yml").write_text(yaml.safe_dump(inventory))
-        program = f"{Path(sys.executable).parent}/ansible-playbook"
-        command = [program, "-i", str(self.folder / "inventory.yml"), str(ROOT / "playbooks" / playbook), *options]
-        return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+        file = self.folder / "inventory.yml"
+        file.write_text(yaml.safe_dump(inventory))
+        return ansible(
+            "ansible-playbook", "-i", str(file), str(ROOT / "playbooks" / playbook), *options, warnings=warnings
+        )
 
 
 Start = Callable[..., BareHost]

@@ -12,9 +12,9 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from ansible_collections.gguf.fleet.tests.ansible_runs import environment, only_expected_warnings, program
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -46,6 +46,7 @@ def next_line(running: subprocess.Popen[str], wanted: Callable[[str], bool]) -> 
 
 def rest_of(running: subprocess.Popen[str]) -> str:
     text, _errors = running.communicate(timeout=120)
+    only_expected_warnings(text)
     assert running.returncode == 0, text
     return str(text)
 
@@ -59,14 +60,9 @@ class Play:
             "ansible_python_interpreter": sys.executable,
             "ansible_async_dir": str(place / "async"),
         }
-        self.environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-            "GGUF_FLEET_LEDGER": str(place / "ledger.json"),
-        }
+        self.environment = environment(
+            ANSIBLE_INVENTORY_UNPARSED_WARNING="false", GGUF_FLEET_LEDGER=str(place / "ledger.json")
+        )
         self._place = place
         self._module = module
         self._options = options
@@ -82,7 +78,7 @@ class Play:
         playbook = self._place / "play.yml"
         playbook.write_text(json.dumps([play]), encoding="utf-8")
         return subprocess.Popen(
-            [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *arguments],
+            [program("ansible-playbook"), str(playbook), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=self.environment,
@@ -90,8 +86,9 @@ class Play:
             text=True,
         )
 
-    def run(self, *arguments: str, **options: Any) -> str:
+    def run(self, *arguments: str, warnings: Sequence[str] = (), **options: Any) -> str:
         text, _errors = self.start(*arguments, **options).communicate(timeout=120)
+        only_expected_warnings(text, warnings)
         return str(text)
 
     def is_progress(self, line: str) -> bool:

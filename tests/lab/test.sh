@@ -15,8 +15,10 @@ export PATH=$cache/venv/bin:$PATH
 docker network inspect "$network" >/dev/null 2>&1 || trap '"$here/down.sh"' EXIT
 
 "$here/up.sh"
+python "$here/../ansible_runs.py" "$cache/lab.log"
 printf '\nlab: once more, nothing may change\n'
 "$here/up.sh" | tee "$cache/lab-second.log"
 grep -q '^lab: nothing had to be changed$' "$cache/lab-second.log" || { echo "lab: the second run changed something" >&2; exit 1; }
+python "$here/../ansible_runs.py" "$cache/lab.log"
 GGUF_FLEET_LAB_NET=$net pytest "$here/test_lab.py" "$here/test_playbooks.py" "$here/test_installed.py" "$here/test_bad_input.py"
 "$here/../cores.sh"

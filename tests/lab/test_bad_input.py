@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
+
 pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,9 +39,8 @@ def hub_admin(path: str, body: object = None) -> None:
 
 
 def provision(*tags: str, **variables: object) -> subprocess.CompletedProcess[str]:
-    playbook = Path(sys.executable).with_name("ansible-playbook")
-    argv = [str(playbook), "site.yml", "-i", "lab", "--limit", HOST, "--tags", ",".join(tags)]
-    return subprocess.run([*argv, "-e", json.dumps(variables)], cwd=ROOT, text=True, capture_output=True, check=False)
+    arguments = ["site.yml", "-i", "lab", "--limit", HOST, "--tags", ",".join(tags)]
+    return ansible("ansible-playbook", *arguments, "-e", json.dumps(variables))
 
 
 def what_serves() -> tuple[str, list[tuple[str, str]]]:

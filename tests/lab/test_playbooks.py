@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
+
 pytestmark = pytest.mark.docker
 
 CHECKOUT = Path(__file__).parents[2]
 
 
 def play(name: str, *options: str) -> str:
-    playbook = Path(sys.executable).with_name("ansible-playbook")
-    argv = [str(playbook), f"playbooks/{name}.yml", "-i", "lab", *options]
-    done = subprocess.run(argv, cwd=CHECKOUT, text=True, capture_output=True, check=False)
+    done = ansible("ansible-playbook", f"playbooks/{name}.yml", "-i", "lab", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not re.search(r"changed=[1-9]", done.stdout)
     return done.stdout

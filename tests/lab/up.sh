@@ -20,7 +20,7 @@ export GGUF_FLEET_LAB_NET=$net
 cd "$root"
 if [ -t 1 ]; then export ANSIBLE_FORCE_COLOR=1; fi
 echo "lab: ansible-playbook site.yml -i lab $*"
-ansible-playbook site.yml -i lab "$@" | tee "$cache/lab.log"
+ansible-playbook site.yml -i lab "$@" 2>&1 | tee "$cache/lab.log"
 if grep -q "changed=" "$cache/lab.log" && ! grep -q "changed=[1-9]" "$cache/lab.log"; then
     echo "lab: nothing had to be changed"
 fi

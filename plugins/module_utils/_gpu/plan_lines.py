@@ -39,6 +39,15 @@ def report_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
     return [printable(line) for line in report[:-1]]
 
 
+def placement_lines(placements: Mapping[str, Mapping[str, Any]], host: str) -> list[str]:
+    """Where each model of a host goes, and how sure that is, by the plans of its models by name."""
+    lines: list[str] = []
+    for name, plan in placements.items():
+        said = (plan.get("judge") or {}).get("said") or ""
+        lines += [f"{host}: {name}: {plan['reason']} {said}".rstrip(), *_certainty_lines(plan)]
+    return [printable(line) for line in lines]
+
+
 def _lines(name: str, plan: Mapping[str, Any]) -> list[str]:
     verdict = _verdict(plan)
     lines = [f"  {name}, num_ctx {plan['num_ctx']} × {plan['num_parallel']}: {verdict}. {plan['reason']}"]

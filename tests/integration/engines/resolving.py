@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-from ansible_collections.gguf.fleet.tests.integration.bare_host import ROOT
+from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
 
 HOST = {"architecture": "amd64", "zstd": True, "releases": []}
 
@@ -18,11 +16,8 @@ HOST = {"architecture": "amd64", "zstd": True, "releases": []}
 def run(check: bool = False, **options: Any) -> subprocess.CompletedProcess[str]:
     """The command with as much output as there is."""
     given = {"engine": "ollama", "host": HOST, **options}
-    program = f"{Path(sys.executable).parent}/ansible"
-    command = [program, "localhost", "-m", "gguf.fleet.engine_resolve", "-a", json.dumps(given), "--diff", "-vvv"]
-    return subprocess.run(
-        [*command, *(["--check"] if check else [])], cwd=ROOT, text=True, capture_output=True, check=False
-    )
+    arguments = ["localhost", "-m", "gguf.fleet.engine_resolve", "-a", json.dumps(given), "--diff", "-vvv"]
+    return ansible("ansible", *arguments, *(["--check"] if check else []))
 
 
 def resolve(check: bool = False, **options: Any) -> dict[str, Any]:

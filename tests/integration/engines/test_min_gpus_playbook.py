@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -42,7 +43,7 @@ def test_fewer_and_fewer_cards_are_tried_until_the_model_is_on_them_no_more(
     host = bare_host("bookworm", *simulated_gpus(nvml_library, tmp_path / "nvml.conf"))
     host.sh("ldconfig")
     source = {"hub": "path", "path": str(smollm2.shards[0].parent)}
-    settings = {
+    settings: dict[str, Any] = {
         **release(ollama_archives, "0.5.7"),
         "models_serve": [
             # All layers on the cards, or a failure: by itself the engine would leave some in RAM.

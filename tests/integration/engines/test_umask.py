@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def converged(host: BareHost, umask: str, archives: dict[str, Path], smollm2: Sm
     host.sh(f"mkdir -p {shell.parent}")
     subprocess.run(["docker", "cp", str(shell), f"{host.name}:{shell}"], check=True, capture_output=True)
     source = {"hub": "path", "path": str(smollm2.shards[0].parent)}
-    settings = {
+    settings: dict[str, Any] = {
         **release(archives, "0.33.2"),
         "models_serve": [{"name": "smollm2", "source": source, "template": "chatml", "parameters": {"num_ctx": 512}}],
         "models_plan": "off",

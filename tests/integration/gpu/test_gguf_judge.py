@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import yaml
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
 from ansible_collections.gguf.fleet.tests.integration.bare_host import ROOT, BareHost
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import header, pad
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu import models
@@ -178,10 +178,9 @@ def plan_fleet(host: BareHost, lock: dict[str, Any]) -> str:
     gpus = {"models_serve": [model], "fleet_gpus": CARDS, "fleet_ram_gib": 64}
     inventory = {"all": {"hosts": {"localhost": controller, "gpu-01": gpus}, "vars": {}}}
     (host.folder / "fleet.yml").write_text(yaml.safe_dump(inventory))
-    program = f"{Path(sys.executable).parent}/ansible-playbook"
-    command = [program, "-i", str(host.folder / "fleet.yml"), str(ROOT / "playbooks/plan.yml")]
-    command += ["-e", f"plan_judge={PROGRAM}", "-e", "fleet_hosts=gpu-01"]
-    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+    arguments = ["-i", str(host.folder / "fleet.yml"), str(ROOT / "playbooks/plan.yml")]
+    arguments += ["-e", f"plan_judge={PROGRAM}", "-e", "fleet_hosts=gpu-01"]
+    done = ansible("ansible-playbook", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

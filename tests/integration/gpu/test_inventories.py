@@ -5,27 +5,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install.assets import place
-
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def ansible(program, *arguments, **environment):
-    return subprocess.run(
-        [program, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", **environment},
-    )
+from ansible_collections.gguf.fleet.tests.ansible_runs import CHECKOUT as ROOT
+from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environment
 
 
 def plan(inventory, *arguments):
@@ -136,7 +122,7 @@ def test_hosts_are_asked_for_their_gpus_when_that_is_wanted(nvml_environment, tm
     inventory = {"all": {"hosts": {"here": {**host, "models_serve": serve}}}}
     (tmp_path / "hosts.yml").write_text(json.dumps(inventory))
     arguments = ["playbooks/plan.yml", "-i", str(tmp_path / "hosts.yml"), "-e", "plan_from_hosts=true"]
-    done = ansible("ansible-playbook", *arguments, **nvml_environment("h20x8"))
+    done = ansible("ansible-playbook", *arguments, env=environment(**nvml_environment("h20x8")))
     assert done.returncode == 0, done.stdout + done.stderr
     assert FULL in done.stdout
     assert "CUDA_VISIBLE_DEVICES=GPU-20200000-0000-4000-8000-000000000000," in done.stdout

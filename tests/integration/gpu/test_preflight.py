@@ -8,13 +8,14 @@ import http.server
 import os
 import re
 import socket
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+
+from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environment
 
 ROOT = Path(__file__).resolve().parents[3]
 EIGHT = [{"name": "NVIDIA H20", "count": 8, "memory_total_mib": 97871}]
@@ -156,14 +157,8 @@ def test_the_playbook_prints_the_table_and_stops_at_a_host_that_is_not_ready(nvm
     )
 
     def run(config):
-        return subprocess.run(
-            ["ansible-playbook", "playbooks/preflight.yml", "-i", str(inventory)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, **nvml_environment(config)},
-        )
+        env = environment(**nvml_environment(config))
+        return ansible("ansible-playbook", "playbooks/preflight.yml", "-i", str(inventory), env=env)
 
     good, bad = run("h20x8"), run("rtx4090x2")
     assert good.returncode == 0, good.stdout + good.stderr

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 import pytest
 import yaml
 
+from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import Tensor
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import Model
@@ -104,16 +104,8 @@ def a_run(tmp_path: Path, tiny_hub: HubDouble) -> Run:
             yaml.safe_dump({"all": {"hosts": hosts, "vars": variables}}, sort_keys=False)
         )
         (tmp_path / "play.yml").write_text(PLAYBOOK)
-        program = str(Path(sys.executable).with_name("ansible-playbook"))
-        return subprocess.run(
-            [program, "--diff", "-i", str(tmp_path / "inventory.yml"), str(tmp_path / "play.yml"), *arguments],
-            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-            cwd=ROOT,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        inventory, playbook = tmp_path / "inventory.yml", tmp_path / "play.yml"
+        return ansible("ansible-playbook", "--diff", "-i", str(inventory), str(playbook), *arguments)
 
     return run
 

@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Dict
 
 import yaml
 
+from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environment
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,26 +34,8 @@ FETCH = f"""
 def play(tmp_path: Path, playbook: Path, variables: Dict[str, object]) -> str:
     inventory = {"all": {"hosts": {"one": {}, "two": {}}, "vars": variables}}
     (tmp_path / "inventory.yml").write_text(yaml.safe_dump(inventory))
-    done = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "--diff",
-            "-i",
-            str(tmp_path / "inventory.yml"),
-            str(playbook),
-        ],
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": os.environ["HOME"],
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "GGUF_FLEET_LEDGER": str(tmp_path / "ledger.json"),
-        },
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    env = environment(GGUF_FLEET_LEDGER=str(tmp_path / "ledger.json"))
+    done = ansible("ansible-playbook", "--diff", "-i", str(tmp_path / "inventory.yml"), str(playbook), env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

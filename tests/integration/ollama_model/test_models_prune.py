@@ -5,15 +5,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
+from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environment
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import Server, digest_of_file
-from ansible_collections.gguf.fleet.tests.integration.play import CHECKOUT
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
 
 
@@ -45,16 +43,11 @@ def test_pruning_removes_undeclared_models_with_the_files_made_for_them_and_no_o
     role = {"name": "gguf.fleet.models", "tasks_from": "ollama"}
     play = [{"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.include_role": role}]}]
     (tmp_path / "play.yml").write_text(json.dumps(play), encoding="utf-8")
-    command = ["ansible-playbook", "-e", json.dumps(variables), str(tmp_path / "play.yml")]
-    environment = {
-        **os.environ,
-        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
-        "GGUF_FLEET_LEDGER": str(tmp_path / "ledger.json"),
-    }
+    options = ["-e", json.dumps(variables), str(tmp_path / "play.yml")]
+    env = environment(ANSIBLE_INVENTORY_UNPARSED_WARNING="false", GGUF_FLEET_LEDGER=str(tmp_path / "ledger.json"))
 
     def played(*arguments: str) -> str:
-        done = subprocess.run([*command, *arguments], env=environment, text=True, capture_output=True, check=False)
+        done = ansible("ansible-playbook", *options, *arguments, env=env)
         assert done.returncode == 0, done.stdout
         return done.stdout
 

@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 import pytest
 import yaml
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import Reported, text_of
+from ansible_collections.gguf.fleet.plugins.module_utils._verify.report import OPEN
+from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environment
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
 from ansible_collections.gguf.fleet.tests.integration.ollama_double.conftest import Running, Start
 from ansible_collections.gguf.fleet.tests.integration.verify.conftest import create
@@ -28,19 +32,18 @@ def ollama(start: Start, smollm2: SmolLM2) -> Running:
     return server
 
 
-def play(tmp_path: Path, hosts: dict[str, dict[str, object]], *options: str) -> subprocess.CompletedProcess[str]:
+def play(
+    tmp_path: Path,
+    hosts: dict[str, dict[str, object]],
+    *options: str,
+    warnings: Sequence[str] = (),
+    env: Optional[dict[str, str]] = None,
+) -> subprocess.CompletedProcess[str]:
     common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "verify_max_tokens": 12}
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(yaml.safe_dump({"all": {"vars": common, "hosts": hosts}}))
-    command = [
-        f"{Path(sys.executable).parent}/ansible-playbook",
-        "playbooks/verify.yml",
-        "-i",
-        str(inventory),
-        *options,
-    ]
-    environ = {**os.environ, "ANSIBLE_CONFIG": "ansible.cfg", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "0"}
-    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False, env=environ)
+    arguments = ["playbooks/verify.yml", "-i", str(inventory), *options]
+    return ansible("ansible-playbook", *arguments, warnings=warnings, env=env)
 
 
 def host(server: Running, listen: str = "127.0.0.1", **more: object) -> dict[str, object]:
@@ -59,6 +62,35 @@ def test_one_report_names_every_host_and_its_answer(ollama: Running, tmp_path: P
     assert "on GPUs  none, the CPU computes" in done.stdout
     assert "WARNING: Open to the network" not in done.stdout
     assert "changed=0" in done.stdout
+
+
+@pytest.mark.parametrize("result_format", ["json", "yaml"])
+def test_the_run_ends_with_the_report_as_plain_text(ollama: Running, tmp_path: Path, result_format: str) -> None:
+    env = environment(ANSIBLE_CALLBACK_RESULT_FORMAT=result_format)
+    opened = host(ollama, listen="0.0.0.0", verify_address="127.0.0.1", ollama_origins=["*"])
+    done = play(tmp_path, {"one": opened, "two": {"models_serve": []}}, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    end = done.stdout[done.stdout.index("\none  http://") : done.stdout.index("PLAY RECAP")]
+    answer, speed = re.findall(r"^    (?:answer|speed) +(.*)$", end, re.MULTILINE)
+    assert answer.startswith("The capital of France is Paris")
+    assert re.fullmatch(r"[\d.]+ tokens/s, first token after [\d.]+ s", speed)
+    assert (
+        end
+        == f"""
+one  http://127.0.0.1:{ollama.port}
+    model    smol (ollama 0.33.2)
+    answer   {answer}
+    speed    {speed}
+    on GPUs  none, the CPU computes
+two  declares no model in models_serve
+WARNING: {OPEN}
+    one  http://127.0.0.1:{ollama.port}
+
+TASK [gguf.fleet.verify : Report] {"*" * 46}
+ok: [one]
+
+"""
+    )
 
 
 def test_an_open_endpoint_is_asked_over_the_network_and_warned_of(ollama: Running, tmp_path: Path) -> None:
@@ -82,7 +114,7 @@ def test_a_host_that_fails_is_named_in_the_report_of_the_others(ollama: Running,
 
 def test_check_mode_before_the_first_run_passes(tmp_path: Path) -> None:
     nobody: dict[str, object] = {"models_serve": [{"name": "smol", "source": SOURCE}], "ollama_host": "127.0.0.1:9"}
-    done = play(tmp_path, {"new": nobody}, "--check")
+    done = play(tmp_path, {"new": nobody}, "--check", warnings=["nothing listens on port 9"])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "there is nothing to ask yet" in done.stdout
 
