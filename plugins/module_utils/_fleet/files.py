@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from typing import Any, Mapping
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shard_names import shard_name_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shard_names import merged_name
 
 
 def destination(lock: Mapping[str, Any], layout: str, models_dir: str) -> str:
@@ -21,8 +21,6 @@ def destination(lock: Mapping[str, Any], layout: str, models_dir: str) -> str:
     :param models_dir: absolute folder of all verified files.
     :returns: the merged file's path, or the shards' folder.
     """
-    first = posixpath.basename(lock["files"][0]["path"])
-    shard = shard_name_of(first)
-    prefix = shard.prefix if shard else posixpath.splitext(first)[0]
+    name = merged_name(lock["files"][0]["path"])
     folder = posixpath.join(models_dir, (lock.get("repo") or "files").replace("/", "--"))
-    return posixpath.join(folder, f"{prefix}.gguf" if layout == "merged" else prefix)
+    return posixpath.join(folder, name if layout == "merged" else posixpath.splitext(name)[0])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass
 from typing import Optional
@@ -28,6 +29,13 @@ class ShardName:
     def paths(self) -> list[str]:
         """The names of all shards of the set."""
         return [self.path(number) for number in range(1, self.count + 1)]
+
+
+def merged_name(path: str) -> str:
+    """The name of the file that a set merges into: the shards' common one. A whole file keeps its own."""
+    name = posixpath.basename(path)
+    shard = shard_name_of(name)
+    return f"{posixpath.splitext(name)[0] if shard is None else shard.prefix}.gguf"
 
 
 def shard_name_of(path: str) -> Optional[ShardName]:

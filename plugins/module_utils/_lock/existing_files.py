@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import input_size
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shard_names import merged_name
 
 # What a copy is a copy of: the position of a file in the lock, or the merged file.
 MERGED = -1
@@ -75,18 +76,11 @@ def regular_file_size(path: str) -> Optional[int]:
         return None
 
 
-def merged_name(lock: Mapping[str, Any]) -> str:
-    """The name of the merged file: the shards' common one."""
-    first = posixpath.basename(lock["files"][0]["path"])
-    stem, _separator, _rest = first.rpartition("-00001-of-")
-    return f"{stem}.gguf" if stem else first
-
-
 def _in_folders(
     folders: Sequence[str], lock: Mapping[str, Any], index: int, entry: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
     """As `modelscope download --local_dir` and people leave them: with the repository's folders or without."""
-    path = merged_name(lock) if index == MERGED else entry["path"]
+    path = merged_name(lock["files"][0]["path"]) if index == MERGED else entry["path"]
     for folder in folders:
         names = [path, posixpath.basename(path)]
         if lock.get("repo"):
