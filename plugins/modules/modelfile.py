@@ -102,19 +102,20 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import w
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.arguments import MODEL_SETTINGS
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.modelfile import SECTIONS, Modelfile, render
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import template_text
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import checked_template
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 
 
 def content_of(params: dict) -> str:
+    version = parse_version(params["ollama_version"])
     return render(
         Modelfile(
             base=params["from"],
             adapter=params["adapter"],
-            template=template_text(params["template"] or ""),
+            template=checked_template(params["template"] or "", version),
             system=params["system"],
-            parameters=check_parameters(params["parameters"], parse_version(params["ollama_version"])),
+            parameters=check_parameters(params["parameters"], version),
             messages=params["messages"],
             license=params["license"],
             order=params["order"],

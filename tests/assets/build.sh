@@ -77,7 +77,7 @@ key_of() {
     case $1 in
         smollm2) echo "$smollm2_package $(image_id)" ;;
         llama-server) image_id ;;
-        ollama) echo "${ollama_versions[*]} $(cat "$assets/llama-server/.made-from") $(sources_key "$root/tests/doubles/ollama")" ;;
+        ollama) echo "${ollama_versions[*]} $(cat "$assets/llama-server/.made-from") $(sources_key "$root/tests/doubles/ollama" "$root"/plugins/module_utils/_ollama/go_template*.py)" ;;
         hub) cat "$assets/smollm2/.made-from" ;;
         nvml) sources_key "$root/tests/doubles/nvml" ;;
     esac

@@ -13,6 +13,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.environment import check_environment
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.nearest_word import nearest
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import checked_template
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import (
     LOCALLY_BUILT,
     NEWEST_TESTED,
@@ -113,8 +114,10 @@ def _of_ollama(model: Mapping[str, Any], engine: Engine) -> List[str]:
     keep_alive = model["keep_alive"]
     if keep_alive is not None and parse_duration(str(keep_alive)) is None:
         found.append(f"keep_alive is {keep_alive!r}. Give seconds or a duration such as 5m or 24h; -1 is for ever.")
+    version = _version(engine) or NEWEST_TESTED
+    found += _refused(checked_template, model["template"] or "", version)
     for parameter in model["parameters"].items():
-        found += _refused(check_parameters, dict([parameter]), _version(engine) or NEWEST_TESTED)
+        found += _refused(check_parameters, dict([parameter]), version)
     return found
 
 

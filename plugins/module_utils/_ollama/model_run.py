@@ -23,7 +23,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import template_text
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import checked_template
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import (
     NEWEST_TESTED,
     OLDEST_TESTED,
@@ -96,7 +96,7 @@ def present(request: Request, ledger: Ledger) -> Result:
     client = Ollama.at(request.host)
     rules, warnings = _rules(request, client)
     settings = Settings(
-        template=template_text(request.template or "") or None,
+        template=checked_template(request.template or "", rules.version, str(name)) or None,
         system=request.system or None,
         parameters=check_parameters(request.parameters, rules.version),
         messages=request.messages,

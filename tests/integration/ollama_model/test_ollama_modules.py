@@ -53,6 +53,10 @@ def test_a_model_is_made_changed_and_removed_and_check_mode_says_the_same(
         ({"name": "m", "file": "/not/there.gguf"}, "There is no file /not/there.gguf"),
         ({"name": "m", "from": "nobody"}, "There is no model nobody:latest"),
         ({"name": "m", "from": "x", "parameters": {"num_ctxx": 1}}, "Did you mean num_ctx?"),
+        (
+            {"name": "m", "from": "x", "template": "{{ if .A }}"},
+            "The template of m:latest, line 1, column 1: ",
+        ),
         ({"name": "m", "from": "x", "host": "127.0.0.1:1"}, "http://127.0.0.1:1: nothing listens on port 1."),
         ({"name": "m", "from": "x", "models_dir": "/not/there"}, "There is no models directory /not/there"),
         ({"name": "m"}, "missing: file, from"),
@@ -89,6 +93,7 @@ def test_a_modelfile_is_written_once_with_its_mode(run_module: Module, tmp_path:
     ("options", "said"),
     [
         ({"system": "全\u3000角"}, "U+3000"),
+        ({"template": "chatlm"}, "Did you mean chatml?"),
         ({"parameters": {"mirostat": 1}}, "ignores the parameter 'mirostat'"),
         ({"dest": "/not/there/Modelfile"}, "/not/there/Modelfile cannot be written"),
     ],

@@ -102,6 +102,10 @@ def test_what_follows_the_response_is_not_part_of_an_open_turn() -> None:
         ("{{ \"}}\" }}", {}, "}}"),
         ("{{ `raw \\n` }}", {}, "raw \\n"),
         ("{{ range .L }}{{ $.A }}{{ end }}", {"L": [1, 2], "A": "x"}, "xx"),
+        ('{{ define "a" }}<{{ .B }}>{{ end }}{{ template "a" .A }}', {"A": {"B": "x"}}, "<x>"),
+        ('{{ $x := 1 }}{{ block "a" .A }}<{{ . }}>{{ end }}{{ $x }}', {"A": "x"}, "<x>1"),
+        ("{{ range $i, $x := .L }}{{ else }}{{ len $x }}{{ end }}", {"L": []}, "0"),
+        ("{{ println .A | html }}", {"A": "<"}, "&lt;\n"),
     ],
 )  # fmt: skip
 def test_the_language_does_what_go_does(source: str, data: Any, expected: str) -> None:
@@ -119,7 +123,8 @@ def test_the_language_does_what_go_does(source: str, data: Any, expected: str) -
         ("{{ $x }}", 'undefined variable "$x"'),
         ("{{ if true }}{{ $x := 1 }}{{ end }}{{ $x }}", 'undefined variable "$x"'),
         ("{{ break }}", "outside {{range}}"),
-        ('{{ define "a" }}{{ end }}', "does not interpret {{define}}"),
+        ('{{ define "a" }}', "unexpected EOF"),
+        ('{{ template "a" . }}', 'template "a" not defined'),
         ("{{ (len .A }}", "unclosed left paren"),
         ('{{ "open }}', "un"),
     ],
@@ -138,6 +143,9 @@ def test_what_cannot_be_parsed_is_said(source: str, problem: str) -> None:
         ("{{ slice .L 5 }}", {"L": [1]}),
         ("{{ index .L 5 }}", {"L": [1]}),
         ("{{ len 3 }}", {}),
+        ("{{ .A 1 }}", {"A": 1}),
+        ("{{ 1 | .A }}", {"A": 1}),
+        ('{{ define "a" }}{{ template "a" . }}{{ end }}{{ template "a" . }}', {}),
     ],
 )
 def test_what_cannot_be_executed_is_an_error_not_a_guess(source: str, data: Any) -> None:

@@ -1,387 +1,46 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Go's text/template, the part that chat templates use: a lexer, a parser and an interpreter.
+"""Go's text/template interpreted for chat templates.
 
-Kept: actions with trim markers, comments, if/else if/else/end, range with one or two variables and else, with, break,
-continue, variables with := and =, fields, chains, pipes, parentheses, string, raw string, number and boolean constants,
-and the functions and, or, not, eq, ne, lt, le, gt, ge, len, slice, index, print, printf (%s, %d, %v, %q), json.
-Anything else (define, template, block, methods) is a parse error that says so, never a silent guess.
+Parsed by the collection's own parser, of which the archive holds a copy. Kept: all that it takes, with the functions of
+Go and of Ollama (printf knows %s, %d, %v and %q). Fields that are not there, values of the wrong kind and arguments for
+what is no function are errors when the template is executed, as in Go.
 """
 
 from __future__ import annotations
 
+import datetime
+import html
 import json
 import re
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+import urllib.parse
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import go_template
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.go_template import (
+    Action,
+    Applied,
+    Branch,
+    Call,
+    Constant,
+    Field,
+    Include,
+    Jump,
+    Nodes,
+    Pipe,
+    Text,
+    Variable,
+)
+
+from . import release
+
+# Since when Ollama has them.
+_SINCE = {"json": (0, 0, 0), "currentDate": (0, 11, 0), "toTypeScriptType": (0, 11, 3), "yesterdayDate": (0, 13, 3)}
+_MAX_INCLUDED = 50
 
 
 class TemplateProblem(Exception):
     """The template cannot be parsed or executed."""
-
-
-# ---------------------------------------------------------------------------------------------------------------- nodes
-
-
-class Text(NamedTuple):
-    """Literal text."""
-
-    text: str
-
-
-class Field(NamedTuple):
-    """`.A.B`, or `$x.A` when `start` is an expression."""
-
-    names: Tuple[str, ...]
-    start: Optional[Any]
-
-
-class Variable(NamedTuple):
-    """`$x`; the root is `$`."""
-
-    name: str
-
-
-class Constant(NamedTuple):
-    """A literal."""
-
-    value: Any
-
-
-class Call(NamedTuple):
-    """A function and its arguments."""
-
-    function: str
-    args: Tuple[Any, ...]
-
-
-class Pipe(NamedTuple):
-    """Commands joined by |, with the variables that the result is declared as or assigned to."""
-
-    commands: Tuple[Any, ...]
-    variables: Tuple[str, ...]
-    declare: bool
-
-
-class Action(NamedTuple):
-    """{{ pipe }}."""
-
-    pipe: Pipe
-
-
-class Branch(NamedTuple):
-    """if, with and range."""
-
-    kind: str
-    pipe: Pipe
-    body: Tuple[Any, ...]
-    otherwise: Tuple[Any, ...]
-
-
-class Jump(NamedTuple):
-    """break and continue."""
-
-    kind: str
-
-
-# ---------------------------------------------------------------------------------------------------------------- lexer
-
-_TOKEN = re.compile(
-    r"""(?P<space>[ \t\r\n]+)
-    |(?P<declare>:=)|(?P<assign>=)|(?P<pipe>\|)|(?P<open>\()|(?P<close>\))|(?P<comma>,)
-    |(?P<string>"(?:\\.|[^"\\\n])*")|(?P<raw>`[^`]*`)|(?P<char>'(?:\\.|[^'\\\n])')
-    |(?P<number>[+-]?(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+))
-    |(?P<field>\.[^\W\d]\w*)|(?P<variable>\$\w*)|(?P<word>[^\W\d]\w*)|(?P<dot>\.)""",
-    re.VERBOSE,
-)
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "\\": "\\", '"': '"', "'": "'"}
-
-
-class Token(NamedTuple):
-    """A token inside an action; `glued` when no blank stands before it."""
-
-    kind: str
-    text: str
-    glued: bool
-
-
-def _unescape(text: str) -> str:
-    def one(match: re.Match[str]) -> str:
-        code = match.group(1)
-        return chr(int(code[1:], 16)) if code[0] in "xuU" else _ESCAPES.get(code, code)
-
-    return re.sub(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", one, text)
-
-
-def _problem(line: int, text: str) -> TemplateProblem:
-    return TemplateProblem("template: :%d: %s" % (line, text))
-
-
-def _tokens(source: str, line: int) -> List[Token]:
-    tokens: List[Token] = []
-    position, glued = 0, False
-    while position < len(source):
-        match = _TOKEN.match(source, position)
-        if match is None:
-            if source[position] == '"':
-                raise _problem(line, "unterminated quoted string")
-            raise _problem(line, "unexpected %r in command" % source[position])
-        position = match.end()
-        if match.lastgroup == "space":
-            glued = False
-            continue
-        tokens.append(Token(str(match.lastgroup), match.group(), glued))
-        glued = True
-    return tokens
-
-
-def _action_end(source: str, start: int) -> int:
-    """The place of the closing }}: quoted text may hold braces."""
-    position = start
-    while position < len(source):
-        if source.startswith("}}", position):
-            return position
-        if source[position] in "\"`'":
-            quote = source[position]
-            position += 1
-            while position < len(source) and source[position] != quote:
-                position += 2 if source[position] == "\\" and quote != "`" else 1
-        position += 1
-    return -1
-
-
-def _pieces(source: str) -> List[Union[Text, Tuple[List[Token], int]]]:
-    pieces: List[Union[Text, Tuple[List[Token], int]]] = []
-    position, trim = 0, False
-    while True:
-        start = source.find("{{", position)
-        text = source[position:] if start < 0 else source[position:start]
-        line = source.count("\n", 0, start if start >= 0 else 0) + 1
-        trim_left = (
-            start >= 0 and source[start + 2 : start + 3] == "-" and source[start + 3 : start + 4] in tuple(" \t\r\n")
-        )
-        if trim:
-            text = text.lstrip(" \t\r\n")
-        if trim_left:
-            text = text.rstrip(" \t\r\n")
-        if text:
-            pieces.append(Text(text))
-        if start < 0:
-            return pieces
-        begin = start + (4 if trim_left else 2)
-        if source[begin:].lstrip(" \t\r\n").startswith("/*"):
-            close = source.find("*/", begin)
-            if close < 0:
-                raise _problem(line, "unclosed comment")
-            rest = re.match(r"\*/([ \t\r\n]+-)?\}\}", source[close:])
-            if rest is None:
-                raise _problem(line, "comment ends before closing delimiter")
-            trim, position = bool(rest.group(1)), close + rest.end()
-            continue
-        end = _action_end(source, begin)
-        if end < 0:
-            raise _problem(line, "unclosed action")
-        inner = source[begin:end]
-        trim = bool(re.search(r"[ \t\r\n]-\Z", inner)) or (trim_left and inner == "-")
-        if trim:
-            inner = inner[:-1]
-        pieces.append((_tokens(inner, line), line))
-        position = end + 2
-
-
-# --------------------------------------------------------------------------------------------------------------- parser
-
-_FUNCTIONS = (
-    "and",
-    "or",
-    "not",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "len",
-    "slice",
-    "index",
-    "print",
-    "printf",
-    "json",
-)
-_UNSUPPORTED = ("define", "template", "block")
-
-
-class _Parser:
-    def __init__(self, source: str) -> None:
-        self.pieces = _pieces(source)
-        self.position = 0
-        self.variables: List[str] = ["$"]
-        self.loops = 0
-
-    def parse(self) -> Tuple[Any, ...]:
-        nodes, end = self._list(())
-        if end is not None:
-            raise _problem(end[1], "unexpected {{%s}}" % end[0][0].text)
-        return nodes
-
-    def _list(self, stops: Sequence[str]) -> Tuple[Tuple[Any, ...], Optional[Tuple[List[Token], int]]]:
-        nodes: List[Any] = []
-        while self.position < len(self.pieces):
-            piece = self.pieces[self.position]
-            self.position += 1
-            if isinstance(piece, Text):
-                nodes.append(piece)
-                continue
-            tokens, line = piece
-            if not tokens:
-                raise _problem(line, "missing value for command")
-            word = tokens[0].text if tokens[0].kind == "word" else ""
-            if word in ("end", "else"):
-                return tuple(nodes), piece
-            if word in ("if", "range", "with"):
-                nodes.append(self._branch(word, tokens[1:], line))
-            elif word in ("break", "continue"):
-                if not self.loops:
-                    raise _problem(line, "{{%s}} outside {{range}}" % word)
-                nodes.append(Jump(word))
-            elif word in _UNSUPPORTED:
-                raise _problem(line, "the stand-in does not interpret {{%s}}" % word)
-            else:
-                nodes.append(Action(self._pipe(tokens, line, word or "command")))
-        if stops:
-            raise _problem(1, "unexpected EOF")
-        return tuple(nodes), None
-
-    def _branch(self, kind: str, tokens: List[Token], line: int) -> Branch:
-        known = len(self.variables)
-        pipe = self._pipe(tokens, line, kind)
-        self.loops += kind == "range"
-        body, end = self._list(("else", "end"))
-        self.loops -= kind == "range"
-        otherwise: Tuple[Any, ...] = ()
-        assert end is not None
-        if end[0][0].text == "else":
-            rest = end[0][1:]
-            if rest and rest[0].text in ("if", "with"):
-                otherwise = (self._branch(rest[0].text, rest[1:], end[1]),)
-                del self.variables[known:]
-                return Branch(kind, pipe, body, otherwise)
-            if rest:
-                raise _problem(end[1], "unexpected %s in else" % rest[0].text)
-            otherwise, end = self._list(("end",))
-            assert end is not None
-            if end[0][0].text != "end":
-                raise _problem(end[1], "expected end; found {{else}}")
-        del self.variables[known:]
-        return Branch(kind, pipe, body, otherwise)
-
-    def _pipe(self, tokens: List[Token], line: int, context: str) -> Pipe:
-        names: List[str] = []
-        declare = False
-        rest = tokens
-        if tokens and tokens[0].kind == "variable":
-            if len(tokens) > 1 and tokens[1].kind in ("declare", "assign"):
-                names, declare, rest = [tokens[0].text], tokens[1].kind == "declare", tokens[2:]
-            elif len(tokens) > 3 and tokens[1].kind == "comma" and tokens[2].kind == "variable":
-                if context != "range" or tokens[3].kind not in ("declare", "assign"):
-                    raise _problem(line, "too many declarations in %s" % context)
-                names, declare, rest = [tokens[0].text, tokens[2].text], tokens[3].kind == "declare", tokens[4:]
-        commands, used = self._commands(rest, line, 0)
-        if used != len(rest):
-            raise _problem(line, "unexpected %s in %s" % (rest[used].text, context))
-        if not commands:
-            raise _problem(line, "missing value for %s" % context)
-        for name in names:
-            if not declare and name not in self.variables:
-                raise _problem(line, 'undefined variable "%s"' % name)
-        if declare:
-            self.variables.extend(names)
-        return Pipe(tuple(commands), tuple(names), declare)
-
-    def _commands(self, tokens: List[Token], line: int, depth: int) -> Tuple[List[Any], int]:
-        commands: List[Any] = []
-        operands: List[Any] = []
-        position = 0
-
-        def close() -> None:
-            if not operands:
-                raise _problem(line, "missing value for command")
-            first = operands[0]
-            if isinstance(first, Call) and first.args == () and first.function:
-                commands.append(Call(first.function, tuple(operands[1:])))
-            elif len(operands) > 1:
-                raise _problem(line, "can't give argument to non-function %s" % (first,))
-            else:
-                commands.append(first)
-            operands.clear()
-
-        while position < len(tokens):
-            token = tokens[position]
-            position += 1
-            if token.kind == "pipe":
-                close()
-                continue
-            if token.kind == "close":
-                if not depth:
-                    raise _problem(line, "unexpected right paren")
-                position -= 1
-                break
-            operand, position = self._operand(token, tokens, position, line, depth)
-            operands.append(operand)
-        if operands or commands:
-            close()
-        return commands, position
-
-    def _operand(self, token: Token, tokens: List[Token], position: int, line: int, depth: int) -> Tuple[Any, int]:
-        operand: Any
-        if token.kind == "string":
-            operand = Constant(_unescape(token.text[1:-1]))
-        elif token.kind == "raw":
-            operand = Constant(token.text[1:-1])
-        elif token.kind == "char":
-            operand = Constant(ord(_unescape(token.text[1:-1])))
-        elif token.kind == "number":
-            try:
-                operand = Constant(int(token.text, 0))
-            except ValueError:
-                operand = Constant(float(token.text))
-        elif token.kind == "word" and token.text in ("true", "false"):
-            operand = Constant(token.text == "true")
-        elif token.kind == "word" and token.text == "nil":
-            operand = Constant(None)
-        elif token.kind == "word":
-            if token.text not in _FUNCTIONS:
-                raise _problem(line, 'function "%s" not defined' % token.text)
-            operand = Call(token.text, ())
-        elif token.kind == "variable":
-            if token.text not in self.variables:
-                raise _problem(line, 'undefined variable "%s"' % token.text)
-            operand = Variable(token.text)
-        elif token.kind == "field":
-            operand = Field((token.text[1:],), None)
-        elif token.kind == "dot":
-            operand = Field((), None)
-        elif token.kind == "open":
-            inner, used = self._commands(tokens[position:], line, depth + 1)
-            position += used
-            if position >= len(tokens) or tokens[position].kind != "close":
-                raise _problem(line, "unclosed left paren")
-            position += 1
-            operand = Pipe(tuple(inner), (), False)
-        else:
-            raise _problem(line, "unexpected %s in operand" % token.text)
-        names: List[str] = []
-        while position < len(tokens) and tokens[position].kind == "field" and tokens[position].glued:
-            names.append(tokens[position].text[1:])
-            position += 1
-        if names:
-            if isinstance(operand, Field) and operand.start is None and operand.names:
-                operand = Field(operand.names + tuple(names), None)
-            else:
-                operand = Field(tuple(names), operand)
-        return operand, position
-
-
-# ---------------------------------------------------------------------------------------------------------- interpreter
 
 
 class Record:
@@ -498,6 +157,10 @@ def _printf(pattern: str, *args: Any) -> str:
     return re.sub(r"%([svdq%])", one, pattern)
 
 
+def _called(*args: Any) -> Any:
+    raise TemplateProblem("call of non-function")
+
+
 _CALLS: Dict[str, Callable[..., Any]] = {
     "not": lambda value: not truth(value),
     "eq": lambda first, *rest: any(_equal(first, other) for other in rest),
@@ -511,14 +174,24 @@ _CALLS: Dict[str, Callable[..., Any]] = {
     "index": _index,
     "print": lambda *args: "".join(shown(arg) for arg in args),
     "printf": _printf,
+    "println": lambda *args: " ".join(map(shown, args)) + "\n",
+    "html": lambda *args: html.escape("".join(map(shown, args))),
+    "js": lambda *args: json.dumps("".join(map(shown, args)))[1:-1],
+    "urlquery": lambda *args: urllib.parse.quote_plus("".join(map(shown, args))),
+    "call": _called,
     "json": lambda value: json.dumps(_jsonable(value), ensure_ascii=False, separators=(",", ":"), sort_keys=True),
+    "currentDate": lambda *_format: datetime.date.today().isoformat(),
+    "yesterdayDate": lambda *_format: (datetime.date.today() - datetime.timedelta(days=1)).isoformat(),
+    "toTypeScriptType": lambda _value: "any",
 }
 
 
 class _Run:
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Any, defined: Mapping[str, Nodes]) -> None:
         self.out: List[str] = []
         self.scope: List[Tuple[str, Any]] = [("$", root)]
+        self.defined = defined
+        self.included = 0
 
     def walk(self, nodes: Sequence[Any], dot: Any) -> None:
         for node in nodes:
@@ -528,12 +201,24 @@ class _Run:
                 value = self.pipe(node.pipe, dot)
                 if not node.pipe.variables:
                     self.out.append(shown(value))
+            elif isinstance(node, Include):
+                self.include(node, self.pipe(node.pipe, dot))
             elif isinstance(node, Jump):
                 raise _Break() if node.kind == "break" else _Continue()
             else:
                 mark = len(self.scope)
                 self.range(node, dot) if node.kind == "range" else self.choose(node, dot)
                 del self.scope[mark:]
+
+    def include(self, node: Include, dot: Any) -> None:
+        """Another template, which sees none of the variables here."""
+        self.included += 1
+        if self.included > _MAX_INCLUDED:
+            raise TemplateProblem("exceeded maximum template depth (%d)" % _MAX_INCLUDED)
+        around, self.scope = self.scope, [("$", dot)]
+        self.walk(self.defined[node.name], dot)
+        self.scope = around
+        self.included -= 1
 
     def choose(self, node: Branch, dot: Any) -> None:
         value = self.pipe(node.pipe, dot)
@@ -554,9 +239,10 @@ class _Run:
             items = [(number, number) for number in range(value)]
         else:
             raise TemplateProblem("range can't iterate over %s" % shown(value))
-        if not items:
-            self.walk(node.otherwise, dot)
         names = node.pipe.variables
+        if not items:
+            self.scope.extend((name, value) for name in names)
+            self.walk(node.otherwise, dot)
         for key, item in items:
             mark = len(self.scope)
             bound = (item,) if len(names) == 1 else (key, item)
@@ -580,6 +266,12 @@ class _Run:
                 self.scope[place] = (name, value)
                 return
 
+    def variable(self, name: str) -> Any:
+        for known, value in reversed(self.scope):
+            if known == name:
+                return value
+        raise TemplateProblem("undefined variable: %s" % name)
+
     def pipe(self, pipe: Pipe, dot: Any) -> Any:
         value: Any = _NO_VALUE
         for place, command in enumerate(pipe.commands):
@@ -592,10 +284,12 @@ class _Run:
         return value
 
     def evaluate(self, node: Any, dot: Any, last: Tuple[Any, ...] = ()) -> Any:
+        if isinstance(node, Applied) or (last and not isinstance(node, Call)):
+            raise TemplateProblem("can't give argument to non-function")
         if isinstance(node, Constant):
             return node.value
         if isinstance(node, Variable):
-            return next(value for name, value in reversed(self.scope) if name == node.name)
+            return self.variable(node.name)
         if isinstance(node, Field):
             value = dot if node.start is None else self.evaluate(node.start, dot)
             for name in node.names:
@@ -639,38 +333,32 @@ class Template:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.nodes = _Parser(source).parse()
+        numbers = tuple(int(number) for number in re.findall(r"\d+", release.VERSION)[:3])
+        try:
+            parsed = go_template.parse(source, [name for name, since in _SINCE.items() if numbers >= since])
+        except go_template.TemplateProblem as problem:
+            raise TemplateProblem(str(problem)) from problem
+        self.nodes, self.defined = parsed
 
     def identifiers(self) -> List[str]:
         """The names of all fields and variables in actions, in lower case: they tell which way to render."""
         found: List[str] = []
 
         def look(node: Any) -> None:
-            if isinstance(node, Field):
-                found.extend(node.names)
-                look(node.start)
-            elif isinstance(node, Variable):
+            if isinstance(node, Variable):
                 found.append(node.name)
-            elif isinstance(node, Branch):
-                look(node.pipe)
-                look(node.body)
-                look(node.otherwise)
-            elif isinstance(node, Action):
-                look(node.pipe)
-            elif isinstance(node, Pipe):
-                look(node.commands)
-            elif isinstance(node, Call):
-                look(node.args)
-            elif isinstance(node, tuple) and not isinstance(node, (Text, Constant, Jump)):
+            elif isinstance(node, Field):
+                found.extend(node.names)
+            if isinstance(node, tuple) and not isinstance(node, (Text, Constant, Jump)):
                 for part in node:
                     look(part)
 
-        look(self.nodes)
+        look((self.nodes, tuple(self.defined.values())))
         return sorted({name.lower() for name in found})
 
     def execute(self, data: Any, nodes: Optional[Tuple[Any, ...]] = None) -> str:
         """The text for the given data."""
-        run = _Run(data)
+        run = _Run(data, self.defined)
         try:
             run.walk(self.nodes if nodes is None else nodes, data)
         except TemplateProblem as problem:

@@ -147,6 +147,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"models_serve": [model("a", parameters={"num_ctxx": 1})]}, "h1: models_serve: a: Ollama 0.33.2 has no parameter "
      "'num_ctxx'. Did you mean num_ctx?"),
     ({"models_serve": [model("a", keep_alive="forever")]}, "h1: models_serve: a: keep_alive is 'forever'. Give"),
+    ({"models_serve": [model("a", template="{{ .A")]}, "h1: models_serve: a: The template, line 1, column 1: unclosed"),
+    ({"models_serve": [model("a", template="chatlm")]}, "h1: models_serve: a: The template is neither a"),
     ({"models_serve": [model("a", layout="shards")]}, "h1: models_serve: a: layout is shards, and Ollama serves one"),
     ({"models_serve": [model("a", port=1)]}, "h1: models_serve: a: port is for llama.cpp"),
     ({"models_serve": [model("a b")]}, "h1: models_serve: a b: "),
