@@ -145,7 +145,7 @@ gpus:
       description: State of the NVSwitch fabric, V(not_started), V(in_progress), V(completed), or V(null) without one.
       type: str
     numa_node:
-      description: NUMA node of the host that the GPU is near to.
+      description: NUMA node of the host that the GPU is near to, by the kernel where the driver does not tell.
       type: int
     mig:
       description: Whether the GPU is cut into instances (MIG).

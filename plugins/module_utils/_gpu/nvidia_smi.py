@@ -16,6 +16,7 @@ import re
 from dataclasses import replace
 from typing import Callable, Iterator, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.numa import numa_node_of
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import (
     MIB,
     Gpu,
@@ -228,6 +229,7 @@ def _gpu(row: dict[str, str]) -> Gpu:
         memory_used_bytes=_bytes(row["memory.used"]),
         memory_reserved_bytes=_bytes(row.get("memory.reserved")),
         power_limit_watts=_number(row["power.limit"]),
+        numa_node=numa_node_of(_text(row["pci.bus_id"])),
         pcie_generation=_whole(row["pcie.link.gen.current"]),
         pcie_generation_max=_whole(row["pcie.link.gen.max"]),
         pcie_width=_whole(row["pcie.link.width.current"]),

@@ -11,6 +11,7 @@ import os
 import sys
 from typing import Any, Callable, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.numa import numa_node_of
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import Gpu, Process, Report, Trouble, troubles_of
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
@@ -156,12 +157,14 @@ def _read_gpu(nvml: Any, index: int, handle: Any) -> Gpu:
         count, since_start = nvml.nvmlDeviceGetTotalEccErrors, nvml.NVML_VOLATILE_ECC
         uncorrected = ask("ecc_uncorrected", count, handle, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, since_start)
         corrected = ask("ecc_corrected", count, handle, nvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, since_start)
+    bus_id = None if pci is None else str(pci.busId)
+    numa_node = ask("numa_node", nvml.nvmlDeviceGetNumaNodeId, handle)
     links, peers = _read_links(nvml, handle)
     return Gpu(
         index=index,
         uuid=ask("uuid", nvml.nvmlDeviceGetUUID, handle),
         name=ask("name", nvml.nvmlDeviceGetName, handle),
-        pci_bus_id=None if pci is None else str(pci.busId),
+        pci_bus_id=bus_id,
         architecture=ARCHITECTURES.get(ask("architecture", nvml.nvmlDeviceGetArchitecture, handle)),
         compute_capability=None if capability is None else f"{capability[0]}.{capability[1]}",
         memory_total_bytes=None if memory is None else int(memory.total),
@@ -177,7 +180,7 @@ def _read_gpu(nvml: Any, index: int, handle: Any) -> Gpu:
         nvlinks_active=links,
         nvlink_peers=peers,
         fabric=_read_fabric(nvml, handle, questions),
-        numa_node=ask("numa_node", nvml.nvmlDeviceGetNumaNodeId, handle),
+        numa_node=numa_node_of(bus_id) if numa_node is None else numa_node,
         mig=None if mig is None else bool(mig[0]),
         ecc=None if ecc is None else bool(ecc[0]),
         ecc_uncorrected=uncorrected,
