@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -32,6 +33,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import
     rules_for,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights, weights_of
+
+_START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ def _by_store(request: Request, server: _Server, name: Name, settings: Settings,
             real_run = not request.check
             weights = stack.enter_context(weights_of(request.file, ledger, note=real_run, protect=real_run))
         wanted = plans.Wanted(name=name, settings=settings, weights=weights, base=base)
-        store = stack.enter_context(_store(request, ledger))
+        store = stack.enter_context(_store(request, ledger, server.client))
         if request.check:
             plan, freed = plans.plan_present(store, wanted, server.rules, ledger), 0
         else:
@@ -204,12 +207,26 @@ def _by_store(request: Request, server: _Server, name: Name, settings: Settings,
     )
 
 
-def _store(request: Request, ledger: Ledger) -> Store:
-    """A run that only looks keeps nobody out."""
-    return Store(request.models_dir, locks=None if request.check else ledger.directory)
+def _store(request: Request, ledger: Ledger, client: Optional[Ollama] = None) -> Store:
+    """A run that only looks keeps nobody out. client: of the server that must not be starting meanwhile."""
+    if request.check:
+        return Store(request.models_dir)
+    return Store(request.models_dir, locks=ledger.directory, started=lambda: client is None or _answers(client))
+
+
+def _answers(client: Ollama) -> bool:
+    try:
+        client.version()
+    except Unreachable:
+        return False
+    return True
 
 
 def _must_be_listed(client: Ollama, models_dir: str, name: Name, digest: str) -> None:
+    # A server that was to start while the lock was held starts now.
+    end = time.monotonic() + _START_SECONDS
+    while not _answers(client) and time.monotonic() < end:
+        time.sleep(0.2)
     model = api_import.listed(client, name)
     if model is None or str(model.get("digest", "")).rpartition(":")[2] != digest:
         raise StoreProblem(

@@ -45,6 +45,8 @@ _MAX_MANIFEST_BYTES = 2**20
 _MAX_MANIFESTS = 10_000
 _COPY_BYTES = 64 * 2**20
 _ASIDE = "set-aside-"
+# In the ledger's directory. The unit of the service that prunes the store names it as well.
+LOCK = "ollama-store.lock"
 # Blobs, and what the server's own unfinished pulls are called (ollama server/download.go).
 _BLOB = re.compile(r"sha256[-:][0-9a-f]{64}(-partial(-[0-9]+)?)?")
 
@@ -60,15 +62,27 @@ def blob_name(digest: str) -> str:
 class Store:
     """The store in one models directory; use it as a context manager, which also keeps other runs out.
 
-    locks: a directory where only root writes, with this run's lock; None to look only, without one.
+    A server that starts removes what no manifest names. So the service, too, starts when nobody holds the lock, and a
+    server that answers while it is held has its start behind it.
+
+    locks: a directory where only root writes, with this run's lock; None to look only, without one. started: whether
+    the server has; asked under the lock, which is given up until it has.
     """
 
-    def __init__(self, models_dir: str, *, locks: Optional[str] = None, lock_seconds: float = 60) -> None:
+    def __init__(
+        self,
+        models_dir: str,
+        *,
+        locks: Optional[str] = None,
+        lock_seconds: float = 60,
+        started: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.path = os.path.abspath(models_dir)
         # What was found that does not belong there, for people.
         self.warnings: List[str] = []
         self._locks = locks
         self._lock_seconds = lock_seconds
+        self._started = started
         self._lock = -1
 
     def __enter__(self) -> Store:
@@ -99,20 +113,26 @@ class Store:
     def _locked(self, locks: str) -> int:
         """Not a lock on the store's own directory, which its user could hold for ever."""
         with self._explained(), Directory.open(locks, make=True) as directory:
-            lock = open_or_make_own(directory, f"store-{self.status.st_dev:x}-{self.status.st_ino:x}.lock")
+            lock = open_or_make_own(directory, LOCK)
         deadline = time.monotonic() + self._lock_seconds
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return lock
-            except BlockingIOError:
+        why = ""
+        try:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if self._started():
+                        return lock
+                    # It may be waiting for the lock.
+                    fcntl.flock(lock, fcntl.LOCK_UN)
+                    why = f"The server of {self.path} has not answered for"
+                except BlockingIOError:
+                    why = f"Another run has been changing {self.path} for"
                 if time.monotonic() >= deadline:
-                    os.close(lock)
-                    raise StoreProblem(
-                        f"Another run has been changing {self.path} for {self._lock_seconds:.0f} seconds.",
-                        "Wait for it to end, then run again.",
-                    ) from None
-            time.sleep(0.1)
+                    raise StoreProblem(f"{why} {self._lock_seconds:.0f} seconds.", "Mend that, then run again.")
+                time.sleep(0.1)
+        except BaseException:
+            os.close(lock)
+            raise
 
     # --- reading
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import List
+from typing import List, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._service import unit
 from ansible_collections.gguf.fleet.plugins.module_utils._service.values import Service
@@ -97,6 +97,11 @@ def hardening(service: Service) -> str:
     return text + (_STRICT if service.hardening == "strict" else "")
 
 
+def waiting(lock: str) -> Tuple[str, ...]:
+    """The command that ends when nobody holds the lock; at once where nobody has made its file."""
+    return ("/bin/sh", "-c", 'test ! -e "$1" || exec flock "$1" true', "sh", lock)
+
+
 def _unit_section(service: Service) -> str:
     lines = [
         f"{_HEADER}[Unit]",
@@ -137,6 +142,12 @@ def _service_section(service: Service) -> str:
         lines += [
             "# The service itself may not make the devices (NoNewPrivileges stops the setuid nvidia-modprobe).",
             "ExecStartPre=+-nvidia-modprobe -c 0 -u",
+        ]
+    if service.start_lock:
+        lines += [
+            "# It removes files that nothing names yet: not while some are being added. Where that takes longer than",
+            "# systemd waits, it tries again.",
+            f"ExecStartPre=+{unit.command(waiting(service.start_lock))}",
         ]
     lines += [
         "ExecStart=",

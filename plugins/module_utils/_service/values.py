@@ -28,7 +28,8 @@ def drop_in_path(units: str, name: str) -> str:
 @dataclass(frozen=True)
 class Service:
     """writable: directories that it writes to; mounts: those that must be mounted before it starts; nvidia: the host
-    has NVIDIA cards; hardening: one of HARDENING. Whoever may log in can read all of it: secrets go by the environment.
+    has NVIDIA cards; hardening: one of HARDENING; start_lock: a file, root's alone, that it waits for before it starts,
+    as long as somebody holds the lock on it. Whoever may log in can read all of it: secrets go by the environment.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Service:
     writable: Tuple[str, ...] = ()
     mounts: Tuple[str, ...] = ()
     nvidia: bool = False
+    start_lock: str = ""
     log_bytes: int = 10 * 2**20
     log_files: int = 5
 

@@ -13,6 +13,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,10 +22,12 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem, Unreachable
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import LOCK, Store, StoreProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._service.systemd import waiting
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import (
     SERVICE_USER,
     Release,
@@ -492,6 +495,67 @@ def test_what_a_starting_server_prunes_meanwhile_is_made_again(
     run.present(request(server, "raced", file=str(small_model), **FIRST), ledger)
     assert pruned
     assert_consistent(server)
+
+
+def test_a_server_that_restarts_in_the_middle_of_an_import_starts_after_it_and_prunes_nothing_of_it(
+    own_server: Server, small_model: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start waits as the unit of the service does, by the unit's own command."""
+    own_server.start()
+    happened: list[str] = []
+
+    def start_as_a_service() -> None:
+        subprocess.run(waiting(f"{ledger.directory}/{LOCK}"), check=True)
+        happened.append("start")
+        own_server.start()
+
+    starting = threading.Thread(target=start_as_a_service)
+    write_manifest = Store.write_manifest
+
+    def crash_first(store: Store, name: Any, data: bytes) -> None:
+        # All blobs are there, and nothing names them yet.
+        own_server.stop()
+        starting.start()
+        starting.join(timeout=1)
+        write_manifest(store, name, data)
+        happened.append("manifest")
+
+    monkeypatch.setattr(Store, "write_manifest", crash_first)
+    result = run.present(request(own_server, "restarted", file=str(small_model), **FIRST), ledger)
+    starting.join()
+    assert happened == ["manifest", "start"]
+    assert kinds(result).count("write_manifest") == 1
+    assert "restarted:latest" in own_server.names()
+    assert_consistent(own_server)
+
+
+def test_an_import_that_comes_in_the_middle_of_a_start_waits_for_the_server_and_lets_it_have_the_lock(
+    own_server: Server, small_model: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_server.start()
+    version = Ollama.version
+    asked: list[str] = []
+
+    def start_a_little_later() -> None:
+        time.sleep(0.5)
+        subprocess.run(waiting(f"{ledger.directory}/{LOCK}"), check=True)
+        own_server.start()
+
+    starting = threading.Thread(target=start_a_little_later)
+
+    def restarts_after_the_first_question(client: Ollama) -> str:
+        told = version(client)
+        asked.append(told)
+        if len(asked) == 1:
+            own_server.stop()
+            starting.start()
+        return told
+
+    monkeypatch.setattr(Ollama, "version", restarts_after_the_first_question)
+    run.present(request(own_server, "patient", file=str(small_model), **FIRST), ledger)
+    starting.join()
+    assert len(asked) > 1 and "patient:latest" in own_server.names()
+    assert_consistent(own_server)
 
 
 # --- two runs

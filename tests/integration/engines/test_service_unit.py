@@ -40,6 +40,7 @@ def render(folder: Path, hardening: str) -> Path:
         writable=("/var/lib/ollama",),
         mounts=("/var/lib/ollama",),
         nvidia=True,
+        start_lock="/var/lib/gguf-fleet/ollama-store.lock",
     )
     unit, settings = Path(unit_path(str(folder), "ollama")), Path(drop_in_path(str(folder), "ollama"))
     settings.parent.mkdir()

@@ -29,6 +29,7 @@ OLLAMA = Service(
 SERVICES = {
     "ollama_gpu_safe": OLLAMA,
     "ollama_off_without_gpus": dataclasses.replace(OLLAMA, hardening="off", nvidia=False, mounts=()),
+    "ollama_that_prunes_its_store": dataclasses.replace(OLLAMA, start_lock="/var/lib/gguf-fleet/ollama-store.lock"),
     "llama_cpp_strict": Service(
         name="llama-cpp-r1",
         description='llama.cpp, 100% "R1"',
