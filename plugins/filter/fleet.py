@@ -51,7 +51,10 @@ _value:
           it reported before (M(gguf.fleet.fleet_record)); C(declared_gpus) and C(asked_gpus) tell them apart.
           C(models_dir) is where its verified files lie.
         - C(engines) holds V(ollama) and V(llama_cpp) as far as the host has models or servers for them, each with
-          C(version), C(gpus), C(environment), C(store), C(service_user) and C(servers).
+          C(version), C(gpus), C(environment), C(store), C(service_user) and C(servers); C(ollama) is where the host's
+          Ollama is, if it has one, declared or left over. A server has C(name) of its service, C(listen), C(url) for
+          the host itself, C(models), and C(instance), C(gpus) and C(environment) of its own where a model has replicas
+          or gpus. C(unknown_cards) says why the cards of Ollama's instances are not known, if they are not.
         - C(models) are the declared models, completed from the catalog; C(endpoints) is where each is asked
           (C(engine), C(model), C(url) for the host itself, C(port), C(open)); C(ports) are all ports in use.
       type: dict

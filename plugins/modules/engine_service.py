@@ -87,6 +87,15 @@ options:
     description: Whether the host has NVIDIA cards, whose devices must be there before it starts.
     type: bool
     default: false
+  start_lock:
+    description:
+      - A file, root's alone, that the service waits for before each start, also one that its manager makes by itself,
+        as long as somebody holds the lock on it. Empty for none.
+      - M(gguf.fleet.ollama_model) holds C(/var/lib/gguf-fleet/ollama-store.lock) while it adds files that a starting
+        Ollama would remove.
+    type: path
+    default: ''
+    version_added: 0.2.0
   supervisor:
     description:
       - The program that runs the service with O(manager=script). The collection's own is handed over with the task;
@@ -104,6 +113,16 @@ options:
     description: Commands in the PATH that lead to the current version, as in M(gguf.fleet.engine_release).
     type: dict
     default: {}
+  together:
+    description:
+      - Names of all services that run O(version), in the order in which this module is called for them; O(name) is
+        among them. The first one switches the version, the others restart because of it.
+      - What each was before is kept until the last one has proven to serve. Where one does not, it and those before it
+        are put back as they were, with their version.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   restart:
     description:
       - V(auto) restarts when there is a reason, and warns when a model was being loaded or clients were connected.
@@ -243,6 +262,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service import (
     adoption,
     change,
     environment,
+    group,
     health,
     journal,
     manager,
@@ -341,7 +361,10 @@ def make_plan(
         return plan.plan_stopped(p["name"], way.state())
     current = None
     links_right = True
-    if p["version"] is not None:
+    follows = p["name"] in p["together"][1:]
+    if p["version"] is not None and follows:
+        current = group.version_before(p["together"], p["root"])
+    elif p["version"] is not None:
         current = before.links[0] if before and before.root == p["root"] else releases.current(p["root"])
         links_right = not releases.wrong_links(p["root"], p["links"])
     return plan.plan_started(
@@ -354,6 +377,7 @@ def make_plan(
         links_right=links_right,
         restart=p["restart"],
         pending=journal.read_reasons(p["name"]),
+        follows=follows,
     )
 
 
@@ -366,7 +390,7 @@ def bring(module: AnsibleModule, way: manager.Manager) -> dict[str, t.Any]:
         wanted=wanted_of(p) if p["state"] == "started" else None,
         drain_seconds=float(p["drain_seconds"]) if p["restart"] == "drain" else None,
     )
-    unfinished = journal.read(p["name"])
+    unfinished = group.unfinished(p["together"], p["name"])
     if unfinished and p["state"] != "absent":
         back = [plan.Action("put back", p["name"], ("an earlier run ended before its change was proven",))]
         if not module.check_mode:
@@ -401,11 +425,14 @@ def bring(module: AnsibleModule, way: manager.Manager) -> dict[str, t.Any]:
     if waits:
         module.warn(printable(f"{p['name']} still runs as before, a restart is due: {', '.join(waits)}"))
     if actions[len(back) :] and not module.check_mode:
-        done = change.carry_out(actions[len(back) :], target, files, way)
+        named = p["together"]
+        done = group.carry_out(named, actions[len(back) :], target, files, lambda name: manager.manager(way.name, name))
         for warning in done.warnings:
             module.warn(printable(warning))
         if result["restarted"]:
             result["health"] = dataclasses.asdict(done.health)
+    if not module.check_mode:
+        group.settle(p["together"], p["name"])
     if p["state"] == "absent" and not module.check_mode:
         journal.clear(p["name"])
         journal.write_reasons(p["name"], [])
@@ -427,10 +454,12 @@ def main() -> None:
             "writable": {"type": "list", "elements": "str", "default": []},
             "mounts": {"type": "list", "elements": "str", "default": []},
             "nvidia": {"type": "bool", "default": False},
+            "start_lock": {"type": "path", "default": ""},
             "supervisor": {"type": "str"},
             "root": {"type": "path"},
             "version": {"type": "str"},
             "links": {"type": "dict", "default": {}},
+            "together": {"type": "list", "elements": "str", "default": []},
             "restart": {"type": "str", "choices": ["auto", "never", "drain"], "default": "auto"},
             "drain_seconds": {"type": "int", "default": 600},
             "engine": {"type": "str", "choices": ["ollama", "llama_cpp"]},

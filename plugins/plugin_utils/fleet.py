@@ -46,7 +46,8 @@ def catalog() -> dict[str, Any]:
 
 def describe_one(variables: Mapping[str, Any], name: str, given: Mapping[str, Any]) -> Host:
     """A host whose variables are these, with `given` over them. Raises a Problem."""
-    return describe_host(name, ChainMap(dict(given), variables), catalog())  # type: ignore[arg-type]
+    own: Mapping[str, Any] = ChainMap(dict(given), variables)  # type: ignore[arg-type]
+    return describe_host(name, own, catalog(), lambda: (locks_of({name: own}), reports_of({name: own})))
 
 
 def record_file(variables: Mapping[str, Any]) -> str:

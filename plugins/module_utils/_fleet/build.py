@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.checks import (
     check_engine,
@@ -21,10 +22,20 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration impo
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import LLAMA_CPP_PORT, Listen, ollama_listen
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.ollama import ollama_settings
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.ollama_servers import (
+    check_instances,
+    has_instances,
+    ollama_servers,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import known_quants
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import Reported, reported
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.replicas import check_cards, count_instances
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import ports_of
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.replicas import (
+    check_cards,
+    needs_plan,
+    plan_instances,
+    too_many,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import counts_of, ports_of
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import (
     LLAMA_CPP,
     OLLAMA,
@@ -39,7 +50,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import
     SEEN_GPUS,
     Variables,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import MAX, instance_name
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import instance_name
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_secret
 
@@ -97,25 +108,46 @@ def describe_fleet(
     _refuse(wrong)
     quants = known_quants(found, known, locks)
     for name, host in described.items():
-        if all(model["replicas"] != MAX for model in host.models):
+        if not needs_plan(host):
             continue
-        counts = count_instances(host.as_dict(), quants)
-        if counts:
-            own = {**catalog, **read[name]["models_catalog"]}
+        variables = read[name]
+        # What it reported in an earlier run may have changed since: it is asked before anything is refused by it.
+        stale = variables.get(SEEN_GPUS) is None and not variables["fleet_gpus"]
+        plan, unknown = plan_instances(host, quants, refuse=not stale)
+        if plan:
+            own = {**catalog, **variables["models_catalog"]}
+            wrong += [f"{name}: {problem}" for problem in too_many(host.models, plan)]
             described[name] = _describe_host(
-                name, read[name], own, wrong, recorded=recorded.get(name, Reported()), counts=counts
+                name, variables, own, wrong, recorded=recorded.get(name, Reported()), plan=plan
             )
+        elif OLLAMA in host.engines and has_instances(_served_by(OLLAMA, host.models)):
+            described[name] = dataclasses.replace(host, unknown_cards=unknown)
     _refuse(wrong)
     return Fleet(hosts=described, sources=tuple(found), quants=quants)
 
 
-def describe_host(name: str, given: Mapping[str, Any], catalog: Mapping[str, Any]) -> Host:
-    """One host by itself, for a role whose variables a play may set as well. Raises DeclarationProblem."""
+def describe_host(
+    name: str,
+    given: Mapping[str, Any],
+    catalog: Mapping[str, Any],
+    known: Callable[[], Tuple[Mapping[str, Any], Mapping[str, Reported]]] = lambda: ({}, {}),
+) -> Host:
+    """One host by itself, for a role whose variables a play may set as well. Raises DeclarationProblem.
+
+    known: gives the locks, and what hosts reported before; asked only where the host has to be planned.
+    """
     variables = Variables(given)
     wrong = [f"{name}: {problem}" for problem in variables.outdated()]
     host = _describe_host(name, variables, {**catalog, **variables["models_catalog"]}, wrong, recorded=Reported())
     _refuse(wrong)
-    return host
+    if not needs_plan(host):
+        return host
+    locks, records = known()
+    return describe_fleet({name: given}, catalog, locks, records=records).hosts[name]
+
+
+def _served_by(engine: str, models: Sequence[Mapping[str, Any]]) -> List[Mapping[str, Any]]:
+    return [model for model in models if model["engine"] == engine]
 
 
 def _refuse(wrong: List[str]) -> None:
@@ -130,23 +162,27 @@ def _describe_host(
     wrong: List[str],
     *,
     recorded: Reported,
-    counts: Optional[Mapping[str, int]] = None,
+    plan: Optional[Mapping[str, Any]] = None,
 ) -> Host:
-    """counts: how many instances `max` means, by the model's name; one where it is not known yet."""
+    """plan: of the host, where it is known: how many instances `max` means, and the cards of Ollama's servers."""
     now = reported(variables)
     told = now.over(recorded)
     models, refused = declare_all(variables["models_serve"], catalog, engine=variables["models_engine"])
-    wrong += [f"{name}: {problem}" for problem in [*refused, *check_cards(models, variables["llama_cpp_servers"])]]
+    wrong += [f"{name}: {problem}" for problem in [*refused, *check_cards(models, variables)]]
     engines: Dict[str, Engine] = {}
-    by_ollama = [model for model in models if model["engine"] == OLLAMA]
-    by_llama_cpp = [model for model in models if model["engine"] == LLAMA_CPP]
-    ollama, llama_cpp = _ollama(variables, by_ollama, told), _llama_cpp(variables, by_llama_cpp, counts or {})
+    by_ollama, by_llama_cpp = _served_by(OLLAMA, models), _served_by(LLAMA_CPP, models)
+    ollama = _ollama(variables, by_ollama, told, plan)
+    llama_cpp = _llama_cpp(variables, by_llama_cpp, counts_of(plan or {}))
     wanted = variables["fleet_engines"]
     wrong += [f"{name}: {problem}" for problem in check_wanted(wanted)]
     if by_ollama or OLLAMA in wanted:
         engines[OLLAMA] = ollama
     if llama_cpp:
         engines[LLAMA_CPP] = llama_cpp
+    wrong += [
+        f"{name}: {problem}"
+        for problem in check_instances(by_ollama, ollama.gpus, ollama.environment, bool(_adopted(variables, told)))
+    ]
     for engine, served in ((ollama, by_ollama), (llama_cpp, by_llama_cpp)):
         if engine is None or engine.name not in engines:
             continue
@@ -185,21 +221,33 @@ def _unknown_address(variables: Variables, told: Reported) -> str:
     )
 
 
-def _ollama(variables: Variables, models: List[Dict[str, Any]], told: Reported) -> Engine:
-    settings = ollama_settings(variables, (variables.get(ADOPTED) or {}).get("adopted") or told.adopted)
-    names = tuple(model["name"] for model in models)
+def _adopted(variables: Variables, told: Reported) -> Mapping[str, Any]:
+    return (variables.get(ADOPTED) or {}).get("adopted") or told.adopted or {}
+
+
+def _ollama(
+    variables: Variables, models: Sequence[Mapping[str, Any]], told: Reported, plan: Optional[Mapping[str, Any]]
+) -> Engine:
+    settings = ollama_settings(variables, _adopted(variables, told))
+    environment = _texts(_shown(settings))
+    gpus = tuple(map(str, variables["ollama_gpus"]))
+    listen = ollama_listen(str(settings["OLLAMA_HOST"]))
+    # Who chooses the cards of the one server by hand gets them, whatever belongs to instances of llama.cpp.
+    by_hand = bool(gpus) or "CUDA_VISIBLE_DEVICES" in environment
     return Engine(
         name=OLLAMA,
         version=str(variables["ollama_version"]) or None,
-        gpus=tuple(map(str, variables["ollama_gpus"])),
-        environment=_texts(_shown(settings)),
-        servers=(Server(OLLAMA, OLLAMA, ollama_listen(str(settings["OLLAMA_HOST"])), names),),
+        gpus=gpus,
+        environment=environment,
+        servers=ollama_servers(models, listen, None if by_hand else plan),
         store=str(settings["OLLAMA_MODELS"]),
         service_user=_SERVICE_USERS[OLLAMA],
     )
 
 
-def _llama_cpp(variables: Variables, models: List[Dict[str, Any]], counts: Mapping[str, int]) -> Optional[Engine]:
+def _llama_cpp(
+    variables: Variables, models: Sequence[Mapping[str, Any]], counts: Mapping[str, int]
+) -> Optional[Engine]:
     by_hand, rpc = variables["llama_cpp_servers"], variables["llama_cpp_rpc"]
     if not (models or by_hand or rpc or LLAMA_CPP in variables["fleet_engines"]):
         return None

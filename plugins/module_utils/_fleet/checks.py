@@ -73,7 +73,6 @@ LLAMA_CPP_OPTIONS = (
     *("ubatch-size", "verbose", "yarn-attn-factor", "yarn-beta-fast", "yarn-beta-slow", "yarn-ext-factor"),
 )
 _ONLY_LLAMA_CPP = ("host", "port")
-_NOT_YET = ("replicas", "gpus")
 _OLDEST = parse_version("0.5.7")
 
 
@@ -110,7 +109,6 @@ def _of_ollama(model: Mapping[str, Any], engine: Engine) -> List[str]:
     for key in _ONLY_LLAMA_CPP:
         if model[key] is not None:
             found.append(f"{key} is for llama.cpp; where Ollama listens is said by ollama_host. Leave {key} out.")
-    found += [f"{key} is for llama.cpp. Leave {key} out." for key in _NOT_YET if model[key]]
     keep_alive = model["keep_alive"]
     if keep_alive is not None and parse_duration(str(keep_alive)) is None:
         found.append(f"keep_alive is {keep_alive!r}. Give seconds or a duration such as 5m or 24h; -1 is for ever.")

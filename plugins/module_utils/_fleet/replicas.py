@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.problem import DeclarationProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import Quant
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import count_of, counts_of
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.together import plan_together
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import OLLAMA, Host
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import Variables
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import MAX
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 _MOST = 64
 
@@ -40,16 +44,17 @@ def gpus_of(entry: Mapping[str, Any], where: str) -> List[str]:
     return [str(card) for card in given]
 
 
-def check_cards(models: Sequence[Mapping[str, Any]], by_hand: Sequence[Any] = ()) -> List[str]:
-    """Cards that are given to two models, or twice to one; `max` beside servers whose cards nobody plans."""
-    owners: Dict[str, str] = {}
+def check_cards(models: Sequence[Mapping[str, Any]], variables: Variables) -> List[str]:
+    """Cards that are given to two models, twice to one, or to Ollama, too; `max` beside servers that nobody plans."""
+    by_hand = variables["llama_cpp_servers"]
+    owners = {str(card): "Ollama (ollama_gpus)" for card in variables["ollama_gpus"]}
     found = [
         f"models_serve: {model['name']}: replicas is max, and llama_cpp_servers are not planned. Give a number."
         for model in models
         if by_hand and model["replicas"] == MAX
     ]
     for model in models:
-        for card in model["gpus"]:
+        for card in model["gpus"] if model["engine"] != OLLAMA or not variables["ollama_gpus"] else ():
             if card in owners:
                 whose = "twice" if owners[card] == model["name"] else f"to {owners[card]}, too"
                 found.append(f"models_serve: {model['name']}: gpus has the card {card}, which is given {whose}.")
@@ -57,16 +62,46 @@ def check_cards(models: Sequence[Mapping[str, Any]], by_hand: Sequence[Any] = ()
     return found
 
 
-def count_instances(host: Mapping[str, Any], quants: Mapping[str, Sequence[Quant]]) -> Optional[Dict[str, int]]:
-    """How many instances `max` means on a host, by the model's name; nothing where its GPUs or a model are not known.
+def needs_plan(host: Host) -> bool:
+    """Whether it takes the host's plan to say which servers it has, or which cards they see."""
+    by_ollama = [model for model in host.models if model["engine"] == OLLAMA]
+    own = [model for model in host.models if model["replicas"] is not None or model["gpus"]]
+    return any(model["replicas"] == MAX for model in own) or bool(own and by_ollama)
+
+
+def plan_instances(host: Host, quants: Mapping[str, Sequence[Quant]], *, refuse: bool) -> Tuple[Dict[str, Any], str]:
+    """The plan of a host whose instances are not all said by the inventory, or why there is none yet.
 
     Args:
-        host: of the fleet value, as plain data.
+        host: of the fleet value.
         quants: what is known of each quant, by lock name.
+        refuse: whether cards that are not enough are for the caller to refuse; otherwise they are not known.
+
+    Raises:
+        Problem: with `refuse`, as `plan_together`.
     """
     known = {name: found[0].gguf for name, found in quants.items() if len(found) == 1 and found[0].gguf}
-    open_ones = [model["name"] for model in host["models"] if model["replicas"] == MAX]
-    if not host["gpus"] or any(model["lock_name"] not in known for model in host["models"]):
-        return None
-    instances = plan_together(host, known)["instances"]
-    return {name: sum(one["model"] == name for one in instances) for name in open_ones}
+    missing = [model["name"] for model in host.models if model["lock_name"] not in known]
+    if missing:
+        return {}, f"the size of {missing[0]} is not known before its lock is resolved"
+    if not host.gpus and host.asked_gpus is None:
+        return {}, "its GPUs are not known: it was never asked for them, and fleet_gpus is empty"
+    if not host.gpus and any(model["replicas"] == MAX for model in host.models):
+        return {}, "replicas is max, and it has no GPUs"
+    try:
+        plan = plan_together(host.as_dict(), known)
+    except Problem as problem:
+        if refuse:
+            raise
+        return {}, problem.problem
+    short = [] if refuse else too_many(host.models, plan)
+    return ({}, short[0]) if short else (plan, "")
+
+
+def too_many(models: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]) -> List[str]:
+    """Why the cards are not enough for the instances of Ollama's models, whose servers cannot do without theirs."""
+    counts = counts_of(plan)
+    short = [
+        model["name"] for model in models if model["engine"] == OLLAMA and counts[model["name"]] < count_of(model, {})
+    ]
+    return [f"models_serve: {short[0]}: {refusal}" for refusal in plan["refusals"][:1] if short]

@@ -31,10 +31,22 @@ def ports_of(models: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> 
 
     found = [[model["port"] or next_free(LLAMA_CPP_PORT)] for model in models]
     for model, ports in zip(models, found):
-        declared = model["replicas"] or 1
-        count = declared if isinstance(declared, int) else counts.get(model["name"], 1)
-        ports += [next_free(ports[0]) for _more in range(1, count)]
+        ports += [next_free(ports[0]) for _more in range(1, count_of(model, counts))]
     return found
+
+
+def count_of(model: Mapping[str, Any], counts: Mapping[str, int]) -> int:
+    """How many instances of a declared model there are; one for `max` as long as nothing in `counts` tells."""
+    declared = model["replicas"] or 1
+    return declared if isinstance(declared, int) else counts.get(model["name"], 1)
+
+
+def counts_of(plan: Mapping[str, Any]) -> Dict[str, int]:
+    """How many instances of each model a plan has, by the model's name."""
+    counts: Dict[str, int] = {}
+    for one in plan.get("instances") or []:
+        counts[one["model"]] = counts.get(one["model"], 0) + 1
+    return counts
 
 
 def visible_cards(gpus: Sequence[str]) -> Dict[str, str]:

@@ -10,9 +10,10 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import Demand
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.host_plan import plan_host
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model, model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 
 def plan_together(
@@ -34,7 +35,8 @@ def plan_together(
 
     Returns:
         plans, by the name of the instance; instances (name, model, number, gpus); refusals: why the host cannot hold
-        all of it; warnings; planned: each plan with its question, as gguf_judge is asked about it.
+        all of it; warnings; first_server: the cards that Ollama's first server is to see; planned: each plan with its
+        question, as gguf_judge is asked about it. A host without GPUs is planned by its RAM alone.
 
     Raises:
         Problem: for settings that cannot be read, and cards that are not there.
@@ -43,9 +45,15 @@ def plan_together(
     models = [
         model for model in host["models"] if model["lock_name"] in facts and "rpc" not in (model["parameters"] or {})
     ]
-    demands = [_demand(host, model, facts[model["lock_name"]], given) for model in models]
     devices = devices_from_facts(host["gpus"] if gpus is None else gpus)
+    demands = [
+        demand
+        for model in models
+        if (demand := _demand(host, model, facts[model["lock_name"]], given, lenient=not devices))
+    ]
     plan = plan_host(devices, ram_bytes or host["ram_bytes"], demands).as_facts()
+    if not devices:
+        return {**plan, "plans": {name: _by_ram(one) for name, one in plan["plans"].items()}, "planned": []}
     by_name = {model["name"]: model for model in models}
     planned = [
         {"item": {**by_name[one["model"]], "name": one["name"]}, "plan": plan["plans"][one["name"]]}
@@ -54,9 +62,25 @@ def plan_together(
     return {**plan, "planned": planned}
 
 
+def _by_ram(plan: Mapping[str, Any]) -> Dict[str, Any]:
+    """A plan for a host without GPUs, or of whose GPUs nothing is known.
+
+    What its RAM cannot hold is refused. What it can is left to the engine: it may find a GPU that we cannot see.
+    """
+    nothing: Dict[str, Any] = {"parameters": {}, "environment": {}}
+    own = {"refusal": None} if plan["fits"] else {}
+    return {**plan, **own, "ollama": nothing, "llama_cpp": {**nothing, "arguments": []}}
+
+
 def _demand(
-    host: Mapping[str, Any], model: Mapping[str, Any], gguf: Mapping[str, Any], options: Mapping[str, Any]
-) -> Demand:
+    host: Mapping[str, Any],
+    model: Mapping[str, Any],
+    gguf: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    lenient: bool,
+) -> Optional[Demand]:
+    """lenient: a model of which too little is known is left out."""
     engine = host["engines"][model["engine"]]
     environment = engine["environment"]
     wanted = {
@@ -64,6 +88,9 @@ def _demand(
         "key_type": options.get("kv_type"),
         "full_only": options.get("offload") == "full",
     }
+    known = _known(gguf) if lenient else None
+    if lenient and known is None:
+        return None
     if not gguf:
         raise GpuError(
             f"The lock of {model['name']} has no gguf facts, so nothing can be planned from it.",
@@ -71,13 +98,20 @@ def _demand(
         )
     return Demand(
         name=model["name"],
-        model=model_from_facts(gguf),
+        model=known or model_from_facts(gguf),
         wish=wish_of(engine["name"], engine["version"], model["parameters"], environment, wanted),
         only=tuple(map(str, options.get("only") or engine["gpus"])),
         replicas=model["replicas"],
         gpus=tuple(model["gpus"]),
         at_once=_number(environment.get("OLLAMA_MAX_LOADED_MODELS")),
     )
+
+
+def _known(gguf: Mapping[str, Any]) -> Optional[Model]:
+    try:
+        return model_from_facts(gguf) if gguf else None
+    except Problem:
+        return None
 
 
 def _number(text: Any) -> int:

@@ -19,10 +19,12 @@ HUB_URLS = {"modelscope": "https://modelscope.cn", "huggingface": "https://huggi
 
 @dataclass(frozen=True)
 class Server:
-    """One process that listens: the Ollama server of a host, a llama-server, or llama.cpp's RPC server.
+    """One process that listens: an Ollama server, a llama-server, or llama.cpp's RPC server.
 
     name: of its service. models: the names that clients ask it for. by_hand: from llama_cpp_servers, not models_serve.
-    instance: the copy of a model that it was made for, if it was.
+    instance: the copy of a model that it was made for, if it was. gpus: UUIDs or indices of the cards that the plan
+    gives to it, None where it sees those of its engine, or where that is not planned yet. environment: what
+    it has beyond that of its engine.
     """
 
     name: str
@@ -31,12 +33,17 @@ class Server:
     models: Tuple[str, ...]
     by_hand: bool = False
     instance: str = ""
+    gpus: Optional[Tuple[str, ...]] = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> Dict[str, Any]:
         return {
             "name": self.name,
             "engine": self.engine,
             "listen": self.listen.as_dict(),
+            "url": self.listen.url,
+            "gpus": None if self.gpus is None else list(self.gpus),
+            "environment": dict(self.environment),
             "models": list(self.models),
             "by_hand": self.by_hand,
             "instance": self.instance,
@@ -75,7 +82,8 @@ class Host:
     address: how others reach it. gpus: those that the host reported in this run, else the declared ones (name,
     memory_total_mib, count), else those of an earlier report. declared_gpus: of the inventory alone. asked_gpus: of
     this run's report, else of an earlier one; None where the host was never asked. unknown_address: why it cannot be
-    said where its Ollama listens, empty where it can. ram_bytes: by the same order as gpus, None where nothing says it.
+    said where its Ollama listens, empty where it can. unknown_cards: why it cannot be said which cards each of its
+    Ollama servers gets, empty where it can. ram_bytes: by the same order as gpus, None where nothing says it.
     engines: those that it has models or servers for. ollama: where its Ollama is, if it has one, declared or left over.
     models: as `declare` completes them, in the order of models_serve.
     """
@@ -92,6 +100,7 @@ class Host:
     engines: Mapping[str, Engine]
     ollama: Engine
     models: Tuple[Mapping[str, Any], ...]
+    unknown_cards: str = ""
 
     @property
     def servers(self) -> Tuple[Server, ...]:
@@ -127,6 +136,7 @@ class Host:
             "declared_gpus": [dict(gpu) for gpu in self.declared_gpus],
             "asked_gpus": None if self.asked_gpus is None else [dict(gpu) for gpu in self.asked_gpus],
             "unknown_address": self.unknown_address,
+            "unknown_cards": self.unknown_cards,
             "ram_bytes": self.ram_bytes,
             "fabric_manager": self.fabric_manager,
             "models_dir": self.models_dir,

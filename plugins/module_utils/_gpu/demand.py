@@ -67,26 +67,35 @@ class Instance:
             used = [share.device for share in self.plan.layout.shares if share.layers and share.device]
             # Its split is told for the cards that it uses.
             seen = used if used and self.demand.resident else self.cards
-            facts["gpus"] = [card.uuid or str(card.index) for card in seen]
+            facts["gpus"] = [_card(card) for card in seen]
         return facts
 
 
 @dataclass(frozen=True)
 class HostPlan:
-    """The instances in the order of the demands; why the host cannot serve them; what its operator should know."""
+    """The instances in the order of the demands; why the host cannot serve them; what its operator should know.
+
+    first_server: the cards that the first server of Ollama is to see; None where no card belongs to an instance alone.
+    """
 
     instances: tuple[Instance, ...]
     refusals: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    first_server: Optional[Cards] = None
 
     def as_facts(self) -> dict[str, Any]:
         """Plain data: `plans` by the instance's name, each with a refusal of its own, and the rest as it is."""
         return {
             "plans": {instance.name: instance.plan.as_facts() for instance in self.instances},
             "instances": [instance.as_facts() for instance in self.instances],
+            "first_server": None if self.first_server is None else [_card(card) for card in self.first_server],
             "refusals": list(self.refusals),
             "warnings": list(self.warnings),
         }
+
+
+def _card(card: Device) -> str:
+    return card.uuid or str(card.index)
 
 
 def instance_name(model: str, number: int) -> str:
@@ -146,6 +155,24 @@ def chosen_of(cards: Sequence[Device], demand: Demand) -> Cards:
     if not demand.only:
         return tuple(cards)
     return tuple(card for card in cards if {str(card.index), str(card.uuid)} & set(demand.only))
+
+
+def first_server_of(by_ollama: Sequence[Demand]) -> Optional[Demand]:
+    """The model whose first instance is on Ollama's first server, which holds the models without replicas, too.
+
+    The first one with replicas. One that only has cards of its own (C(gpus)) keeps them to itself, unless there is
+    nothing else to be served.
+    """
+    replicated = [demand for demand in by_ollama if demand.replicas is not None]
+    if not replicated and all(demand.own_cards for demand in by_ollama):
+        replicated = list(by_ollama)
+    return replicated[0] if replicated else None
+
+
+def none_is_left(demands: Sequence[Demand]) -> str:
+    """That models which share cards have none."""
+    names = listed([demand.name for demand in demands])
+    return f"No card is left for {names}: all belong to instances that have cards of their own."
 
 
 def lost(plan: Plan, alone: Plan) -> bool:

@@ -21,7 +21,10 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import (
     HostPlan,
     Instance,
     chosen,
+    chosen_of,
+    first_server_of,
     lost,
+    none_is_left,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.own_cards import own_cards
@@ -79,7 +82,8 @@ def _plan(devices: Sequence[Device], ram_bytes: Optional[int], demands: Sequence
     host.place_residents()
     warnings = host.place_ollama()
     instances = tuple(instance for demand in demands for instance in host.made[demand.name])
-    return HostPlan(instances, tuple(host.refusals), tuple(warnings))
+    first_server = tuple(sorted(host.first_server, key=lambda card: card.index)) if host.own else None
+    return HostPlan(instances, tuple(host.refusals), tuple(warnings), first_server)
 
 
 class _Host:
@@ -92,6 +96,8 @@ class _Host:
         self.own: Mapping[str, tuple[Cards, ...]] = {}
         self.made: dict[str, list[Instance]] = {demand.name: [] for demand in demands}
         self.refusals: list[str] = []
+        # The cards that Ollama's first server sees, where some cards belong to instances.
+        self.first_server: Cards = ()
 
     def place_own(self) -> None:
         """The instances that have cards of their own."""
@@ -104,12 +110,16 @@ class _Host:
                 self.books.keep(plan)
                 self.made[demand.name].append(Instance(demand, number, plan, cards))
 
+    @property
+    def free(self) -> Cards:
+        """The cards that no instance owns."""
+        owned = {card.index for groups in self.own.values() for cards in groups for card in cards}
+        return tuple(card for card in self.devices if card.index not in owned)
+
     def place_residents(self) -> None:
         """What else llama.cpp serves."""
         shared = [demand for demand in self.demands if demand.resident and demand.name not in self.own]
-        owned = {card.index for groups in self.own.values() for cards in groups for card in cards}
-        free = [card for card in self.devices if card.index not in owned]
-        plans, problem = residents(self.books, shared, self.devices, free)
+        plans, problem = residents(self.books, shared, self.devices, self.free)
         if problem:
             self.refusals.append(problem)
         for demand, plan in zip(shared, plans):
@@ -118,20 +128,22 @@ class _Host:
 
     def place_ollama(self) -> Sequence[str]:
         """What else the first server of Ollama serves, in turns where it must be; warnings of that."""
-        by_ollama = [demand for demand in self.demands if not demand.resident]
-        first = next((demand for demand in by_ollama if demand.replicas is not None), None)
-        group = [demand for demand in by_ollama if demand.name not in self.own]
+        lead = first_server_of([demand for demand in self.demands if not demand.resident])
+        group = [demand for demand in self.demands if not demand.resident and demand.name not in self.own]
+        if self.own:
+            self.first_server = (self.own[lead.name][0] if lead else ()) + (self.free if group else ())
         if not group:
             return []
         books = self.books
-        if first:
+        if lead:
             # The first instance leaves when another model is asked for.
-            cards = self.own[first.name][0]
             books = books.copy()
-            books.give_back(self.made[first.name][0].plan)
-            group = [replace(demand, only=tuple(str(card.index) for card in cards) or ("-1",)) for demand in group]
+            books.give_back(self.made[lead.name][0].plan)
+        if self.own and self.devices and not self.first_server:
+            self.refusals.append(f"{none_is_left(group)} Leave a card to them, or serve them from another host.")
+        seen_of = {demand.name: self._seen(demand) for demand in group}
         for demand in group:
-            seen = chosen(self.devices, demand.only, demand.name)
+            seen = seen_of[demand.name]
             plan = make_plan(demand.model, books.cards(seen), books.wish(demand))
             self.made[demand.name].append(Instance(demand, 0, plan))
             if lost(plan, make_plan(demand.model, seen, self.empty.wish(demand))):
@@ -139,5 +151,17 @@ class _Host:
                     f"{demand.name} does not fit beside what is always in memory on this host. {plan.reason} Serve it "
                     "from another host, take a smaller quant or context, or say with num_gpu what stays in RAM."
                 )
-        served = [replace(first, only=group[0].only), *group] if first else group
+        served = [*([lead] if lead else []), *group]
+        # They are served by one process, so one set of cards holds for all of them.
+        served = [replace(demand, only=_names(seen_of[group[0].name])) for demand in served]
         return in_turns(books, self.devices, [demand for demand in served if self.made[demand.name][0].plan.fits])
+
+    def _seen(self, demand: Demand) -> Cards:
+        """The cards on which a model of Ollama's first server may lie."""
+        if not self.own:
+            return chosen(self.devices, demand.only, demand.name)
+        return chosen_of(self.first_server, demand)
+
+
+def _names(cards: Sequence[Device]) -> tuple[str, ...]:
+    return tuple(str(card.index) for card in cards) or ("-1",)

@@ -15,6 +15,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import (
     listed,
     lost,
     mib,
+    none_is_left,
     sizes_text,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
@@ -65,7 +66,7 @@ def _together(books: Books, demands: Sequence[Demand], cards: Sequence[Device], 
     )
     names = listed([demand.name for demand in demands])
     if not cards and books.left:
-        return f"No card is left for {names}: all belong to instances that have cards of their own. {ways}"
+        return f"{none_is_left(demands)} {ways}"
     alone = [make_plan(demand.model, chosen_of(cards, demand), books.wish(demand)) for demand in demands]
     held: dict[int, dict[str, int]] = {card.index: {} for card in cards}
     for demand, plan in zip(demands, alone):

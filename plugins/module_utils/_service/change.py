@@ -135,8 +135,20 @@ def _shares_before(wanted: Optional[health.Wanted], manager: Manager, switches: 
     return found
 
 
-def carry_out(actions: Sequence[Action], target: Target, files: Sequence[File], manager: Manager) -> Done:
-    """Do it all or put it all back: a service that served before serves again when this raises."""
+def carry_out(
+    actions: Sequence[Action],
+    target: Target,
+    files: Sequence[File],
+    manager: Manager,
+    *,
+    keep: bool = False,
+    links: Optional[Tuple[Optional[str], Optional[str]]] = None,
+) -> Done:
+    """Do it all or put it all back: a service that served before serves again when this raises.
+
+    keep: what was before stays in the journal, since other services of the change are still to be proven. links: the
+    current and the previous release before the change, where another service of it has switched them.
+    """
     starts = [action for action in actions if action.verb in ("start", "restart")]
     state = manager.state()
     warnings = drain(target, manager) if state.active and any(action.verb == "restart" for action in actions) else ()
@@ -146,8 +158,8 @@ def carry_out(actions: Sequence[Action], target: Target, files: Sequence[File], 
     old = journal.read_files(touched)
     before = Before(
         files={path: old.get(path) for path in touched},
-        root=target.root if switches else None,
-        links=_links(target.root),
+        root=target.root if switches or links else None,
+        links=links or _links(target.root),
         served=state.active,
         enabled=state.enabled,
         reasons=tuple(journal.read_reasons(target.service)),
@@ -171,7 +183,8 @@ def carry_out(actions: Sequence[Action], target: Target, files: Sequence[File], 
         proven = _prove(target, manager, shares) if starts else health.Health()
     except Exception as error:  # whatever it is, a mistake of ours too: the service is put back
         raise _put_back(_as_problem(error, target.service), before, target, manager) from error
-    journal.clear(target.service)
+    if not keep:
+        journal.clear(target.service)
     if starts:
         journal.write_reasons(target.service, [])
     return Done(proven, warnings)
@@ -187,7 +200,7 @@ def recover(before: Before, target: Target, manager: Manager, *, restart: bool) 
     try:
         if before.begun and not before.served:
             manager.command("stop")
-        _restore(before, manager)
+        restore(before, manager)
         if was_restarted:
             # Kept until it has started: a start that fails is tried again by the next run.
             journal.write_reasons(target.service, ["an earlier run ended before its change was proven"])
@@ -218,7 +231,7 @@ def _as_problem(error: Exception, service: str) -> Problem:
     return ServiceProblem(f"{service} cannot be changed: {str(error) or type(error).__name__}.", "")
 
 
-def _restore(before: Before, manager: Manager) -> List[str]:
+def restore(before: Before, manager: Manager) -> List[str]:
     """Files, links and the start at boot as they were; what that is, for a message."""
     back = []
     if before.files and not before.enabled:
@@ -256,7 +269,7 @@ def _put_back(problem: Problem, before: Before, target: Target, manager: Manager
             journal.clear(target.service)
         return ServiceProblem(problem.problem, problem.remedy or f"Look at: {manager.log_command}")
     try:
-        back = _restore(before, manager)
+        back = restore(before, manager)
     except (Problem, OSError) as second:
         return _not_restored(
             ServiceProblem(f"{problem.problem} {_as_problem(second, target.service).problem}", ""), target.service
@@ -292,8 +305,13 @@ def _serves_again(target: Target, manager: Manager, moved: bool) -> None:
         wanted = dataclasses.replace(target.wanted, version=None)
         health.wait_for_answer(wanted, _endpoint(wanted, manager), manager.state, manager.log_tail)
         return
+    stays_up(manager)
+
+
+def stays_up(manager: Manager) -> None:
+    """Raises ServiceProblem for a service that ends again at once."""
     first = manager.state().restarts
     time.sleep(STAYS_UP_SECONDS)
     now = manager.state()
     if not now.active or now.restarts > first:
-        raise ServiceProblem("it does not stay up.", "")
+        raise ServiceProblem("it does not stay up.", f"Look at: {manager.log_command}")

@@ -51,8 +51,11 @@ def plan_started(
     links_right: bool,
     restart: str,
     pending: Sequence[str],
+    follows: bool = False,
 ) -> List[Action]:
     """current and version: the release that the link names and the one that it should name (None: no release of ours).
+
+    follows: another service of the same release switches it; current is then what it was before.
 
     pending: reasons of an earlier run that changed something and could not restart, or was told not to.
     """
@@ -69,7 +72,7 @@ def plan_started(
             if file.restart:
                 reasons.append(f"{file.path} {'is new' if now is None else 'changed'}")
     if version is not None and (current != version or not links_right):
-        actions.append(Action("switch", version, (f"{current or 'no version'} is the current one",)))
+        actions += [] if follows else [Action("switch", version, (f"{current or 'no version'} is the current one",))]
         if current != version:
             reasons.append(f"version {current or 'none'} -> {version}")
     if units_changed or state.stale:

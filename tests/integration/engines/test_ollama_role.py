@@ -58,6 +58,16 @@ def host(
 
 
 @both_ways
+def test_a_server_that_crashed_starts_when_nothing_is_being_added_to_the_store(host: Host) -> None:
+    """Its manager starts it by itself, some seconds after the crash; a start prunes what no manifest names yet."""
+    version = "curl -fsS -m 5 http://127.0.0.1:11434/api/version"
+    lock = "umask 077; exec 9>/var/lib/gguf-fleet/ollama-store.lock; flock 9"
+    told = host.sh(f"{lock}; pkill -KILL -u ollama; sleep 8; {version} && echo early; exit 0")
+    assert "early" not in told
+    assert OLD in host.sh(f"for _ in $(seq 60); do {version} && exit; sleep 0.5; done")
+
+
+@both_ways
 def test_settings_that_do_not_serve_are_put_back_too(host: Host, archive: dict[str, Any]) -> None:
     before = host.sh("cat /etc/gguf-fleet/ollama.env")
     # TEST-NET-1: no host has this address, so nothing can listen there.

@@ -36,6 +36,8 @@ PLAYBOOK = f"""
       ansible.builtin.include_role: {{name: gguf.fleet.models, tasks_from: resolve, public: true}}
     - name: Plan
       ansible.builtin.include_role: {{name: gguf.fleet.models, tasks_from: plan, public: true}}
+    - name: Check the placement
+      ansible.builtin.include_role: {{name: gguf.fleet.models, tasks_from: judge, public: true}}
 """
 # Of 1,420 MiB a card has room for Q4_0 beside llama.cpp's own, and not for Q8_0.
 LARGE, SMALL = 24564, 1420

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet, describe_host
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import DeclarationProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import Listen, ollama_listen
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import Reported
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Host
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import DEFAULTS, RENAMED
 
@@ -96,6 +97,89 @@ def test_max_is_what_the_cards_of_the_host_hold_and_one_where_that_is_not_known(
     assert len(host(models_engine="llama_cpp", models_serve=serve).servers) == 1
 
 
+H20X8 = [{"name": "NVIDIA H20", "memory_total_mib": 97871, "count": 8}]
+R1 = {"catalog": "deepseek-r1", "quant": "1.58bit", "parameters": {"num_ctx": 4096}}
+
+
+def ollama_servers(models_serve: list[dict[str, Any]], **more: Any) -> list[tuple[Any, ...]]:
+    found = host(models_serve=models_serve, fleet_gpus=H20X8, fleet_ram_gib=1024, **more).as_dict()
+    return [
+        (server["name"], server["listen"]["port"], server["models"], ",".join(server["gpus"] or ["-"]))
+        for server in found["ollama"]["servers"]
+    ]
+
+
+def test_each_instance_of_ollama_has_a_server_with_its_own_port_and_cards() -> None:
+    assert ollama_servers([{"name": "r1", "replicas": 3, **R1}], ollama_host="0.0.0.0:4000") == [
+        ("ollama", 4000, ["r1"], "0,1"),
+        ("ollama-2", 4001, ["r1"], "2,3"),
+        ("ollama-3", 4002, ["r1"], "4,5"),
+    ]
+    assert len(ollama_servers([{"name": "r1", "replicas": "max", **R1}])) == 4
+    two = host(models_serve=[{"name": "r1", "replicas": 2, **R1}], fleet_gpus=H20X8, fleet_ram_gib=1024)
+    first, second = (server.environment for server in two.ollama.servers)
+    assert "OLLAMA_NOPRUNE" not in first and second["OLLAMA_NOPRUNE"] == "1"
+    assert (first["CUDA_VISIBLE_DEVICES"], second["CUDA_VISIBLE_DEVICES"]) == ("0,1", "2,3")
+    assert "OLLAMA_HOST" not in first and second["OLLAMA_HOST"] == "127.0.0.1:11435"
+    assert [(one["model"], one["port"]) for one in two.endpoints] == [("r1", 11434), ("r1", 11435)]
+
+
+def test_models_without_replicas_are_on_the_first_server_which_keeps_the_cards_that_nobody_owns() -> None:
+    b: dict[str, Any] = {"name": "b", **R1}
+    serve = [b, {"name": "r1", "replicas": 2, **R1}, {"name": "c", "gpus": [7, 6], **R1}]
+    assert ollama_servers(serve) == [
+        ("ollama", 11434, ["b", "r1"], "0,1,4,5"),
+        ("ollama-2", 11435, ["c"], "6,7"),
+        ("ollama-3", 11436, ["r1"], "2,3"),
+    ]
+    assert ollama_servers([b, {"name": "c", "gpus": ["7", "6"], **R1}]) == [
+        ("ollama", 11434, ["b"], "0,1,2,3,4,5"),
+        ("ollama-2", 11435, ["c"], "6,7"),
+    ]
+    assert ollama_servers([{"name": "c", "gpus": ["7", "6"], **R1}]) == [("ollama", 11434, ["c"], "6,7")]
+    assert ollama_servers([b]) == [("ollama", 11434, ["b"], "-")]
+
+
+def test_as_long_as_the_cards_of_ollamas_servers_cannot_be_known_it_is_said_why() -> None:
+    serve = [{"name": "r1", "replicas": 2, **R1}]
+    unasked = host(models_serve=serve)
+    assert "never asked" in unasked.unknown_cards and len(unasked.ollama.servers) == 2
+    assert "before its lock is resolved" in host(models_serve=[model("a", replicas=2)], fleet_gpus=H20X8).unknown_cards
+    assert host(models_serve=[model("a")]).unknown_cards == ""
+    without_gpus = host(models_serve=serve, host_gpus=[], fleet_ram_gib=1024)
+    assert without_gpus.unknown_cards == "" and [server.gpus for server in without_gpus.ollama.servers] == [(), ()]
+
+
+def test_more_replicas_of_ollama_than_the_cards_allow_are_refused() -> None:
+    (told,) = problems(models_serve=[{"name": "r1", "replicas": 5, **R1}], fleet_gpus=H20X8, fleet_ram_gib=1024)
+    assert told.startswith("h1: models_serve: r1: The cards are not enough for 5 × r1, each instance on cards of its")
+
+
+def test_what_a_host_reported_in_an_earlier_run_refuses_nothing_before_it_is_asked_again() -> None:
+    def described(**more: Any) -> Host:
+        given = {"models_serve": [{"name": "r1", "replicas": 4, **R1}], **more}
+        reported = {"h1": Reported(gpus=({**H20X8[0], "count": 2},), ram_bytes=2**40)}
+        return describe_fleet({"h1": given}, CATALOG, {}, records=reported).hosts["h1"]
+
+    assert "The cards are not enough for 4 × r1" in described().unknown_cards
+    assert described(host_gpus=H20X8).unknown_cards == ""
+    with pytest.raises(DeclarationProblem, match="The cards are not enough for 4 × r1"):
+        described(host_gpus=[{**H20X8[0], "count": 2}])
+
+
+def test_a_role_alone_knows_the_cards_by_what_was_locked_and_reported_before() -> None:
+    asked: list[int] = []
+
+    def known() -> Any:
+        asked.append(1)
+        return {}, {"h1": Reported(gpus=tuple(H20X8), ram_bytes=2**40)}
+
+    one = describe_host("h1", {"models_serve": [{"name": "r1", "replicas": 2, **R1}]}, CATALOG, known)
+    assert [server.gpus for server in one.ollama.servers] == [("0", "1"), ("2", "3")]
+    describe_host("h1", {"models_serve": [{"name": "r1", **R1}]}, CATALOG, known)
+    assert len(asked) == 1
+
+
 def test_what_only_the_number_behind_max_makes_wrong_is_refused_too() -> None:
     known = {"catalog": "deepseek-r1", "quant": "1.58bit"}
     serve = [{"name": "r1", "replicas": "max", **known}, {"name": "r1-2", "gpus": [7, 6], **known}]
@@ -176,6 +260,18 @@ WRONG: list[tuple[dict[str, Any], str]] = [
       "llama_cpp_servers": [{"name": "b", "model": "/m", "port": 9}]}, "h1: models_serve: a: replicas is max, and"),
     ({"models_engine": "llama_cpp", "models_serve": [model("a", replicas=2), model("a-2", quant="Q8")]},
      "h1: two servers have the name llama-cpp-a-2."),
+    ({"models_serve": [model("a", replicas=2)], "ollama_gpus": [0]},
+     "h1: models_serve: a has replicas or gpus, and ollama_gpus is for a host with one server. Leave ollama_gpus out."),
+    ({"models_serve": [model("a", gpus=[0])], "ollama_environment": {"CUDA_VISIBLE_DEVICES": "0"}},
+     "h1: models_serve: a has replicas or gpus, and CUDA_VISIBLE_DEVICES in ollama_environment would hold for every"),
+    ({"models_serve": [model("a", replicas=2)], "__ollama_info": {"adopted": {"models_dir": "/m", "environment": {}}}},
+     "h1: models_serve: a has replicas or gpus, and its Ollama was installed by somebody else"),
+    ({"models_serve": [model("a", replicas=2), model("b", engine="llama_cpp", port=11435, quant="Q8")]},
+     "h1: ollama-2 and llama-cpp-b would both listen on 127.0.0.1:11435. Give one of them another port (ollama_host)."),
+    ({"models_serve": [model("a", replicas=2)], "ollama_host": "127.0.0.1:65535"},
+     "h1: models_serve: the port of Ollama's server 2 would be 65536. Give the first one a lower port"),
+    ({"models_serve": [model("o"), model("l", engine="llama_cpp", gpus=[0], quant="Q8")], "ollama_gpus": ["0", "1"]},
+     "h1: models_serve: l: gpus has the card 0, which is given to Ollama (ollama_gpus), too."),
     ({"models_serve": [{"catalog": "deepseek-r2"}]}, "h1: models_serve: deepseek-r2: the catalog has no"),
     ({"models_serve": [model("a"), model("A", quant="Q8")]}, "h1: models_serve names 'A' twice ("),
 ]  # fmt: skip

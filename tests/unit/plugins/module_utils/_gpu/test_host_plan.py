@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.cards import Need, share_out
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import first_server_of
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device, devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.host_plan import Demand, HostPlan, plan_host
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model, model_from_facts
@@ -116,11 +117,37 @@ def test_models_of_ollama_that_take_turns_are_named_with_what_is_read_again() ->
     assert "It holds one at a time" in limited
 
 
-def test_models_without_replicas_share_the_cards_of_the_first_server() -> None:
+def cards_under(plan: HostPlan, name: str) -> set[int]:
+    (one,) = [one for one in plan.instances if one.name == name]
+    return {share.device.index for share in one.plan.layout.shares if share.layers and share.device}
+
+
+def test_models_without_replicas_get_the_first_instances_cards_and_those_that_nobody_owns() -> None:
     plan = plan_host(h20(8), 1024 * GIB, [demand("r1", "IQ1_S", "ollama", replicas=2), demand("b", "IQ1_M", "ollama")])
     taken = cards_of(plan)
-    beside = [share.device.index for share in plan.instances[2].plan.layout.shares if share.device]
-    assert beside == taken["r1"] and "b" in plan.warnings[0]
+    assert plan.as_facts()["first_server"] == ["0", "1", "4", "5", "6", "7"] and taken["r1-2"] == [2, 3]
+    assert not cards_under(plan, "b") & set(taken["r1-2"]) and plan.warnings == ()
+
+    full = plan_host(h20(4), 1024 * GIB, [demand("b", "IQ1_M", "ollama"), demand("r1", "IQ1_S", "ollama", replicas=2)])
+    assert full.refusals == () and cards_under(full, "b") == set(cards_of(full)["r1"])
+    assert full.warnings[0].startswith("Ollama cannot keep r1 and b in memory together.")
+
+
+def test_cards_of_a_model_alone_are_not_the_first_servers() -> None:
+    both = [demand("a", "IQ1_S", "ollama", gpus=("0", "1")), demand("b", "IQ1_S", "ollama")]
+    plan = plan_host(h20(4), 1024 * GIB, both)
+    assert (cards_of(plan)["a"], plan.as_facts()["first_server"]) == ([0, 1], ["2", "3"])
+    assert cards_under(plan, "b") == {2, 3}
+    alone = plan_host(h20(4), 1024 * GIB, both[:1])
+    assert alone.as_facts()["first_server"] == ["0", "1"]
+    (reason,) = plan_host(h20(2), 1024 * GIB, both).refusals
+    assert reason.startswith("No card is left for b: all belong to instances that have cards of their own.")
+
+
+def test_cards_of_an_instance_of_llama_cpp_are_not_ollamas() -> None:
+    plan = plan_host(h20(4), 1024 * GIB, [demand("l", "IQ1_S", replicas=1), demand("o", "IQ1_S", "ollama")])
+    assert cards_of(plan)["l"] == [0, 1] and plan.as_facts()["first_server"] == ["2", "3"]
+    assert cards_under(plan, "o") == {2, 3}
 
 
 def test_what_llama_cpp_keeps_in_memory_is_not_there_for_ollama() -> None:
@@ -158,8 +185,7 @@ CARDS = st.lists(
     max_size=5,
 ).map(lambda cards: devices_from_facts([{**card, "index": index} for index, card in enumerate(cards)]))
 DEMANDS = st.lists(
-    st.builds(
-        lambda size, blocks, engine, replicas: (size, blocks, engine, replicas),
+    st.tuples(
         st.integers(2, 60),
         st.sampled_from([8, 16, 24]),
         st.sampled_from(["ollama", "llama_cpp"]),
@@ -187,8 +213,16 @@ def test_no_card_and_no_ram_has_more_on_it_than_it_has(
         return
     owned = [card.index for one in plan.instances for card in one.cards or ()]
     assert len(owned) == len(set(owned)), "no card is in two instances"
-    resident = [one for one in plan.instances if one.demand.resident or one.number]
+    lead = first_server_of([demand for demand in demands if not demand.resident])
+    lead_name = lead.name if lead else ""
+    resident = [
+        one
+        for one in plan.instances
+        if one.demand.resident or one.number or (one.demand.own_cards and one.demand.name != lead_name)
+    ]
     in_turns = [one for one in plan.instances if one not in resident]
+    owned_by_others = {card.index for one in resident for card in one.cards or ()}
+    assert not owned_by_others & {card.index for card in plan.first_server or ()}, "nor in one and the first server"
     for more in [[one] for one in in_turns] or [[]]:
         used = {device.index: 0 for device in devices}
         for one in [*resident, *more]:
