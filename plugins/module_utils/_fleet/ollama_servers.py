@@ -9,7 +9,7 @@ beside its own instance; it alone prunes the store when it starts. The others li
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import Listen
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.problem import DeclarationProblem
@@ -41,7 +41,7 @@ def ollama_servers(
     Raises:
         DeclarationProblem: for a port that there is not.
     """
-    cards = {one["name"]: one["gpus"] for one in (planned or {}).get("instances") or []}
+    cards: Dict[str, Any] = {one["name"]: one["gpus"] for one in (planned or {}).get("instances") or []}
     found: List[Tuple[str, Tuple[str, ...], Optional[Sequence[str]]]] = []
     for name, number in _instances(models, planned):
         instance = instance_name(name, number)
@@ -52,14 +52,17 @@ def ollama_servers(
         del found[0]
     seen = (planned or {}).get("first_server") if models else None
     found.insert(0, (lead["name"] if lead else "", first, seen))
-    return tuple(_server(number, each, listen) for number, each in enumerate(found))
+    hidden = "-1" if any(cards.values()) else ""
+    return tuple(_server(number, each, listen, hidden) for number, each in enumerate(found))
 
 
 def _server(
     number: int,
     each: Tuple[str, Tuple[str, ...], Optional[Sequence[str]]],
     first: Listen,
+    hidden: str,
 ) -> Server:
+    """hidden: what keeps a server without cards from those of the others; empty where nobody has cards."""
     instance, names, gpus = each
     listen = Listen(first.host, first.port + number)
     if listen.port > _LAST_PORT:
@@ -75,7 +78,7 @@ def _server(
         models=names,
         instance=instance,
         gpus=None if gpus is None else tuple(gpus),
-        environment={**more, **visible_cards(gpus or ())},
+        environment={**more, **visible_cards([hidden] if hidden and gpus is not None and not gpus else gpus or ())},
     )
 
 

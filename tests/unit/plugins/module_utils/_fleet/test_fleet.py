@@ -140,6 +140,12 @@ def test_models_without_replicas_are_on_the_first_server_which_keeps_the_cards_t
     assert ollama_servers([b]) == [("ollama", 11434, ["b"], "-")]
 
 
+def test_a_server_for_which_no_card_is_left_sees_none() -> None:
+    serve = [{"name": "b", **R1}, {"name": "l", "engine": "llama_cpp", "gpus": [0], **R1, "parameters": {}}]
+    (server,) = host(models_serve=serve, fleet_gpus=[{**H20X8[0], "count": 1}], fleet_ram_gib=1024).ollama.servers
+    assert (server.gpus, server.environment) == ((), {"CUDA_VISIBLE_DEVICES": "-1"})
+
+
 def test_as_long_as_the_cards_of_ollamas_servers_cannot_be_known_it_is_said_why() -> None:
     serve = [{"name": "r1", "replicas": 2, **R1}]
     unasked = host(models_serve=serve)
