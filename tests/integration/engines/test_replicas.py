@@ -58,13 +58,13 @@ def test_two_instances_of_each_engine_answer_on_their_ports(
     }
     source = {"hub": "path", "path": str(smollm2.shards[0].parent)}
 
-    def run(replicas: object, version: str = "0.5.7", *options: str) -> int:
+    def run(replicas: object, version: str = "0.5.7", *options: str, playbook: str = "site.yml") -> int:
         lama = {"name": "lama", "engine": "llama_cpp", "parameters": {"ctx-size": 512}}
         smol = {"name": "smol", "engine": "ollama", "template": "chatml", "parameters": {"num_ctx": 512}}
         served = [{**model, "source": source, "replicas": replicas} for model in (lama, smol)]
         # Answers are asked for here.
         done = host.play(
-            "site.yml",
+            playbook,
             "--skip-tags=verify",
             *options,
             **settings,
@@ -82,11 +82,16 @@ def test_two_instances_of_each_engine_answer_on_their_ports(
     assert [environments[service].get("OLLAMA_NOPRUNE") for service in ("ollama", "ollama-2")] == [None, "1"]
     assert run(2) == 0
 
+    def versions() -> list[str]:
+        told = [host.sh(f"curl -fsS http://127.0.0.1:{port}/api/version") for port in (11434, 11435)]
+        return [json.loads(one)["version"] for one in told]
+
     # By the lock file alone: nothing is resolved or planned again.
     run(2, "0.33.2", "--tags=engine")
-    assert [json.loads(host.sh(f"curl -fsS http://127.0.0.1:{port}/api/version")) for port in (11434, 11435)] == [
-        {"version": "0.33.2"}
-    ] * 2
+    assert versions() == ["0.33.2"] * 2
+    run(2, "0.33.2", playbook="rollback.yml")
+    assert versions() == ["0.5.7"] * 2
+    assert [environment_of(host, service) for service in SERVERS] == list(environments.values())
 
     run(1, "0.33.2")
     assert ["Paris" in answer(host, *SERVERS[service]) for service in ("llama-cpp-lama", "ollama")] == [True] * 2
