@@ -33,7 +33,7 @@ import conftest  # noqa: F401 -- makes the checkout importable as the collection
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import read_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.tests.bench.far_network import INSIDE, NotHere, ceiling, far_network, made_by
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     MODEL_KV,
     Tensor,
     header,

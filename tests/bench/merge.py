@@ -37,7 +37,7 @@ import conftest  # makes the checkout importable as the collection
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header, read_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.tests.bench import merge_ollama
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     Tensor,
     header,
     pad,

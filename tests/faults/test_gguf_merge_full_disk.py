@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     split_set,
     tensors,
     write_shards,

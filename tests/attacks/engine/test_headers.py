@@ -22,7 +22,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import make_plan
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     Tensor,
     gguf,
     header,

@@ -11,8 +11,8 @@ from typing import Any, Callable
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import engines
+from ansible_collections.gguf.fleet.tests.builders.archives import Member, ollama_tree
 from ansible_collections.gguf.fleet.tests.integration.gpu.conftest import run_module  # noqa: F401
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import Member, ollama_tree
 
 OLLAMA = engines.ENGINES["ollama"]
 VERSION = "0.5.7"

@@ -14,7 +14,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._install import install
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.tests.attacks.conftest import ATTACKER, AsUser, Canary
 from ansible_collections.gguf.fleet.tests.attacks.install.conftest import EXCHANGE, OLLAMA, VERSION, Host, release
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import ollama_tree, tgz
+from ansible_collections.gguf.fleet.tests.builders.archives import ollama_tree, tgz
 
 ATTEMPTS = 40
 # Writes one content and the other into the same file, for as long as it runs.

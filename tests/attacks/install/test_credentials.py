@@ -19,8 +19,8 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._install import fetch
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.tests.attacks.install.conftest import VERSION, Host
+from ansible_collections.gguf.fleet.tests.builders.archives import ollama_tree, tgz
 from ansible_collections.gguf.fleet.tests.integration.engines import resolving
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import ollama_tree, tgz
 
 USER, PASSWORD, TOKEN = "operator", "hunter2-of-the-mirror", "signature-of-the-mirror"
 

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import install, releases
 from ansible_collections.gguf.fleet.tests.attacks.install.conftest import OLLAMA, VERSION, Host
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import ollama_tree, tgz
+from ansible_collections.gguf.fleet.tests.builders.archives import ollama_tree, tgz
 
 
 @pytest.mark.parametrize("umask", [0o077, 0o000])

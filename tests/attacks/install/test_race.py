@@ -18,7 +18,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._install import install
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.tests.attacks.conftest import AsUser, Canary
 from ansible_collections.gguf.fleet.tests.attacks.install.conftest import OLLAMA, VERSION, Host
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import ollama_tree, tgz
+from ansible_collections.gguf.fleet.tests.builders.archives import ollama_tree, tgz
 
 # In his directory: the names that root uses, and beside them links to what is root's, pipes, and other files. Any two
 # are exchanged, what is missing is made again.

@@ -32,7 +32,7 @@ from ansible_collections.gguf.fleet.plugins.modules import gguf_download
 from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
 from ansible_collections.gguf.fleet.tests.attacks.conftest import Canary
 from ansible_collections.gguf.fleet.tests.attacks.network.hostile import SOON_SECONDS, Asked, Hostile, drip
-from ansible_collections.gguf.fleet.tests.faults.download.model import REPO, Model, request, served, sha256
+from ansible_collections.gguf.fleet.tests.builders.download import REPO, Model, request, served, sha256
 
 TOKEN, KEY = "hf_s3cret", "k3y-of-the-hub"
 COLLECTIONS = Path(__file__).resolve().parents[3] / ".collections"

@@ -26,7 +26,7 @@ from ansible_collections.gguf.fleet.tests.attacks.network.hostile import (
     drip,
     partial_content,
 )
-from ansible_collections.gguf.fleet.tests.faults.download.model import MIB, Model, leftovers, request, served
+from ansible_collections.gguf.fleet.tests.builders.download import MIB, Model, leftovers, request, served
 
 
 @pytest.fixture(autouse=True)

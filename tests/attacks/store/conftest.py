@@ -23,7 +23,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import St
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version, rules_for
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import weights_of
 from ansible_collections.gguf.fleet.tests.attacks.conftest import ATTACKER, AsUser
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
+from ansible_collections.gguf.fleet.tests.builders import gguf as builders
 
 MODEL = builders.gguf(builders.MODEL_KV, builders.tensors(2))
 RULES = rules_for(parse_version("0.33.2"))

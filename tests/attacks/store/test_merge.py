@@ -27,7 +27,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import 
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status, StatusFile
 from ansible_collections.gguf.fleet.tests.attacks.conftest import ATTACKER, AsUser, Canary
 from ansible_collections.gguf.fleet.tests.attacks.store.conftest import give, seconds, swap
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
+from ansible_collections.gguf.fleet.tests.builders import gguf as builders
 
 SHARDS = builders.split_set([builders.tensors(1, prefix=prefix, items=4096) for prefix in ("a", "b", "c")])
 SECRET = b"nobody but root reads this"

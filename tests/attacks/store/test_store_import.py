@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.tests.attacks.conftest import ATTACKER, AsUser, Canary
 from ansible_collections.gguf.fleet.tests.attacks.store.conftest import MODEL, Host, give, seconds, swap
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
+from ansible_collections.gguf.fleet.tests.builders import gguf as builders
 
 DIGEST = hashlib.sha256(MODEL).hexdigest()
 

@@ -16,9 +16,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import Ggu
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.merge import MergeResult, apply_merge
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import MergeRequest, plan_merge
-from ansible_collections.gguf.fleet.tests.conformance.gguf.classes import ARRAYS, EMPTY, SCALARS
-from ansible_collections.gguf.fleet.tests.fixtures_assets import ProgramInImage, SmolLM2
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     MODEL_KV,
     Tensor,
     gguf,
@@ -28,6 +26,8 @@ from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builde
     tensors,
     write_shards,
 )
+from ansible_collections.gguf.fleet.tests.conformance.gguf.classes import ARRAYS, EMPTY, SCALARS
+from ansible_collections.gguf.fleet.tests.fixtures_assets import ProgramInImage, SmolLM2
 
 pytestmark = pytest.mark.docker
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import Tensor
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import Model, common
+from ansible_collections.gguf.fleet.tests.builders.gguf import Tensor
+from ansible_collections.gguf.fleet.tests.builders.models import Model, common
 
 DATA = Path(__file__).with_name("families.yml")
 

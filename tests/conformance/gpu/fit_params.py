@@ -20,8 +20,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import rul
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model, model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.placement import lay_out
+from ansible_collections.gguf.fleet.tests.builders import models
 from ansible_collections.gguf.fleet.tests.conformance.gpu import families
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu import models
 
 MIB = 1024 * 1024
 FIRST_PORT = 50051

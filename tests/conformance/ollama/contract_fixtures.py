@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.tests.builders import gguf as builders
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import (
     OPTIONAL_VERSION,
     Release,
@@ -21,7 +22,6 @@ from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server imp
     open_folder,
     unpack,
 )
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
 
 REAL = "real"
 REAL_BINARY = "OLLAMA_TEST_BINARY"

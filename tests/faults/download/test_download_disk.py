@@ -17,7 +17,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import Tra
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, LedgerError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, removal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import files as disk
-from ansible_collections.gguf.fleet.tests.faults.download.model import (
+from ansible_collections.gguf.fleet.tests.builders.download import (
     MIB,
     Model,
     leftovers,

@@ -16,8 +16,7 @@ from typing import Any, Callable, Dict, List
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, removal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status, read_status
-from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
-from ansible_collections.gguf.fleet.tests.faults.download.model import (
+from ansible_collections.gguf.fleet.tests.builders.download import (
     MIB,
     Model,
     leftovers,
@@ -25,6 +24,7 @@ from ansible_collections.gguf.fleet.tests.faults.download.model import (
     served,
     spawn,
 )
+from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 
 PACE = Fault("slow", bytes_per_second=3_000_000)
 

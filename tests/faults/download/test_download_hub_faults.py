@@ -21,8 +21,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.pacin
     parse_rate,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status
-from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
-from ansible_collections.gguf.fleet.tests.faults.download.model import (
+from ansible_collections.gguf.fleet.tests.builders.download import (
     MIB,
     REPO,
     Model,
@@ -31,6 +30,7 @@ from ansible_collections.gguf.fleet.tests.faults.download.model import (
     request,
     served,
 )
+from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 
 SURVIVED: Dict[str, Any] = {
     "a reset every 2 MB": [Fault("reset", after_bytes=2_000_000)],

@@ -19,9 +19,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.journal import SYNCED, Journal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import BLOCK_BYTES
-from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
-from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
-from ansible_collections.gguf.fleet.tests.faults.download.model import (
+from ansible_collections.gguf.fleet.tests.builders.download import (
     MIB,
     Model,
     leftovers,
@@ -30,6 +28,8 @@ from ansible_collections.gguf.fleet.tests.faults.download.model import (
     served,
     spawn,
 )
+from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
+from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
 
 AGAIN_AT_MOST = 32 * MIB
 # Slow enough that the bytes in the sockets are few beside those that arrived.

@@ -27,8 +27,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import is_
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import lease as holder
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import removal
-from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
-from ansible_collections.gguf.fleet.tests.faults.download.model import (
+from ansible_collections.gguf.fleet.tests.builders.download import (
     COLLECTIONS,
     MIB,
     Model,
@@ -37,6 +36,7 @@ from ansible_collections.gguf.fleet.tests.faults.download.model import (
     request,
     served,
 )
+from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 PACE = Fault("slow", bytes_per_second=1_500_000)

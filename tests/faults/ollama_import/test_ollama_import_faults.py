@@ -28,6 +28,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import LOCK, Store, StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._service.systemd import waiting
+from ansible_collections.gguf.fleet.tests.builders import gguf as builders
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import (
     SERVICE_USER,
     Release,
@@ -36,7 +37,6 @@ from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server imp
     new_server,
     open_folder,
 )
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
 
 KILLS = 50
 # What an import does to the file system, through the module os.

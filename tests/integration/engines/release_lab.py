@@ -12,7 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Callable, Union
 
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import (
+from ansible_collections.gguf.fleet.tests.builders.archives import (
     Member,
     ollama_tree,
     tgz,

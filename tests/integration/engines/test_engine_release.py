@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.gguf.fleet.tests.integration.engines.release_lab import Lab
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import (
+from ansible_collections.gguf.fleet.tests.builders.archives import (
     Member,
     ollama_program,
     ollama_tree,
     tgz,
 )
+from ansible_collections.gguf.fleet.tests.integration.engines.release_lab import Lab
 
 
 def test_check_tells_what_the_run_does_and_a_second_run_does_nothing(lab: Lab) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import checksums, resolve
-from ansible_collections.gguf.fleet.tests.integration.engines import resolving
-from ansible_collections.gguf.fleet.tests.integration.engines.release_lab import Lab
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import (
+from ansible_collections.gguf.fleet.tests.builders.archives import (
     ollama_tree,
     tar_bytes,
     tgz,
 )
+from ansible_collections.gguf.fleet.tests.integration.engines import resolving
+from ansible_collections.gguf.fleet.tests.integration.engines.release_lab import Lab
 
 NAME = "ollama-linux-amd64.tgz"
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.gguf.fleet.tests.builders.archives import tgz
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
 from ansible_collections.gguf.fleet.tests.integration.engines.hosts import Host, container, docker, message, sha256
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import tgz
 
 pytestmark = pytest.mark.docker
 

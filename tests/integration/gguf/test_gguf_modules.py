@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 import pytest
 
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     Tensor,
     split_set,
     tensors,

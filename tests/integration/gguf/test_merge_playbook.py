@@ -12,8 +12,7 @@ from typing import Iterator
 
 import pytest
 
-from ansible_collections.gguf.fleet.tests.integration.play import Play, held_still, next_line, rest_of, wait_until
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     MODEL_KV,
     Tensor,
     header,
@@ -21,6 +20,7 @@ from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builde
     shard_name,
     split_kv,
 )
+from ansible_collections.gguf.fleet.tests.integration.play import Play, held_still, next_line, rest_of, wait_until
 
 MIB = 1 << 20
 # Takes a good part of a second to copy and hash, which is time enough to stop the process in the midst of it.

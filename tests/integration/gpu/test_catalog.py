@@ -18,8 +18,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import descr
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, kv_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import BUILT_IN
+from ansible_collections.gguf.fleet.tests.builders.models import deepseek_r1
 from ansible_collections.gguf.fleet.tests.conformance.gpu.families import family
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import deepseek_r1
 
 ROOT = Path(__file__).resolve().parents[3]
 CATALOG = yaml.safe_load((ROOT / "roles/models/vars/catalog.yml").read_text())["_models_catalog"]

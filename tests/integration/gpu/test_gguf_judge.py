@@ -18,9 +18,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import par
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
+from ansible_collections.gguf.fleet.tests.builders import models
+from ansible_collections.gguf.fleet.tests.builders.gguf import header, pad
 from ansible_collections.gguf.fleet.tests.integration.bare_host import ROOT, BareHost
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import header, pad
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu import models
 
 pytestmark = pytest.mark.docker
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import deepseek_r1
+from ansible_collections.gguf.fleet.tests.builders.models import deepseek_r1
 
 TWO_4090 = [{"name": "RTX 4090", "memory_total_mib": 24564, "count": 2}]
 

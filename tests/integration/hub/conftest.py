@@ -14,12 +14,12 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     shard_name,
     split_set,
     tensors,
 )
+from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
 
 REPO = "lab/Tiny-GGUF"
 Run = Callable[..., Dict[str, Any]]

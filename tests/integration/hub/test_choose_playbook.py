@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
+from ansible_collections.gguf.fleet.tests.builders.gguf import Tensor
+from ansible_collections.gguf.fleet.tests.builders.models import Model
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import Tensor
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import Model
 
 ROOT = Path(__file__).resolve().parents[3]
 REPO = "lab/Tiny-GGUF"

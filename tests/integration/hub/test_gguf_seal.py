@@ -24,10 +24,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._lock.measure import me
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.seal import apply_seal
 from ansible_collections.gguf.fleet.plugins.modules import gguf_seal
-from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
-from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
-from ansible_collections.gguf.fleet.tests.integration.play import Play, held_still, next_line, rest_of
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     MODEL_KV,
     Tensor,
     header,
@@ -36,6 +33,9 @@ from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builde
     tensors,
     write_shards,
 )
+from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
+from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
+from ansible_collections.gguf.fleet.tests.integration.play import Play, held_still, next_line, rest_of
 
 REPO = "lab/Tiny-GGUF"
 PIECE_BYTES = 10_000

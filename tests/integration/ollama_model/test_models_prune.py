@@ -11,8 +11,8 @@ from pathlib import Path
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environment
+from ansible_collections.gguf.fleet.tests.builders import gguf as builders
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import Server, digest_of_file
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
 
 
 def test_pruning_removes_undeclared_models_with_the_files_made_for_them_and_no_others(

@@ -12,8 +12,8 @@ from typing import Any, Dict
 
 import pytest
 
+from ansible_collections.gguf.fleet.tests.builders.download import Model, make_model, served
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
-from ansible_collections.gguf.fleet.tests.faults.download.model import Model, make_model, served
 from ansible_collections.gguf.fleet.tests.integration.play import Play, next_line, rest_of, wait_until
 from ansible_collections.gguf.fleet.tests.integration.transfer.ssh import ssh_server
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Optional
 
 import jinja2
 import pytest
@@ -36,7 +37,7 @@ def in_braces(text: str) -> Iterator[tuple[int, int, str]]:
             yield begin, line, words
 
 
-def conditions(node: yaml.Node, key: str = "") -> Iterator[yaml.ScalarNode]:
+def conditions(node: Optional[yaml.Node], key: str = "") -> Iterator[yaml.ScalarNode]:
     """All expressions that stand without braces."""
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:

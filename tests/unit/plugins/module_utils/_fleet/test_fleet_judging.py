@@ -13,7 +13,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judge import Said,
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu import models
+from ansible_collections.gguf.fleet.tests.builders import models
 
 LOCKS = {"repo:Q4": {"files": ["..."], "seal": {"pieces": "many"}}}
 # Two RPC servers, recorded from build 11669 with the settings of the plan below.

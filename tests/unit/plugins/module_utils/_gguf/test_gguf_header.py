@@ -18,7 +18,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import (
     printable,
     read_header,
 )
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     MODEL_KV,
     Tensor,
     gguf,

@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, parse_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     MODEL_KV,
     Tensor,
     gguf,

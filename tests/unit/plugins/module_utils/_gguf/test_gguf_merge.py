@@ -26,7 +26,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import (
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.progress import MERGING, VERIFYING
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.removal import apply_removal, plan_removal
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     MODEL_KV,
     Tensor,
     gguf,

@@ -16,7 +16,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import mer
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.merge import apply_merge
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import MergeRequest, plan_merge
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     MODEL_KV,
     Tensor,
     gguf,

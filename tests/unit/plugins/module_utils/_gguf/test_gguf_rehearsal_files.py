@@ -11,7 +11,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf import rehearsal
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, parse_header, read_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import (
+from ansible_collections.gguf.fleet.tests.builders.gguf import (
     shard_name,
     split_set,
     tensors,

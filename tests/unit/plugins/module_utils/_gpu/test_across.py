@@ -9,7 +9,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import dev
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import deepseek_r1
+from ansible_collections.gguf.fleet.tests.builders.models import deepseek_r1
 
 
 @cache

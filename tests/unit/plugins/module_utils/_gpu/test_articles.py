@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, make_plan
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import deepseek_r1
+from ansible_collections.gguf.fleet.tests.builders.models import deepseek_r1
 
 GIB = 1024**3
 

@@ -19,7 +19,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.host_plan import D
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model, model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, mode_of
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu import models
+from ansible_collections.gguf.fleet.tests.builders import models
 
 MIB, GIB = 2**20, 2**30
 

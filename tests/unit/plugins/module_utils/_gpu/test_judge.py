@@ -28,7 +28,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judge import (
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judge_cache import MOST_ANSWERS, Cache
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, make_plan
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu import models
+from ansible_collections.gguf.fleet.tests.builders import models
 
 # Llama 3 70B, --ctx-size 8192 --parallel 1 --n-gpu-layers 81 --split-mode layer --tensor-split 41,40, two RPC servers.
 RPC = b"RPC0 20017 1312 456 \nRPC1 19921 1248 426 \nHost 563 0 192 \n"

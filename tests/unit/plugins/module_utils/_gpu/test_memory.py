@@ -10,12 +10,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.compute import Par
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load, kv_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
-from ansible_collections.gguf.fleet.tests.conformance.gpu.families import family
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu.models import (
+from ansible_collections.gguf.fleet.tests.builders.models import (
     deepseek_r1,
     gemma3_27b,
     llama3_70b,
 )
+from ansible_collections.gguf.fleet.tests.conformance.gpu.families import family
 
 MIB = 1024**2
 

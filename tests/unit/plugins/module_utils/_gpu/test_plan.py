@@ -16,8 +16,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.placement import l
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, choose, make_plan
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
+from ansible_collections.gguf.fleet.tests.builders import models
 from ansible_collections.gguf.fleet.tests.conformance.gpu.families import family
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gpu import models
 
 GIB = 1024**3
 

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
 from ansible_collections.gguf.fleet.plugins.module_utils._install import archive
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import (
+from ansible_collections.gguf.fleet.tests.builders.archives import (
     Member,
     ollama_tree,
     tar_bytes,

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
 from ansible_collections.gguf.fleet.plugins.module_utils._install import engines, install, releases
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import ollama_program
+from ansible_collections.gguf.fleet.tests.builders.archives import ollama_program
 
 OLLAMA = engines.ENGINES["ollama"]
 LLAMA_CPP = engines.ENGINES["llama_cpp"]

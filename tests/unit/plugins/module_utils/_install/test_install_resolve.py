@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._install import checksums, resolve
 from ansible_collections.gguf.fleet.plugins.module_utils._install.assets import ollama_assets, place
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._install.archives import ollama_tree, tgz
+from ansible_collections.gguf.fleet.tests.builders.archives import ollama_tree, tgz
 
 URL = "https://mirror.example/v{version}/{asset}"
 NAME = "ollama-linux-amd64.tgz"

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.listing import listed_file, refuse_duplicates
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._lock.listings import listed
+from ansible_collections.gguf.fleet.tests.builders.listings import listed
 
 
 @pytest.mark.parametrize(

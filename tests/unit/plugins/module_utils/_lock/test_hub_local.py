@@ -16,7 +16,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._lock.existing_files im
     default_caches,
     local_copies,
 )
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._lock.listings import a_lock
+from ansible_collections.gguf.fleet.tests.builders.listings import a_lock
 
 FOLDER = "DeepSeek-R1-UD-IQ1_S"
 FIRST = f"{FOLDER}/{FOLDER}-00001-of-00003.gguf"

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock, difference
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._lock.listings import MIB, a_lock
+from ansible_collections.gguf.fleet.tests.builders.listings import MIB, a_lock
 
 SUM = "a" * 64
 

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._lock import lock_file
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._lock.listings import a_lock
+from ansible_collections.gguf.fleet.tests.builders.listings import a_lock
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:

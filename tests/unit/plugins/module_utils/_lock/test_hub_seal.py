@@ -19,7 +19,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._lock.seal import (
     make_seal,
     sum_blocks,
 )
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._lock.listings import MIB, a_lock, digest_of
+from ansible_collections.gguf.fleet.tests.builders.listings import MIB, a_lock, digest_of
 
 MERGED = "d" * 64
 

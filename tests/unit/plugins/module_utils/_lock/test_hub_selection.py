@@ -15,7 +15,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._lock.selection import 
     select,
     shown_size,
 )
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._lock.listings import (
+from ansible_collections.gguf.fleet.tests.builders.listings import (
     deepseek,
     listed,
     shard_paths,

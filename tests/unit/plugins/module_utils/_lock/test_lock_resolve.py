@@ -18,7 +18,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.resolve import resolve
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
+from ansible_collections.gguf.fleet.tests.builders import gguf as builders
 
 SHARDS = 3
 PREFIX = "Tiny-Q4_K_M"

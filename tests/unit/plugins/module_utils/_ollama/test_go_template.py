@@ -21,8 +21,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.go_template imp
     parse,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import BUILT_IN
+from ansible_collections.gguf.fleet.tests.builders.chat_templates import TALK, TEMPLATES
 from ansible_collections.gguf.fleet.tests.doubles.ollama.ollama_standin import gotemplate, release
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._ollama.chat_templates import TALK, TEMPLATES
 
 OLLAMA = ("json", "currentDate", "toTypeScriptType", "yesterdayDate")
 

@@ -29,7 +29,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import
     weights_layer,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Rules, parse_version, rules_for
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
+from ansible_collections.gguf.fleet.tests.builders import gguf as builders
 
 SHA256 = "5f" * 32
 BLOB = f"/var/lib/ollama/models/blobs/sha256-{SHA256}"

@@ -23,7 +23,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import NEWEST_TESTED, rules_for
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights, weights_of
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
+from ansible_collections.gguf.fleet.tests.builders import gguf as builders
 
 RULES = rules_for(NEWEST_TESTED)
 MODEL = builders.gguf({"general.architecture": ("str", "llama")}, builders.tensors(1))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import weights_of
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
+from ansible_collections.gguf.fleet.tests.builders import gguf as builders
 
 MODEL = builders.gguf({"general.architecture": ("str", "llama")}, builders.tensors(1))
 

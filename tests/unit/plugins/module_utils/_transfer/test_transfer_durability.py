@@ -18,7 +18,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.durabili
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import Storage
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.journal import MISSING, SYNCED, WRITTEN, Journal
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._transfer.laid import Laid, laid_out
+from ansible_collections.gguf.fleet.tests.builders.transfer import Laid, laid_out
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import Tra
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.digests import steps
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import layout as planning
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import BLOCK_BYTES, IN_JOURNAL, Plan
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import Tensor, split_set
+from ansible_collections.gguf.fleet.tests.builders.gguf import Tensor, split_set
 
 SIZES = (100, 33, 1 << 20, 5, 3 << 19)
 

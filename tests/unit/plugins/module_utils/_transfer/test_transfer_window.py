@@ -11,7 +11,7 @@ from typing import Iterator
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.window import Window
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._transfer.laid import Laid, laid_out
+from ansible_collections.gguf.fleet.tests.builders.transfer import Laid, laid_out
 
 
 @pytest.fixture

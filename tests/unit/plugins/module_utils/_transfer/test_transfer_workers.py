@@ -21,7 +21,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sched
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sources import Access, Source, local_source
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.workers import Crew, Worker, set_workers
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Meter
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._transfer.laid import Laid, laid_out
+from ansible_collections.gguf.fleet.tests.builders.transfer import Laid, laid_out
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf.builders import Tensor, header, pad
+from ansible_collections.gguf.fleet.tests.builders.gguf import Tensor, header, pad
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,14 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.pacin
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sources import Access
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pipeline import Settings
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import MERGED
+from ansible_collections.gguf.fleet.tests.builders import gguf as builders
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
-from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._gguf import builders
 
 MIB = 1 << 20
 REPO = "lab/Tiny-GGUF"
 FOLDER = "Q1"
-COLLECTIONS = Path(__file__).resolve().parents[3] / ".collections"
+COLLECTIONS = Path(__file__).resolve().parents[2] / ".collections"
 
 
 @dataclass
