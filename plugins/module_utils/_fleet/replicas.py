@@ -9,7 +9,6 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.problem import DeclarationProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import Quant
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import count_of, counts_of
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.together import plan_together
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import OLLAMA, Host
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import Variables
@@ -100,8 +99,9 @@ def plan_instances(host: Host, quants: Mapping[str, Sequence[Quant]], *, refuse:
 
 def too_many(models: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]) -> List[str]:
     """Why the cards are not enough for the instances of Ollama's models, whose servers cannot do without theirs."""
-    counts = counts_of(plan)
-    short = [
-        model["name"] for model in models if model["engine"] == OLLAMA and counts[model["name"]] < count_of(model, {})
+    own = [
+        model["name"]
+        for model in models
+        if model["engine"] == OLLAMA and (model["replicas"] is not None or model["gpus"])
     ]
-    return [f"models_serve: {short[0]}: {refusal}" for refusal in plan["refusals"][:1] if short]
+    return [f"models_serve: {own[0]}: {plan['short_of_cards']}"] if own and plan["short_of_cards"] else []

@@ -76,12 +76,14 @@ class HostPlan:
     """The instances in the order of the demands; why the host cannot serve them; what its operator should know.
 
     first_server: the cards that the first server of Ollama is to see; None where no card belongs to an instance alone.
+    short_of_cards: the refusal, where they are not enough for the instances; what these have is then only to be shown.
     """
 
     instances: tuple[Instance, ...]
     refusals: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     first_server: Optional[Cards] = None
+    short_of_cards: Optional[str] = None
 
     def as_facts(self) -> dict[str, Any]:
         """Plain data: `plans` by the instance's name, each with a refusal of its own, and the rest as it is."""
@@ -89,6 +91,7 @@ class HostPlan:
             "plans": {instance.name: instance.plan.as_facts() for instance in self.instances},
             "instances": [instance.as_facts() for instance in self.instances],
             "first_server": None if self.first_server is None else [_card(card) for card in self.first_server],
+            "short_of_cards": self.short_of_cards,
             "refusals": list(self.refusals),
             "warnings": list(self.warnings),
         }

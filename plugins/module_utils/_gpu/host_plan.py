@@ -83,7 +83,7 @@ def _plan(devices: Sequence[Device], ram_bytes: Optional[int], demands: Sequence
     warnings = host.place_ollama()
     instances = tuple(instance for demand in demands for instance in host.made[demand.name])
     first_server = tuple(sorted(host.first_server, key=lambda card: card.index)) if host.own else None
-    return HostPlan(instances, tuple(host.refusals), tuple(warnings), first_server)
+    return HostPlan(instances, tuple(host.refusals), tuple(warnings), first_server, host.short_of_cards)
 
 
 class _Host:
@@ -96,14 +96,15 @@ class _Host:
         self.own: Mapping[str, tuple[Cards, ...]] = {}
         self.made: dict[str, list[Instance]] = {demand.name: [] for demand in demands}
         self.refusals: list[str] = []
+        self.short_of_cards: Optional[str] = None
         # The cards that Ollama's first server sees, where some cards belong to instances.
         self.first_server: Cards = ()
 
     def place_own(self) -> None:
         """The instances that have cards of their own."""
-        self.own, problem = own_cards(self.devices, self.demands)
-        if problem:
-            self.refusals.append(problem)
+        self.own, self.short_of_cards = own_cards(self.devices, self.demands)
+        if self.short_of_cards:
+            self.refusals.append(self.short_of_cards)
         for demand in sorted(self.demands, key=lambda demand: not demand.resident):
             for number, cards in enumerate(self.own.get(demand.name, ())):
                 plan = make_plan(demand.model, cards, self.books.wish(demand))

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet, describe_host
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import DeclarationProblem
@@ -16,6 +18,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import Li
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import Reported
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Host
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import DEFAULTS, RENAMED
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 ROOT = Path(__file__).resolve().parents[5]
 CATALOG = yaml.safe_load((ROOT / "roles" / "models" / "vars" / "catalog.yml").read_text())["_models_catalog"]
@@ -138,6 +141,38 @@ def test_models_without_replicas_are_on_the_first_server_which_keeps_the_cards_t
     ]
     assert ollama_servers([{"name": "c", "gpus": ["7", "6"], **R1}]) == [("ollama", 11434, ["c"], "6,7")]
     assert ollama_servers([b]) == [("ollama", 11434, ["b"], "-")]
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["ollama", "llama_cpp"]), st.sampled_from([None, 1, 2, "max"]), st.booleans()),
+        min_size=1,
+        max_size=3,
+    ),
+    st.integers(1, 8),
+)
+def test_whatever_is_declared_no_card_no_port_and_no_name_is_two_servers(
+    wanted: list[tuple[str, Any, bool]], cards: int
+) -> None:
+    serve = []
+    for number, (engine, replicas, own) in enumerate(wanted):
+        gpus = [str(number)] if own and replicas is None else []
+        serve.append(
+            {"name": f"m{number}", "engine": engine, **R1, "parameters": {}, "replicas": replicas, "gpus": gpus}
+        )
+    try:
+        found = host(models_serve=serve, fleet_gpus=[{**H20X8[0], "count": cards}], fleet_ram_gib=1024)
+    except Problem:
+        return
+    servers = found.servers
+    # Servers of llama.cpp without cards of their own share what is left.
+    told = [card for server in servers for card in server.gpus or ()]
+    assert len(told) == len(set(told))
+    assert len({server.listen.port for server in servers}) == len({server.name for server in servers}) == len(servers)
+    assert found.unknown_cards == ""
+    by_ollama = [model["name"] for model in found.models if model["engine"] == "ollama"]
+    assert {name for server in found.ollama.servers for name in server.models} == set(by_ollama)
 
 
 def test_a_server_for_which_no_card_is_left_sees_none() -> None:

@@ -238,12 +238,12 @@ def test_no_card_and_no_ram_has_more_on_it_than_it_has(
 
 
 @settings(max_examples=100, deadline=None)
-@given(CARDS, st.integers(4, 60), st.sampled_from([8, 16]), st.integers(1, 3))
+@given(CARDS, st.integers(4, 60), st.sampled_from([8, 16]), st.integers(1, 3), st.sampled_from(["ollama", "llama_cpp"]))
 def test_instances_take_as_few_cards_as_any_way_to_place_them(
-    devices: list[Device], size: int, blocks: int, replicas: int
+    devices: list[Device], size: int, blocks: int, replicas: int, engine: str
 ) -> None:
     assume(devices)
-    model, wish = small(blocks, size), Wish(engine="llama_cpp", num_ctx=2048)
+    model, wish = small(blocks, size), Wish(engine=engine, num_ctx=2048)
 
     def fits(cards: tuple[Device, ...]) -> bool:
         return mode_of(model, cards, wish) == "full"
