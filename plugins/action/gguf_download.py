@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Dict, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status
@@ -13,8 +13,7 @@ from ansible_collections.gguf.fleet.plugins.plugin_utils.background import Backg
 
 
 class ActionModule(BackgroundAction):
-    def status_path(self, dest: str) -> Optional[str]:
-        arguments = self._task.args
+    def status_path(self, dest: str, arguments: Dict[str, Any]) -> Optional[str]:
         try:
             request = Request(lock=arguments["lock"], dest=dest, layout=str(arguments.get("layout", "merged")))
             return request.places.status

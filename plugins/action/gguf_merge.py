@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from typing import Any, Dict
+
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import MergeRequest
 from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
 
 
 class ActionModule(BackgroundAction):
-    def status_path(self, dest: str) -> str:
-        return MergeRequest(src=str(self._task.args.get("src")), dest=dest).status
+    def status_path(self, dest: str, arguments: Dict[str, Any]) -> str:
+        return MergeRequest(src=str(arguments.get("src")), dest=dest).status

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from typing import Any, Dict
+
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.measure import status_path
 from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
 
 
 class ActionModule(BackgroundAction):
-    def status_path(self, dest: str) -> str:
+    def status_path(self, dest: str, arguments: Dict[str, Any]) -> str:
         return status_path(dest)

@@ -9,27 +9,23 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.choice import (
-    candidates_of,
-    chosen_before,
-    hosts_serving,
-    sources_of,
-    to_choose,
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.choice import lock_names_to_choose
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.files import (
+    destination,
+    downloads,
+    files_in_use,
+    ollama_models,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.files import destination
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.judging import plans_judged, plans_to_judge
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.judging import placed, plans_judged, plans_to_judge
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import llama_cpp_servers
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.sources import resolve_entries
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.plugin_utils.fleet import describe
 
 
-def models_sources(hostvars: Any, hosts: Any, choices: Any) -> list[dict[str, Any]]:
-    return sources_of(_described(hostvars), hosts, choices)
-
-
-def models_candidates(hostvars: Any, hosts: Any, update: bool = False) -> list[dict[str, Any]]:
-    return to_choose(_described(hostvars), hosts, update)
+def models_sources(hostvars: Any, hosts: Any, choices: Any, tokens: Any, seals: Any = None) -> list[dict[str, Any]]:
+    return resolve_entries(_described(hostvars), hosts, choices, tokens, seals)
 
 
 def _described(hostvars: Any) -> Fleet:
@@ -45,12 +41,13 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "model_destination": destination,
-            "models_candidates": models_candidates,
+            "models_downloads": downloads,
+            "models_files_in_use": files_in_use,
+            "models_for_ollama": ollama_models,
             "models_judged": plans_judged,
             "models_llama_cpp_servers": llama_cpp_servers,
-            "models_pinned": chosen_before,
-            "models_resolved": candidates_of,
-            "models_serving": hosts_serving,
+            "models_placed": placed,
             "models_sources": models_sources,
+            "models_to_choose": lock_names_to_choose,
             "models_to_judge": plans_to_judge,
         }

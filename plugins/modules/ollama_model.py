@@ -7,11 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ollama_model
-short_description: Give an Ollama server a model without copying the file, or take one away
+short_description: Give Ollama servers their models without copying a file, or take some away
 version_added: 0.1.0
 description:
-  - Puts a GGUF file into Ollama's store as a hard link and writes the model's manifest the way the server's own version
+  - Puts GGUF files into Ollama's store as hard links and writes the models' manifests the way the server's own version
     does. This takes milliseconds and no disk space, where C(ollama create) copies the file and, from 0.30, rewrites it.
+  - Takes all models of a host in one run, one after the other in their order. One that fails keeps none of the others;
+    the failure then names each that failed.
   - Settings may hold every character, also those that a Modelfile cannot carry.
   - Compares content. A changed parameter rewrites only the small files, a removed one really goes.
   - Never makes the server pull anything from a registry.
@@ -22,38 +24,98 @@ author:
 extends_documentation_fragment:
   - gguf.fleet.attributes
   - gguf.fleet.attributes.changes
-  - gguf.fleet.model_settings
 options:
   state:
     description:
-      - V(present) makes the model be as described.
-      - V(absent) removes it, and the blobs that no other model needs. O(file) itself stays where it is.
-      - V(pruned) removes the models that this module made and that O(keep) does not name. Models of others stay.
+      - V(present) makes O(models) be as described.
+      - V(absent) removes them, and the blobs that no other model needs. The files that they were made of stay.
+      - V(pruned) makes them be as described and removes all others that this module made; of an entry with neither
+        O(models[].file) nor O(models[].from) it only sees to it that it stays. Models of others stay. Nothing is
+        removed when one of O(models) failed.
     type: str
     choices: [present, absent, pruned]
     default: present
-  name:
-    description:
-      - The model's name, C([host/][namespace/]model[:tag]). Upper and lower case count as the same.
-      - Required unless O(state=pruned).
-    type: str
-  keep:
-    description: The models that stay with O(state=pruned).
+  models:
+    description: The models, in the order in which they are made.
     type: list
-    elements: str
-    default: []
-  file:
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description:
+          - The model's name, C([host/][namespace/]model[:tag]). Upper and lower case count as the same.
+        type: str
+        required: true
+      file:
+        description:
+          - The GGUF file on the host, as an absolute path. It must be one whole model, not a shard.
+          - It becomes root's and read-only, since the blob in the store is the same file.
+          - Either this or O(models[].from) is needed to make a model.
+        type: path
+      from:
+        description: A model in the store to derive this one from; what is not given here is taken from it.
+        type: str
+      template:
+        description:
+          - The prompt template in Ollama's Go syntax, or the name of a built-in one.
+          - V(deepseek-r1) is the template of DeepSeek-R1 for several turns.
+          - V(deepseek-r1-short) is the one-line template for a single question.
+          - V(chatml) is what Qwen, SmolLM2 and many other models were trained on.
+          - Before Ollama 0.30 a model without one gets the bare prompt; later the template in the GGUF file is used.
+        type: str
+      system:
+        description: The system prompt.
+        type: str
+      parameters:
+        description:
+          - The model's parameters by Ollama's own names, such as C(num_ctx) or C(temperature); C(stop) takes a list.
+          - A name or a value that the version of Ollama would not read as it is meant is refused.
+        type: dict
+        default: {}
+      messages:
+        description: The beginning of each conversation.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          role:
+            description: Who says it.
+            type: str
+            required: true
+            choices: [system, user, assistant]
+          content:
+            description: What is said.
+            type: str
+            required: true
+      license:
+        description: The texts of the model's licences.
+        type: list
+        elements: str
+        default: []
+      keep_alive:
+        description:
+          - Load the model after a change and tell in RV(models[].loaded) where it landed. Seconds, or a duration such
+            as V(30m).
+          - V(-1) keeps it loaded for ever, and loads it again whenever it is not.
+        type: str
+      host:
+        description: The address of the server that serves this one, where it is not that of O(host).
+        type: str
+  remove_files:
     description:
-      - The GGUF file on the host, as an absolute path. It must be one whole model, not a shard.
-      - It becomes root's and read-only, since the blob in the store is the same file.
-    type: path
-  from:
-    description: A model in the store to derive this one from; what is not given here is taken from it.
-    type: str
+      - With O(state=pruned), also remove the files that M(gguf.fleet.gguf_download) or M(gguf.fleet.gguf_merge) made
+        for the models that go, except O(keep_files).
+    type: bool
+    default: false
+  keep_files:
+    description: Files that stay, since something else uses them.
+    type: list
+    elements: path
+    default: []
   import:
     description:
-      - V(store) writes the store itself. When O(file) is on another file system, the blob is a symbolic link, or a copy
-        if the server's user cannot reach the file; RV(actions) says which.
+      - V(store) writes the store itself. When O(models[].file) is on another file system, the blob is a symbolic link,
+        or a copy if the server's user cannot reach the file; RV(actions) says which.
       - V(api) has the server do it. It copies the file, and from 0.30 needs three times its size for a while.
       - V(auto) takes V(store) for the versions that are tested (0.5.7 to 0.33) and V(api) for newer ones.
     type: str
@@ -65,7 +127,7 @@ options:
     default: http://127.0.0.1:11434
   models_dir:
     description:
-      - The server's models directory, which its E(OLLAMA_MODELS) names.
+      - The servers' models directory, which their E(OLLAMA_MODELS) names.
       - Its owner becomes the owner of all that the server must be able to change.
     type: path
     default: /var/lib/ollama/models
@@ -75,72 +137,129 @@ options:
         is taken for the newest tested one.
       - In check mode also the version to plan for while no server runs yet.
     type: str
-  keep_alive:
-    description:
-      - Load the model after a change and tell in RV(loaded) where it landed. Seconds, or a duration such as V(30m).
-      - V(-1) keeps it loaded for ever, and loads it again whenever it is not.
-    type: str
   load_timeout:
-    description: Seconds that the load may take. By default 300, and one more for each 100 MB of the model.
+    description: Seconds that a load may take. By default 300, and one more for each 100 MB of the model.
     type: int
 """
 
 EXAMPLES = r"""
-- name: Serve DeepSeek-R1 from the merged file
+- name: Serve DeepSeek-R1 from the merged file, and the same model with a longer context under another name, at no cost
   gguf.fleet.ollama_model:
-    name: DeepSeek-R1:Q2_K_XL
-    file: /srv/gguf-fleet/models/DeepSeek-R1-UD-Q2_K_XL.gguf
-    template: deepseek-r1
-    parameters:
-      num_ctx: 8192
-      temperature: 0.6
-    keep_alive: "-1"
+    models:
+      - name: DeepSeek-R1:Q2_K_XL
+        file: /srv/gguf-fleet/models/DeepSeek-R1-UD-Q2_K_XL.gguf
+        template: deepseek-r1
+        parameters:
+          num_ctx: 8192
+          temperature: 0.6
+        keep_alive: "-1"
+      - name: DeepSeek-R1:long
+        from: DeepSeek-R1:Q2_K_XL
+        parameters:
+          num_ctx: 32768
 
-- name: The same model with a longer context under another name, at no cost
+- name: Take one away again
   gguf.fleet.ollama_model:
-    name: DeepSeek-R1:long
-    from: DeepSeek-R1:Q2_K_XL
-    parameters:
-      num_ctx: 32768
-
-- name: Take it away again
-  gguf.fleet.ollama_model:
-    name: DeepSeek-R1:long
     state: absent
+    models:
+      - name: DeepSeek-R1:long
 
-- name: Take away what is no longer declared
+- name: Serve this one and take away what was served before, with the files that were fetched for it
   gguf.fleet.ollama_model:
     state: pruned
-    keep:
-      - DeepSeek-R1:Q2_K_XL
+    models:
+      - name: DeepSeek-R1:Q2_K_XL
+        file: /srv/gguf-fleet/models/DeepSeek-R1-UD-Q2_K_XL.gguf
+    remove_files: true
 """
 
 RETURN = r"""
-model:
-  description: The model's name, spelled as the server spells it.
-  returned: when O(name) is given
-  type: str
-  sample: DeepSeek-R1:Q2_K_XL
-digest:
-  description: The digest of its manifest, as C(ollama list) shows the beginning of it. Null when there is none.
-  returned: success
-  type: str
-  sample: 2be8d2cc207ca3bbcb6b2b0c3f1ec2f8a2a6bdeb2d5e0c53a1b0a7d3c7f1d1aa
-size_bytes:
-  description: The size of the model with all its blobs.
-  returned: success
-  type: int
-  sample: 226000000000
-import_used:
-  description: How it was done, V(store) or V(api).
-  returned: success
-  type: str
-  sample: store
+models:
+  description: What came of each of O(models), in their order.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: As it was given.
+      type: str
+      returned: always
+    changed:
+      description: Whether something was done for it, or would be.
+      type: bool
+      returned: success
+    model:
+      description: Its name, spelled as the server spells it.
+      returned: success
+      type: str
+      sample: DeepSeek-R1:Q2_K_XL
+    digest:
+      description: The digest of its manifest, as C(ollama list) shows the beginning of it. Null when there is none.
+      returned: success
+      type: str
+      sample: 2be8d2cc207ca3bbcb6b2b0c3f1ec2f8a2a6bdeb2d5e0c53a1b0a7d3c7f1d1aa
+    size_bytes:
+      description: The size of the model with all its blobs.
+      returned: success
+      type: int
+      sample: 226000000000
+    import_used:
+      description: How it was done, V(store) or V(api).
+      returned: success
+      type: str
+      sample: store
+    actions:
+      description: As RV(actions), for this model.
+      returned: success
+      type: list
+      elements: dict
+    freed_bytes:
+      description: As RV(freed_bytes), for this model.
+      returned: success
+      type: int
+    kept_files:
+      description: As RV(kept_files), for this model.
+      returned: success
+      type: list
+      elements: dict
+    loaded:
+      description: The model in the server's memory, when O(models[].keep_alive) is given and it is there.
+      returned: success
+      type: dict
+      contains:
+        size_bytes:
+          description: What it takes altogether.
+          type: int
+        size_vram_bytes:
+          description: What of it is on GPUs.
+          type: int
+        gpu_percent:
+          description: The share on GPUs.
+          type: int
+        context_length:
+          description: Its context, in tokens. Null from servers that do not tell.
+          type: int
+        pinned:
+          description: Whether it stays loaded for ever.
+          type: bool
+    problem:
+      description: What is wrong.
+      type: str
+      returned: failure
+    remedy:
+      description: What to do about it.
+      type: str
+      returned: failure
+removed:
+  description: The models that went because O(models) does not name them, or would go in check mode.
+  returned: with O(state=pruned)
+  type: list
+  elements: str
 actions:
   description:
     - What was done, or would be done in check mode, in this order.
     - The ways to bring in the file are V(hard_link), V(symbolic_link), V(copy) and V(upload).
-  returned: success
+  returned: always
   type: list
   elements: dict
   contains:
@@ -162,12 +281,12 @@ actions:
       sample: 226000000000
 freed_bytes:
   description: The bytes that were really freed. A removed blob frees nothing while the file has another name.
-  returned: success
+  returned: always
   type: int
   sample: 0
 kept_files:
   description: The files of the removed models, which stay where they are and hold their space.
-  returned: success
+  returned: always
   type: list
   elements: dict
   contains:
@@ -181,26 +300,6 @@ kept_files:
     made:
       description: Whether M(gguf.fleet.gguf_download) or M(gguf.fleet.gguf_merge) made it.
       type: bool
-loaded:
-  description: The model in the server's memory, when O(keep_alive) is given and it is there.
-  returned: success
-  type: dict
-  contains:
-    size_bytes:
-      description: What it takes altogether.
-      type: int
-    size_vram_bytes:
-      description: What of it is on GPUs.
-      type: int
-    gpu_percent:
-      description: The share on GPUs.
-      type: int
-    context_length:
-      description: Its context, in tokens. Null from servers that do not tell.
-      type: int
-    pinned:
-      description: Whether it stays loaded for ever.
-      type: bool
 problem:
   description: What is wrong.
   type: str
@@ -212,76 +311,142 @@ remedy:
 """
 
 import json
+from dataclasses import replace
+from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.arguments import MODEL_SETTINGS
-from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.model_run import Request, Result
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.models_run import Answer, Outcome, run_all
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, together
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
-STATES = {"present": run.present, "absent": run.absent, "pruned": run.pruned}
 
-
-def request_of(module: AnsibleModule) -> run.Request:
-    params = module.params
-    return run.Request(
+def requests(params: Dict[str, Any], check: bool) -> List[Request]:
+    """The request for what is not among the models, and one for each of them."""
+    others = Request(
         host=params["host"],
         models_dir=params["models_dir"],
-        check=module.check_mode,
-        name=params["name"] or "",
-        keep=params["keep"],
-        file=params["file"],
-        base=params["from"],
-        template=params["template"],
-        system=params["system"],
-        parameters=params["parameters"],
-        messages=params["messages"],
-        license=params["license"],
+        check=check,
+        remove_files=params["remove_files"],
+        keep_files=params["keep_files"],
         import_way=params["import"],
         version=params["ollama_version"],
-        keep_alive=params["keep_alive"],
         load_timeout=params["load_timeout"],
     )
+    return [
+        others,
+        *(
+            replace(
+                others,
+                host=one["host"] or others.host,
+                name=one["name"],
+                file=one["file"],
+                base=one["from"],
+                template=one["template"],
+                system=one["system"],
+                parameters=one["parameters"],
+                messages=one["messages"],
+                license=one["license"],
+                keep_alive=one["keep_alive"],
+            )
+            for one in params["models"]
+        ),
+    ]
 
 
-def readable(model: dict) -> str:
+def returned(names: List[str], outcome: Outcome) -> Dict[str, Any]:
+    results = outcome.results
+    found: Dict[str, Any] = {
+        "changed": any(result.actions for result in results),
+        "models": [{"name": name, **answered(answer)} for name, answer in zip(names, outcome.answers)],
+        "actions": [action for result in results for action in result.actions],
+        "freed_bytes": sum(result.freed_bytes for result in results),
+        "kept_files": [dict(file) for result in results for file in result.kept_files],
+        "diff": [diff for result in results for diff in diffs(result)],
+    }
+    if isinstance(outcome.pruned, Result):
+        found["removed"] = list(outcome.pruned.removed)
+    return found
+
+
+def answered(answer: Answer) -> Dict[str, Any]:
+    if isinstance(answer, Result):
+        return answer.as_dict()
+    told = failure(answer)
+    return {"problem": told["problem"], "remedy": told["remedy"]}
+
+
+def diffs(result: Result) -> List[Dict[str, str]]:
+    if result.before == result.after:
+        return []
+    header = result.model or ", ".join(result.removed)
+    return [
+        {
+            "before_header": header,
+            "after_header": header,
+            "before": readable(dict(result.before)),
+            "after": readable(dict(result.after)),
+        }
+    ]
+
+
+def readable(model: Dict[str, Any]) -> str:
     return json.dumps(model, indent=1, ensure_ascii=False) + "\n" if model else ""
 
 
+def refusal(names: List[str], outcome: Outcome) -> Problem:
+    """All that failed, each told apart by its model's name where there are several models."""
+    if len(names) == 1:
+        return together(outcome.problems)
+    named = [
+        Problem(f"{name}: {answer.problem}", answer.remedy)
+        for name, answer in zip(names, outcome.answers)
+        if isinstance(answer, Problem)
+    ]
+    return together(named or outcome.problems)
+
+
 def main() -> None:
+    model = {
+        "name": {"type": "str", "required": True},
+        "file": {"type": "path"},
+        "from": {"type": "str"},
+        **MODEL_SETTINGS,
+        "keep_alive": {"type": "str"},
+        "host": {"type": "str"},
+    }
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent", "pruned"], "default": "present"},
-            "name": {"type": "str"},
-            "keep": {"type": "list", "elements": "str", "default": []},
-            "file": {"type": "path"},
-            "from": {"type": "str"},
-            **MODEL_SETTINGS,
+            "models": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": model,
+                "mutually_exclusive": [("file", "from")],
+            },
+            "remove_files": {"type": "bool", "default": False},
+            "keep_files": {"type": "list", "elements": "path", "default": []},
             "import": {"type": "str", "choices": ["auto", "store", "api"], "default": "auto"},
             "host": {"type": "str", "default": "http://127.0.0.1:11434"},
             "models_dir": {"type": "path", "default": "/var/lib/ollama/models"},
             "ollama_version": {"type": "str"},
-            "keep_alive": {"type": "str"},
             "load_timeout": {"type": "int"},
         },
-        mutually_exclusive=[("file", "from")],
-        required_if=[
-            ("state", "present", ("name",)),
-            ("state", "present", ("file", "from"), True),
-            ("state", "absent", ("name",)),
-        ],
         supports_check_mode=True,
     )
-    try:
-        result = STATES[module.params["state"]](request_of(module), Ledger())
-    except Problem as error:
-        module.fail_json(**failure(error))
-    for warning in result.warnings:
+    others, *models = requests(module.params, module.check_mode)
+    outcome = run_all(module.params["state"], models, others, Ledger())
+    names = [request.name for request in models]
+    result = returned(names, outcome)
+    for warning in dict.fromkeys(warning for one in outcome.results for warning in one.warnings):
         module.warn(printable(warning))
-    diff = {"before": readable(dict(result.before)), "after": readable(dict(result.after))}
-    module.exit_json(diff=diff, **result.as_dict())
+    if outcome.problems:
+        module.fail_json(**result, **failure(refusal(names, outcome)))
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import shlex
 import sys
 import time
 import uuid
-from typing import Any, Dict, Optional, Tuple
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -68,14 +69,29 @@ class LinePacer:
         return due
 
 
+@dataclass
+class Watched:
+    """A file that the module makes on the host: where it writes its status meanwhile, and what was seen of it."""
+
+    dest: str
+    status: str
+    pacer: LinePacer = field(default_factory=lambda: LinePacer(*_often()))
+    seen: str = ""
+
+
+def _often() -> Tuple[float, float]:
+    often = 2 if display.verbosity else 1
+    return _LINE_EVERY_SECONDS / often, _LINE_EVERY_PERCENT / often
+
+
 class BackgroundAction(ActionBase):
-    """What gguf_download, gguf_merge and gguf_seal share."""
+    """What gguf_download, gguf_merge and gguf_seal share: one run of the module, one file after the other."""
 
     _supports_check_mode = True
     _supports_async = True
     _supports_diff = True
 
-    def status_path(self, dest: str) -> Optional[str]:
+    def status_path(self, dest: str, arguments: Dict[str, Any]) -> Optional[str]:
         """Where the module that makes dest writes its status on the host; None when there is nothing to watch."""
         raise NotImplementedError
 
@@ -87,27 +103,36 @@ class BackgroundAction(ActionBase):
         result: Dict[str, Any] = super().run(tmp, task_vars)
         del tmp
         variables = task_vars or {}
-        status_path = self._status_path()
+        watched = self._watched()
         own_async = self._task.async_val and not self._connection.has_native_async
-        if own_async or self._task.check_mode or status_path is None:
+        if own_async or self._task.check_mode or not watched:
             result.update(self._execute_module(task_vars=variables, wrap_async=own_async))
             if not own_async:
                 self._remove_tmp_path(self._connection._shell.tmpdir)
             return result
         shown = boolean(self._templar.template(variables.get("models_progress", True)), strict=False)
         shown = shown and not self._task.no_log
-        result.update(self._run_watched(variables, status_path, shown))
+        result.update(self._run_watched(variables, watched, shown))
         return result
 
-    def _status_path(self) -> Optional[str]:
+    def _watched(self) -> List[Watched]:
+        """The files that the task makes."""
         arguments = self._task.args
-        if arguments.get("state", "present") != "present" or "dest" not in arguments:
-            return None
-        dest = self._remote_expand_user(str(arguments["dest"]))
-        # Only the host knows where a relative path lies.
-        return self.status_path(dest) if dest.startswith("/") else None
+        if arguments.get("state", "present") != "present":
+            return []
+        each = arguments["downloads"] if isinstance(arguments.get("downloads"), list) else [arguments]
+        found = {}
+        for one in each:
+            if not isinstance(one, dict) or "dest" not in one:
+                continue
+            dest = self._remote_expand_user(str(one["dest"]))
+            # Only the host knows where a relative path lies.
+            status = self.status_path(dest, one) if dest.startswith("/") else None
+            if status is not None:
+                found[status] = Watched(str(one["dest"]), status)
+        return list(found.values())
 
-    def _run_watched(self, variables: Dict[str, Any], status_path: str, shown: bool) -> Dict[str, Any]:
+    def _run_watched(self, variables: Dict[str, Any], watched: List[Watched], shown: bool) -> Dict[str, Any]:
         try:
             self._task.async_val = _JOB_SECONDS
             started: Dict[str, Any] = self._execute_module(task_vars=variables, wrap_async=True)
@@ -116,20 +141,18 @@ class BackgroundAction(ActionBase):
         job_file = started.get("results_file")
         if started.get("failed") or not job_file:
             return started
-        outcome = self._watch(variables.get("inventory_hostname", "host"), str(job_file), status_path, shown)
+        outcome = self._watch(variables.get("inventory_hostname", "host"), str(job_file), watched, shown)
         self._low_level_execute_command(f"rm -f {shlex.quote(str(job_file))}", sudoable=True)
         return outcome
 
-    def _watch(self, host: str, job_file: str, status_path: str, shown: bool) -> Dict[str, Any]:
-        often = 2 if display.verbosity else 1
-        pacer = LinePacer(_LINE_EVERY_SECONDS / often, _LINE_EVERY_PERCENT / often)
+    def _watch(self, host: str, job_file: str, watched: List[Watched], shown: bool) -> Dict[str, Any]:
         pause, lost_since = _FIRST_POLL_SECONDS, 0.0
-        seen, seen_at = "", time.monotonic()
+        seen_at = time.monotonic()
         while True:
             time.sleep(pause)
             pause = min(_POLL_AT_MOST_SECONDS, pause * 1.5)
             try:
-                job, status_text = self._poll(job_file, status_path)
+                job, texts = self._poll(job_file, [one.status for one in watched])
             except AnsibleConnectionFailure as error:
                 lost_since = lost_since or time.monotonic()
                 if time.monotonic() - lost_since > _UNREACHABLE_FOR_SECONDS:
@@ -142,34 +165,38 @@ class BackgroundAction(ActionBase):
             if job is not None and "started" not in job:
                 return job
             now = time.monotonic()
-            if status_text != seen:
-                seen, seen_at = status_text, now
-                if shown:
-                    self._show(host, status_text, pacer, now)
+            news = [(one, text) for one, text in zip(watched, texts) if text != one.seen]
+            if news:
+                seen_at = now
+                for one, text in news:
+                    one.seen = text
+                    if shown:
+                        self._show(host, one, now)
             elif now - seen_at > _LOOK_FOR_THE_JOB_AFTER_SECONDS:
                 if not self._is_running(job_file):
-                    job, _status = self._poll(job_file, status_path)
+                    job, _texts = self._poll(job_file, [])
                     return job if job is not None and "started" not in job else self._vanished()
                 seen_at = now
 
-    def _poll(self, job_file: str, status_path: str) -> Tuple[Optional[Dict[str, Any]], str]:
-        # Both texts may hold what a hub said, so nobody may know beforehand what stands between them.
+    def _poll(self, job_file: str, statuses: Iterable[str]) -> Tuple[Optional[Dict[str, Any]], List[str]]:
+        # All texts may hold what a hub said, so nobody may know beforehand what stands between them.
         mark = f"status-{uuid.uuid4().hex}"
-        job, status = shlex.quote(job_file), shlex.quote(status_path)
-        command = f"cat {job}; echo; echo {mark}; [ -f {status} ] && head -c {STATUS_AT_MOST_BYTES} {status} || true"
+        command = f"cat {shlex.quote(job_file)}; echo"
+        for path in map(shlex.quote, statuses):
+            command += f"; echo; echo {mark}; [ -f {path} ] && head -c {STATUS_AT_MOST_BYTES} {path} || true"
         answer = self._low_level_execute_command(command, sudoable=True)
-        text, _mark, status_text = str(answer.get("stdout") or "").partition(mark)
-        return _json_object(text), status_text.strip()
+        text, *texts = str(answer.get("stdout") or "").split(mark)
+        return _json_object(text), [each.strip() for each in texts]
 
-    def _show(self, host: str, status_text: str, pacer: LinePacer, now: float) -> None:
+    def _show(self, host: str, watched: Watched, now: float) -> None:
         # What the host says may be something else than our module writes; the module's result is what counts.
-        content = parse_status(status_text)
+        content = parse_status(watched.seen)
         if content is None:
             return
         status = status_of(content)
-        if not pacer.is_due(status, now):
+        if not watched.pacer.is_due(status, now):
             return
-        line = f"{host}: {self._task.args.get('dest')}: {status.line()}"
+        line = f"{host}: {watched.dest}: {status.line()}"
         if display.verbosity:
             line += self.details(status)
         # The names of sources and the status itself come from the host.

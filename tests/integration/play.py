@@ -68,7 +68,10 @@ class Play:
         self._options = options
 
     def start(self, *arguments: str, task: Optional[Dict[str, Any]] = None, **options: Any) -> subprocess.Popen[str]:
-        module = {"dest": str(self.dest), **self._options, **options}
+        given = {"dest": str(self.dest), **self._options, **options}
+        # What belongs to one file, beside what holds for all of them.
+        own = {name: given.pop(name) for name in ("name", "lock", "dest", "layout", "token") if name in given}
+        module = {"downloads": [own], **given} if self._module.endswith("gguf_seal") else {**own, **given}
         play = {
             "hosts": "localhost",
             "gather_facts": False,

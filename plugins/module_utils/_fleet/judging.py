@@ -56,3 +56,11 @@ def plans_judged(planned: Iterable[Mapping[str, Any]], judged: Mapping[str, Any]
             more["across"] = {**judged[_ACROSS.format(name)], "llama_cpp": result["across"]["llama_cpp"]}
         found.append({**result, "plans": plans, **more})
     return found
+
+
+def placed(planned: Mapping[str, Any], judged: Mapping[str, Any]) -> Dict[str, Any]:
+    """The plan of a host (:func:`plan_together`) with the plans that gguf_judge returned in their place.
+
+    :param judged: the result of gguf_judge; one without C(plans) changes nothing.
+    """
+    return {**planned, "plans": {**planned["plans"], **(judged.get("plans") or {})}}

@@ -60,17 +60,15 @@ def visible_cards(gpus: Sequence[str]) -> Dict[str, str]:
 
 
 def llama_cpp_servers(
-    declared: Iterable[Mapping[str, Any]],
+    host: Mapping[str, Any],
     downloads: Sequence[Mapping[str, Any]],
-    servers: Sequence[Mapping[str, Any]],
     planned: Mapping[str, Any],
     entries: Iterable[Mapping[str, Any]] = (),
 ) -> List[Dict[str, Any]]:
     """The entries of C(llama_cpp_servers) for the declared models of that engine, one an instance.
 
-    :param declared: the host's models, as :func:`declare` gives them.
-    :param downloads: the result of C(gguf_download) for each of them, in the same order.
-    :param servers: the servers of the engine in the fleet value, as plain data.
+    :param host: of the fleet value, as plain data.
+    :param downloads: the result of C(gguf_download) for each of its models, in the same order.
     :param planned: C(plans) by the instance's name, under the declared parameters, and C(instances) with their cards.
     :param entries: the host's C(models_serve), which holds the keys that the fleet value does not.
     """
@@ -94,8 +92,8 @@ def llama_cpp_servers(
                 **secret.get(model["name"], {}),
             },
         }
-        for model, done in zip(declared, downloads)
+        for model, done in zip(host["models"], downloads)
         if model["engine"] == "llama_cpp"
-        for server in servers
+        for server in host["engines"]["llama_cpp"]["servers"]
         if server["instance"] and server["models"] == [model["name"]]
     ]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""From a request to its lock: ask the hub, choose the files, read their headers."""
+"""From requests to their locks: ask the hubs, choose the files, read their headers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import contextlib
 import hashlib
 import sys
 import threading
-from dataclasses import replace
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.info import describe
@@ -36,17 +37,81 @@ HUBS: Mapping[str, Callable[[Request, Optional[str]], Listing]] = {
 }
 
 
+_Listings = Dict[Tuple[Any, ...], Union[Listing, HubProblem]]
+# Of small reads: more only make a hub say that it is busy.
+_READERS = 8
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What a request means at its hub."""
+
+    request: Request
+    token: Optional[str]
+    listing: Listing
+    quant: str
+    files: Tuple[ListedFile, ...]
+
+    def read(self, file: ListedFile, ca_file: Optional[str]) -> Union[Shard, HubProblem]:
+        """One of its files, by connections of its own."""
+        told = hub_secrets({"hub": self.listing.hub, "endpoint": self.listing.endpoint}, self.token)
+        client = HttpClient(secrets=told, ca_file=ca_file)
+        try:
+            return read_shard(_with_given_sum(file, self.request), client)
+        except HubProblem as problem:
+            return problem
+        finally:
+            client.close()
+
+
 def resolve(request: Request, *, token: Optional[str] = None, ca_file: Optional[str] = None) -> Dict[str, Any]:
     """The lock of what is asked for. Reads the hub's listing and a few MiB of headers, writes nothing."""
-    listing = _listing(request, token, LISTING_SECONDS)
-    chosen = select(listing.files, quant=request.quant, pattern=request.pattern, where=request.shown)
-    told = hub_secrets({"hub": listing.hub, "endpoint": listing.endpoint}, token)
-    client = HttpClient(secrets=told, ca_file=ca_file)
+    found = resolve_all([(request, token)], ca_file=ca_file)[0]
+    if isinstance(found, HubProblem):
+        raise found
+    return found
+
+
+def resolve_all(
+    asked: Sequence[Tuple[Request, Optional[str]]], *, ca_file: Optional[str] = None
+) -> List[Union[Dict[str, Any], HubProblem]]:
+    """The lock of each request with its token, or why there is none.
+
+    A repository is listed once, however many of its quants are asked for, and one after the other, since the SDKs keep
+    what they do in global places. The headers of all files are read side by side.
+    """
+    listings: _Listings = {}
+    found = [_choose(request, token, listings) for request, token in asked]
+    sets = [one for one in found if isinstance(one, _Chosen)]
+    with ThreadPoolExecutor(_READERS) as readers:
+        reading = [[readers.submit(one.read, file, ca_file) for file in one.files] for one in sets]
+        locks = iter([_made(one, [each.result() for each in files]) for one, files in zip(sets, reading)])
+    return [next(locks) if isinstance(one, _Chosen) else one for one in found]
+
+
+def _choose(request: Request, token: Optional[str], listings: _Listings) -> Union[_Chosen, HubProblem]:
+    place = (request.hub, request.repo, request.revision, request.endpoint, request.urls, request.path, token)
     try:
-        shards = [read_shard(_with_given_sum(file, request), client) for file in chosen.files]
-    finally:
-        client.close()
-    return make_lock(listing, chosen.quant, shards)
+        if place not in listings:
+            listings[place] = _listing(request, token, LISTING_SECONDS)
+        listing = listings[place]
+        if isinstance(listing, HubProblem):
+            return listing
+        chosen = select(listing.files, quant=request.quant, pattern=request.pattern, where=request.shown)
+    except HubProblem as problem:
+        listings.setdefault(place, problem)
+        return problem
+    return _Chosen(request, token, listing, chosen.quant, tuple(chosen.files))
+
+
+def _made(chosen: _Chosen, read: Sequence[Union[Shard, HubProblem]]) -> Union[Dict[str, Any], HubProblem]:
+    shards = [one for one in read if isinstance(one, Shard)]
+    try:
+        if len(shards) < len(read):
+            return next(one for one in read if isinstance(one, HubProblem))
+        return make_lock(chosen.listing, chosen.quant, shards)
+    except HubProblem as problem:
+        return problem
 
 
 def _listing(request: Request, token: Optional[str], seconds: float) -> Listing:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name
+from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import MODEL, digest_of
@@ -85,8 +86,25 @@ def _do(store: Store, action: plans.Action, ledger: Ledger, weights: Optional[We
         return store.remove_manifest(action.name)
     elif action.action == plans.REMOVE_BLOB:
         return store.remove_blob(action.digest)
+    elif action.action == plans.REMOVE_FILE:
+        return _remove_file(action.path, ledger)
     # PROTECT was done before the file was read.
     return 0
+
+
+def _remove_file(path: str, ledger: Ledger) -> int:
+    """A model's file outside of the store; a blob that is the same file holds its bytes until it goes, too."""
+    try:
+        status = os.stat(path, follow_symlinks=False)
+        remove_file(path)
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise StoreProblem(
+            f"{path} cannot be removed: {error.strerror or error}.", "Remove it by hand, or name it in keep_files."
+        ) from error
+    ledger.forget(path)
+    return status.st_blocks * 512 if status.st_nlink == 1 else 0
 
 
 def _note_all(store: Store, plan: plans.PresentPlan, ledger: Ledger) -> None:

@@ -39,13 +39,20 @@ _START_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Request:
-    """What the module was asked for."""
+    """What is asked for of one model, or of those that go.
+
+    keep: the names that stay when others are pruned. other_hosts: more servers of the same store, which may have loaded
+    what goes. remove_files: whether the files made for what goes do so, too, but for keep_files.
+    """
 
     host: str
     models_dir: str
     check: bool
     name: str = ""
     keep: Sequence[str] = ()
+    other_hosts: Sequence[str] = ()
+    remove_files: bool = False
+    keep_files: Sequence[str] = ()
     file: Optional[str] = None
     base: Optional[str] = None
     template: Optional[str] = None
@@ -64,6 +71,7 @@ class Result:
     actions: Tuple[Dict[str, Any], ...] = ()
     warnings: Tuple[str, ...] = ()
     model: Optional[str] = None
+    removed: Tuple[str, ...] = ()
     digest: Optional[str] = None
     size_bytes: int = 0
     import_used: Optional[str] = None
@@ -310,17 +318,20 @@ def _absent_by_api(request: Request, client: Ollama, name: Name) -> Result:
 
 
 def _remove(request: Request, client: Ollama, names: Sequence[Name], ledger: Ledger) -> Result:
+    kept = {os.path.normpath(path) for path in request.keep_files}
     with _store(request, ledger) as store:
-        plan = plans.plan_absent(store, names, ledger)
+        plan = plans.plan_absent(store, names, ledger, lambda path: not request.remove_files or path in kept)
         freed = 0
         if not request.check:
-            _unload(client, [action.name for action in plan.actions if action.name is not None])
+            for server in (client, *map(Ollama, request.other_hosts)):
+                _unload(server, [action.name for action in plan.actions if action.name is not None])
             freed = apply.apply(store, plan.actions, ledger)
         warnings = tuple(dict.fromkeys((*plan.warnings, *store.warnings)))
     return Result(
         actions=tuple(action.as_dict() for action in plan.actions),
         warnings=warnings,
         model=str(plan.names[0]) if request.name else None,
+        removed=tuple(str(name) for name in plan.names),
         import_used="store",
         freed_bytes=freed,
         kept_files=plan.kept_files,

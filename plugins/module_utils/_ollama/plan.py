@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name, spelled_as_in_store
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import identity
@@ -33,6 +33,7 @@ WRITE_BLOB = "write_blob"
 WRITE_MANIFEST = "write_manifest"
 REMOVE_BLOB = "remove_blob"
 REMOVE_MANIFEST = "remove_manifest"
+REMOVE_FILE = "remove_file"
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,14 @@ def plan_present(store: Store, wanted: Wanted, rules: Rules, ledger: Ledger) -> 
     )
 
 
-def plan_absent(store: Store, names: Sequence[Name], ledger: Ledger) -> AbsentPlan:
-    """What removes these models and all that only they need."""
+def plan_absent(
+    store: Store, names: Sequence[Name], ledger: Ledger, keep_file: Callable[[str], bool] = lambda path: True
+) -> AbsentPlan:
+    """What removes these models and all that only they need.
+
+    Of the files that we made for them, those that `keep_file` does not want go first: as long as the model is there, a
+    killed run leaves something that tells the next one of them.
+    """
     models, unreadable = store.manifests()
     actions: List[Action] = []
     gone: Dict[Name, Optional[manifests.Manifest]] = {}
@@ -130,12 +137,19 @@ def plan_absent(store: Store, names: Sequence[Name], ledger: Ledger) -> AbsentPl
             actions.append(Action(REMOVE_MANIFEST, path, "the model shall go", status.st_size, name=name))
     remaining = {name: manifest for name, manifest in models.items() if name not in gone}
     strangers = [problem for problem in unreadable if problem.path not in map(store.manifest_path, gone)]
+    files: List[Action] = []
     if not strangers:
         actions += _removable(store, ledger, gone, remaining)
+    behind = _files_behind(actions, ledger)
+    for file in behind:
+        if file["made"] and not keep_file(file["path"]):
+            reason = "it was made for a model that shall go"
+            files.append(Action(REMOVE_FILE, file["path"], reason, file["size_bytes"]))
+    going = {action.path for action in files}
     return AbsentPlan(
         names=tuple(gone),
-        actions=tuple(actions),
-        kept_files=_kept_files(actions, ledger),
+        actions=(*files, *actions),
+        kept_files=tuple(file for file in behind if file["path"] not in going),
         warnings=(*_of_unreadable(strangers), *store.warnings),
         before={str(name): described(store, manifest, {}) for name, manifest in gone.items() if manifest},
     )
@@ -265,7 +279,7 @@ def _removable(
     return actions
 
 
-def _kept_files(actions: Sequence[Action], ledger: Ledger) -> Tuple[Mapping[str, Any], ...]:
+def _files_behind(actions: Sequence[Action], ledger: Ledger) -> Tuple[Mapping[str, Any], ...]:
     """The files behind links that go: they hold the space that removing the model does not free."""
     gone = {action.digest for action in actions if action.action == REMOVE_BLOB}
     return tuple(

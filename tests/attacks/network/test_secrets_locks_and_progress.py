@@ -269,7 +269,7 @@ def test_no_word_of_a_hub_hides_the_result_of_a_job(tmp_path: Path) -> None:
     result = {"failed": True, "msg": "http://hub answered with JSON: ---status--- {}\n---status---\n"}
     (tmp_path / "job").write_text(json.dumps(result))
     (tmp_path / "status").write_text(json.dumps({"phase": "---status---", "bytes_done": 1, "bytes_total": 2}))
-    job, status = OnThisMachine()._poll(str(tmp_path / "job"), str(tmp_path / "status"))
+    job, (status,) = OnThisMachine()._poll(str(tmp_path / "job"), [str(tmp_path / "status")])
     assert job == result
     assert parse_status(status) is not None
 
@@ -279,10 +279,10 @@ def test_what_lies_in_the_place_of_a_status_file_holds_no_poll(tmp_path: Path) -
     os.mkfifo(tmp_path / "fifo")
     with (tmp_path / "huge").open("wb") as stream:
         stream.truncate(1 << 33)
-    for name in ("fifo", "huge", "nothing"):
-        job, status = OnThisMachine()._poll(str(tmp_path / "job"), str(tmp_path / name))
-        assert job == {"started": 1}
-        assert len(status) <= 1 << 20
+    places = [str(tmp_path / name) for name in ("fifo", "huge", "nothing")]
+    job, texts = OnThisMachine()._poll(str(tmp_path / "job"), places)
+    assert job == {"started": 1}
+    assert [len(text) <= 1 << 20 for text in texts] == [True] * 3
 
 
 STATUS = {"phase": "download", "bytes_done": 1, "bytes_total": 2}

@@ -140,13 +140,20 @@ def tasks_with_secrets() -> list[dict[str, Any]]:
         },
         {
             "gguf.fleet.gguf_resolve": {
-                "repo": "a/b",
-                "quant": "Q4",
-                "endpoint": nowhere.format(secrets["endpoint"]),
-                "token": secrets["models_token"],
+                "sources": [
+                    {
+                        "name": "a",
+                        "source": {
+                            "repo": "a/b",
+                            "quant": "Q4",
+                            "endpoint": nowhere.format(secrets["endpoint"]),
+                            "token": secrets["models_token"],
+                        },
+                    },
+                    {"name": "b", "source": {"hub": "url", "urls": [nowhere.format(secrets["urls"]) + "/m.gguf"]}},
+                ]
             }
         },
-        {"gguf.fleet.gguf_resolve": {"hub": "url", "urls": [nowhere.format(secrets["urls"]) + "/m.gguf"]}},
         {
             "gguf.fleet.gguf_download": {
                 "lock": lock,

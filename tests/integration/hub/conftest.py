@@ -74,13 +74,19 @@ def a_hub(tmp_path: Path, quants: Dict[str, Dict[str, bytes]], monkeypatch: pyte
         yield hub
 
 
-@pytest.fixture(name="resolve")
-def a_resolve() -> Run:
+def one_source(name: str = "tiny", **options: Any) -> Dict[str, Any]:
+    """The options of gguf_resolve for one source, whose fields stand beside the module's own options here."""
+    own = {key: options.pop(key) for key in ("lock_file", "update", "ca_file") if key in options}
+    more = {key: options.pop(key) for key in ("seal", "optional") if key in options}
+    return {"sources": [{"name": name, "source": options, **more}], **own}
+
+
+@pytest.fixture(name="resolve_all")
+def a_resolve_of_many() -> Run:
     """Run the module in this process with these options; the result has a key failed."""
     from ansible_collections.gguf.fleet.plugins.modules import gguf_resolve
 
-    def run(**options: Any) -> Dict[str, Any]:
-        check = options.pop("check", False)
+    def run(check: bool = False, **options: Any) -> Dict[str, Any]:
         output = io.StringIO()
         arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
         with patch_module_args(arguments), redirect_stdout(output), pytest.raises(SystemExit):
@@ -90,5 +96,17 @@ def a_resolve() -> Run:
         result: Dict[str, Any] = json.loads(lines[0])
         result.setdefault("failed", False)
         return result
+
+    return run
+
+
+@pytest.fixture(name="resolve")
+def a_resolve(resolve_all: Run) -> Run:
+    """The same with one source, whose lock is beside the result."""
+
+    def run(check: bool = False, **options: Any) -> Dict[str, Any]:
+        result = resolve_all(check=check, **one_source(**options))
+        (lock,) = result.get("locks", {}).values() or (None,)
+        return {**result, "lock": lock} if lock else result
 
     return run

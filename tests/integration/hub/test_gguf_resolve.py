@@ -24,6 +24,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import Hu
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.seal import make_seal, sum_blocks
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
+from ansible_collections.gguf.fleet.tests.integration.hub.conftest import one_source
 
 REPO = "lab/Tiny-GGUF"
 Quants = Dict[str, Dict[str, bytes]]
@@ -94,7 +95,7 @@ def test_the_lock_is_written_once_and_then_used_without_any_request(
     lock_file = tmp_path / "models.lock.yml"
     given = options(hub, name="modelscope", lock_file=str(lock_file), token="s3cret-token")
     first = resolve(**{**given, "name": "tiny"})
-    assert (first["changed"], first["source"]) == (True, "hub")
+    assert (first["changed"], first["asked"]) == (True, ["tiny"])
     text = lock_file.read_text()
     assert yaml.safe_load(text)["locks"]["tiny"] == first["lock"]
     assert "s3cret-token" not in text
@@ -102,7 +103,7 @@ def test_the_lock_is_written_once_and_then_used_without_any_request(
     hub.stop()
     requests = len(hub.requests)
     second = resolve(**{**given, "name": "tiny"})
-    assert (second["changed"], second["source"], second["lock"]) == (False, "lock_file", first["lock"])
+    assert (second["changed"], second["asked"], second["lock"]) == (False, [], first["lock"])
     assert lock_file.read_text() == text
     assert len(hub.requests) == requests
 
@@ -120,12 +121,52 @@ def test_check_mode_resolves_and_shows_and_writes_nothing(tmp_path: Path, hub: H
     assert resolve(**given, check=True)["changed"] is False
 
 
-def test_several_locks_live_in_one_file(tmp_path: Path, hub: HubDouble, resolve: Run) -> None:
+def test_all_sources_of_a_fleet_are_resolved_in_one_run_and_a_repository_is_listed_once(
+    tmp_path: Path, hub: HubDouble, resolve: Run, resolve_all: Run
+) -> None:
     lock_file = str(tmp_path / "models.lock.yml")
     resolve(**options(hub, quant="UD-IQ1_S"), name="small", lock_file=lock_file)
-    resolve(**options(hub, quant="Q8_0"), name="large", lock_file=lock_file)
+    listed = sum("/files" in request.path for request in hub.requests)
+    hub.reset_counters()
+    wanted = {"small": options(hub), "large": options(hub, quant="Q8_0"), "plain": options(hub, "url")}
+    sources = [{"name": name, "source": source} for name, source in wanted.items()]
+    more = {"name": "again", "source": options(hub)}
+    found = resolve_all(sources=[*sources, more], lock_file=lock_file)
+    assert sum("/files" in request.path for request in hub.requests) == listed
+    assert found["asked"] == ["large", "plain", "again"]
     locks = yaml.safe_load(Path(lock_file).read_text())["locks"]
-    assert {name: lock["quant"] for name, lock in locks.items()} == {"small": "UD-IQ1_S", "large": "Q8_0"}
+    assert locks == found["locks"]
+    quants = {name: lock["quant"] for name, lock in locks.items()}
+    assert quants == {"small": "UD-IQ1_S", "large": "Q8_0", "plain": "UD-IQ1_S", "again": "UD-IQ1_S"}
+
+
+def test_every_source_that_fails_is_named_and_then_nothing_is_written(
+    tmp_path: Path, hub: HubDouble, resolve_all: Run
+) -> None:
+    lock_file = tmp_path / "models.lock.yml"
+    wrong = {"gone": options(hub, quant="Q2_K"), "link": {"repo": "https://x.example/a/b/c"}}
+    sources = [{"name": name, "source": source} for name, source in {**wrong, "fine": options(hub)}.items()]
+    refused = resolve_all(sources=sources, lock_file=str(lock_file))
+    assert refused["failed"]
+    assert set(refused["problems"]) == set(wrong)
+    assert "gone: lab/Tiny-GGUF has no Q2_K" in refused["msg"]
+    assert "link: repo is the link" in refused["msg"]
+    assert not lock_file.exists()
+
+    some = resolve_all(sources=[{**source, "optional": True} for source in sources], lock_file=str(lock_file))
+    assert (set(some["locks"]), set(some["problems"])) == ({"fine"}, set(wrong))
+    assert list(yaml.safe_load(lock_file.read_text())["locks"]) == ["fine"]
+
+
+def test_two_sources_of_one_name_are_refused(hub: HubDouble, resolve_all: Run) -> None:
+    refused = resolve_all(sources=[{"name": "a", "source": options(hub)}, {"name": "a", "source": options(hub)}])
+    assert "two sources of the name a" in refused["msg"]
+
+
+def test_a_source_that_is_no_entry_of_sources_is_refused_with_that_word(hub: HubDouble, resolve_all: Run) -> None:
+    assert "missing required arguments: sources" in resolve_all(**options(hub))["msg"]
+    both = resolve_all(**options(hub), sources=[{"name": "a", "source": options(hub)}])
+    assert "Unsupported parameters" in both["msg"] and "Supported parameters include: ca_file" in both["msg"]
 
 
 def test_a_lock_of_something_else_is_not_used_for_a_request(tmp_path: Path, hub: HubDouble, resolve: Run) -> None:
@@ -188,7 +229,7 @@ def test_an_update_from_a_hub_that_tells_no_sums_any_more_drops_none(
     sealed = resolve(**given, seal=seal)["lock"]
     hub.inject(Fault("no_sums"))
     updated = resolve(**given, update=True)
-    assert updated["source"] == "hub"
+    assert updated["asked"] == ["tiny"]
     assert updated["changed"] is False
     assert updated["lock"] == sealed
 
@@ -397,7 +438,7 @@ def test_an_update_replaces_a_lock_that_is_damaged(tmp_path: Path, hub: HubDoubl
     given = {**options(hub), "name": "tiny", "lock_file": str(lock_file)}
     assert "update: true" in resolve(**given)["remedy"]
     assert check_lock(resolve(**given, update=True)["lock"])
-    assert resolve(**given)["source"] == "lock_file"
+    assert resolve(**given)["asked"] == []
 
 
 PROGRAM = """
@@ -416,7 +457,7 @@ def in_its_own_process(environment: Dict[str, str], **given: Any) -> Dict[str, A
     """Run the module as Ansible does: SDKs read their settings once, when they are imported."""
     tests = Path(__file__).resolve().parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tests), json.dumps(given)],
+        [sys.executable, "-c", PROGRAM, str(tests), json.dumps(one_source(**given))],
         env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **environment},
         check=False,
         capture_output=True,
@@ -429,7 +470,7 @@ def in_its_own_process(environment: Dict[str, str], **given: Any) -> Dict[str, A
 
 @pytest.mark.parametrize(("name", "setting"), [("modelscope", "MODELSCOPE_ENDPOINT"), ("huggingface", "HF_ENDPOINT")])
 def test_the_sdks_own_settings_name_the_endpoint(hub: HubDouble, name: str, setting: str) -> None:
-    lock = in_its_own_process({setting: hub.url}, hub=name, repo=REPO, quant="Q8_0")["lock"]
+    lock = in_its_own_process({setting: hub.url}, hub=name, repo=REPO, quant="Q8_0")["locks"]["tiny"]
     assert lock["endpoint"] == hub.url
     assert lock["files"][0]["url"].startswith(hub.url)
 
@@ -452,7 +493,7 @@ def test_a_lock_that_is_there_needs_no_sdk_either(tmp_path: Path, hub: HubDouble
         (tmp_path / "broken" / package).mkdir(parents=True)
         (tmp_path / "broken" / package / "__init__.py").write_text("raise ImportError('not on this controller')\n")
     without_sdks = {"PYTHONPATH": str(tmp_path / "broken")}
-    assert in_its_own_process(without_sdks, **given)["source"] == "lock_file"
+    assert in_its_own_process(without_sdks, **given)["asked"] == []
     refused = in_its_own_process(without_sdks, **given, update=True)
     assert "has no usable package modelscope" in refused["problem"]
     assert "pip install 'modelscope>=1.38'" in refused["remedy"]

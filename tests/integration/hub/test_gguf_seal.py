@@ -57,9 +57,13 @@ def merge(contents: List[bytes]) -> bytes:
     return bytes(merged)
 
 
-def seal_module(**options: Any) -> Dict[str, Any]:
+def seal_module(*more: Dict[str, Any], **options: Any) -> Dict[str, Any]:
     output = io.StringIO()
-    with patch_module_args(options), redirect_stdout(output), pytest.raises(SystemExit):
+    with (
+        patch_module_args({"downloads": [{"name": "tiny", **options}, *more]}),
+        redirect_stdout(output),
+        pytest.raises(SystemExit),
+    ):
         gguf_seal.main()
     result: Dict[str, Any] = json.loads(output.getvalue())
     return result
@@ -169,10 +173,27 @@ def test_only_what_the_merged_file_lacks_is_read_from_the_hub(
     hub.inject(Fault("status", "*.gguf", times=1))
     hub.reset_counters()
     result = seal_module(lock=lock, dest=str(merged))
-    assert result["changed"] is False
+    assert (result["changed"], list(result["seals"])) == (False, ["tiny"])
     # The whole small file fits into the first read of its header; after that only the padding is read.
     rest = hub.bytes_sent() - sum(map(len, contents))
     assert rest < sum(parse_header(content).data_offset for content in contents) + 32
+
+
+def test_one_run_seals_what_has_no_seal_yet_and_names_each_copy_that_is_wrong(
+    lock: Dict[str, Any], merged: Path, hub: HubDouble, tmp_path: Path
+) -> None:
+    first = seal_module(lock=lock, dest=str(merged))["seals"]["tiny"]
+    sealed = apply_seal(lock, first)
+    hub.reset_counters()
+    assert seal_module(lock=sealed, dest=str(tmp_path / "not even there"))["seals"] == {}
+    assert not hub.requests
+
+    missing = {"name": "missing", "lock": lock, "dest": str(tmp_path / "missing.gguf")}
+    gone = {"name": "gone", "lock": lock, "dest": str(tmp_path / "gone.gguf")}
+    refused = seal_module(missing, gone, lock=lock, dest=str(merged))
+    assert refused["failed"]
+    assert all(one["dest"] in refused["msg"] for one in (missing, gone))
+    assert refused["seals"] == {"tiny": first}
 
 
 def test_the_seal_of_the_real_shards_comes_out_of_the_real_merge(tmp_path: Path, smollm2: Any, resolve: Run) -> None:
@@ -221,7 +242,7 @@ def test_a_file_that_cannot_be_read_ends_the_reading_of_the_others(tmp_path: Pat
 def test_a_playbook_shows_how_far_it_is(tmp_path: Path, resolve: Run) -> None:
     path = large_file(tmp_path, 512 << 20)
     lock = resolve(hub="path", path=str(path.parent))["lock"]
-    play = Play(tmp_path, "gguf.fleet.gguf_seal", path, lock=lock)
+    play = Play(tmp_path, "gguf.fleet.gguf_seal", path, name="large", lock=lock)
     running = play.start()
     with held_still(path.with_name(".large.gguf.seal-status")):
         assert ": seal " in next_line(running, play.is_progress)

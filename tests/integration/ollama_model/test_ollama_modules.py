@@ -17,55 +17,87 @@ Module = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def model(run_module: Module, server: Server, tmp_path: Path) -> Module:
-    def run(check: bool = False, **options: Any) -> dict[str, Any]:
-        arguments = {"host": server.url, "models_dir": str(server.models), **options}
+    def run(*models: dict[str, Any], check: bool = False, **options: Any) -> dict[str, Any]:
+        arguments = {"host": server.url, "models_dir": str(server.models), "models": list(models), **options}
         ledger = {"GGUF_FLEET_LEDGER": str(tmp_path / "ledger.json")}
         return run_module("ollama_model", arguments, environment=ledger, check=check)
 
     return run
 
 
-def test_a_model_is_made_changed_and_removed_and_check_mode_says_the_same(
+def test_models_are_made_changed_and_removed_in_one_run_each_and_check_mode_says_the_same(
     model: Module, small_model: Path, server: Server
 ) -> None:
     wanted = {"name": "small", "file": str(small_model), "template": "deepseek-r1", "parameters": {"num_ctx": "64"}}
-    planned = model(check=True, **wanted)
+    longer = {"name": "longer", "from": "small", "parameters": {"num_ctx": 128}}
+    planned = model(wanted, longer, check=True)
     assert server.names() == []
-    made = model(**wanted)
-    assert (made["changed"], made["import_used"], made["model"]) == (True, "store", "small:latest")
-    assert made["actions"] == planned["actions"]
-    assert json.loads(made["diff"]["after"])["parameters"] == {"num_ctx": 64}
-    assert model(**wanted)["changed"] is False
-    assert model(check=True, **wanted)["changed"] is False
+    made = model(wanted, longer)
+    assert [(one["name"], one["changed"], one["model"], one["import_used"]) for one in made["models"]] == [
+        ("small", True, "small:latest", "store"),
+        ("longer", True, "longer:latest", "store"),
+    ]
+    assert made["models"][0]["actions"] == planned["models"][0]["actions"]
+    assert planned["models"][1]["actions"][0]["reason"] == "what it is made from is not there yet"
+    assert [json.loads(diff["after"])["parameters"] for diff in made["diff"]] == [{"num_ctx": 64}, {"num_ctx": 128}]
+    for check in (False, True):
+        again = model(wanted, longer, check=check)
+        assert (again["changed"], again["diff"], len(again["models"])) == (False, [], 2)
 
-    edited = model(**{**wanted, "parameters": {"num_ctx": 128}})
-    assert json.loads(edited["diff"]["before"])["parameters"] == {"num_ctx": 64}
-    assert model(state="pruned", keep=["small"])["changed"] is False
-    gone = model(name="small", state="absent")
-    assert (gone["changed"], server.names()) == (True, [])
-    assert model(name="small", state="absent")["changed"] is False
+    edited = model({**wanted, "parameters": {"num_ctx": 128}}, longer)
+    assert [one["changed"] for one in edited["models"]] == [True, False]
+    assert json.loads(edited["diff"][0]["before"])["parameters"] == {"num_ctx": 64}
+    names = [{"name": "small"}, {"name": "longer"}]
+    assert model(*names, state="pruned")["changed"] is False
+    pruned = model({"name": "small"}, state="pruned")
+    assert (pruned["removed"], server.names()) == (["longer:latest"], ["small:latest"])
+    gone = model(*names, state="absent")
+    assert ([one["changed"] for one in gone["models"]], server.names()) == ([True, False], [])
+    assert small_model.exists()
+
+
+def test_one_model_that_fails_is_named_and_keeps_no_other_but_nothing_is_pruned(
+    model: Module, small_model: Path, server: Server
+) -> None:
+    model({"name": "old", "file": str(small_model)})
+    missing = [{"name": name, "file": f"/not/there/{name}.gguf"} for name in ("one", "two")]
+    failed = model(missing[0], {"name": "new", "file": str(small_model)}, missing[1], state="pruned")
+    assert failed["rc"] != 0
+    assert [line.split(":")[0] for line in failed["problem"].splitlines()] == ["one", "two"]
+    assert [sorted({"problem", "model"} & set(one)) for one in failed["models"]] == [
+        ["problem"],
+        ["model"],
+        ["problem"],
+    ]
+    assert sorted(server.names()) == ["new:latest", "old:latest"]
+    assert model({"name": "new", "file": str(small_model)}, state="pruned")["removed"] == ["old:latest"]
+    model({"name": "new"}, state="absent")
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("one", "options", "said"),
     [
-        ({"name": "bad name", "file": "/x"}, "is not a model name"),
-        ({"name": "m", "file": "/not/there.gguf"}, "There is no file /not/there.gguf"),
-        ({"name": "m", "from": "nobody"}, "There is no model nobody:latest"),
-        ({"name": "m", "from": "x", "parameters": {"num_ctxx": 1}}, "Did you mean num_ctx?"),
+        ({"name": "bad name", "file": "/x"}, {}, "is not a model name"),
+        ({"name": "m", "file": "/not/there.gguf"}, {}, "There is no file /not/there.gguf"),
+        ({"name": "m", "from": "nobody"}, {}, "There is no model nobody:latest"),
+        ({"name": "m", "from": "x", "parameters": {"num_ctxx": 1}}, {}, "Did you mean num_ctx?"),
         (
             {"name": "m", "from": "x", "template": "{{ if .A }}"},
+            {},
             "The template of m:latest, line 1, column 1: ",
         ),
-        ({"name": "m", "from": "x", "host": "127.0.0.1:1"}, "http://127.0.0.1:1: nothing listens on port 1."),
-        ({"name": "m", "from": "x", "models_dir": "/not/there"}, "There is no models directory /not/there"),
-        ({"name": "m"}, "missing: file, from"),
-        ({"name": "m", "from": "x", "file": "/y"}, "mutually exclusive"),
-        ({"state": "absent"}, "name"),
+        ({"name": "m", "from": "x", "host": "127.0.0.1:1"}, {}, "http://127.0.0.1:1: nothing listens on port 1."),
+        ({"name": "m", "from": "x"}, {"models_dir": "/not/there"}, "There is no models directory /not/there"),
+        ({"name": "m"}, {}, "m has nothing to be made of"),
+        ({"name": "m", "from": "x", "file": "/y"}, {}, "mutually exclusive"),
+        ({}, {"state": "absent"}, "missing required arguments: name found in models"),
+        ({"name": "m", "from": "x"}, {"name": "m", "file": "/y"}, "Supported parameters include: "),
     ],
 )
-def test_bad_input_fails_with_what_is_wrong_and_what_to_do(model: Module, options: dict[str, Any], said: str) -> None:
-    result = model(**options)
+def test_bad_input_fails_with_what_is_wrong_and_what_to_do(
+    model: Module, one: dict[str, Any], options: dict[str, Any], said: str
+) -> None:
+    result = model(one, **options)
     assert result["rc"] != 0
     assert said in result["msg"]
 

@@ -10,14 +10,18 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.choice import (
-    candidates_of,
+    Choice,
+    _one_for_each_lock,
     chosen_before,
     hosts_serving,
+    lock_names_to_choose,
     sources_of,
     to_choose,
+    unasked_hosts,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import DeclarationProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.questions import plan_questions, preflight_models
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.sources import resolve_entries
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet
 
 CANDIDATES = {"Q8_0": "R1-Q8_0/*.gguf", "Q4_0": "R1-Q4_0/*.gguf"}
@@ -60,11 +64,34 @@ def test_a_run_resolves_what_its_own_hosts_serve_with_the_quants_that_were_chose
     assert hosts_serving(both.as_dict(), ["r1:auto"]) == ["a"]
 
 
-def test_what_was_resolved_becomes_candidates_in_the_same_order() -> None:
-    results = [{"item": one, "lock": {"gguf": {"name": one["quant"]}}} for one in to_choose(value(), ["a"])]
-    assert candidates_of(results) == {
-        "r1:auto": [{"quant": "Q8_0", "gguf": {"name": "Q8_0"}}, {"quant": "Q4_0", "gguf": {"name": "Q4_0"}}]
-    }
+def test_a_host_is_asked_for_its_gpus_only_when_one_of_its_own_models_is_open() -> None:
+    found = fleet(a={"models_serve": [AUTO]}, b={"models_serve": [OTHER]})
+    assert lock_names_to_choose(found["hosts"]["a"], found) == ["r1:auto"]
+    assert lock_names_to_choose(found["hosts"]["b"], found, True) == []
+    pinned = fleet(locked("R1-Q4_0/R1.gguf"))
+    assert lock_names_to_choose(pinned["hosts"]["a"], pinned) == []
+    assert lock_names_to_choose(pinned["hosts"]["a"], pinned, True) == ["r1:auto"]
+
+
+def test_hosts_that_were_never_asked_are_named() -> None:
+    found = value(a={"models_serve": [AUTO], "host_gpus": []}, b={"models_serve": [AUTO]}, c={"models_serve": [OTHER]})
+    assert unasked_hosts(found, to_choose(found, ["a"])) == ["b"]
+
+
+def test_of_two_names_of_one_lock_the_one_that_holds_less_decides() -> None:
+    known = {"l": [{"quant": "Q8_0"}, {"quant": "Q4_0"}]}
+    large, small = (Choice(name, "l", quant, ("a",), True) for name, quant in (("x", "Q8_0"), ("y", "Q4_0")))
+    assert _one_for_each_lock([large, small], known) == _one_for_each_lock([small, large], known) == [small]
+
+
+def test_what_is_left_empty_in_a_source_is_left_to_the_module_and_its_token_and_seal_go_along() -> None:
+    found = value(a={"models_serve": [AUTO, OTHER]})
+    auto, other = resolve_entries(
+        found, ["a"], {"r1:auto": "Q4_0"}, {"default": "t", "url": ""}, {"o/s:Q4": {"files": {}}}
+    )
+    assert auto["source"] == {"hub": "modelscope", "repo": "o/r", "pattern": CANDIDATES["Q4_0"], "token": "t"}
+    assert other["source"] == {"hub": "modelscope", "repo": "o/s", "quant": "Q4", "token": "t"}
+    assert ("seal" in auto, other["seal"]) == (False, {"files": {}})
 
 
 def test_hosts_are_brought_together_by_the_name_that_they_serve() -> None:

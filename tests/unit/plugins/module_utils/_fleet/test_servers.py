@@ -27,6 +27,10 @@ def test_ports_are_given_out_in_the_order_of_declaration() -> None:
     assert ports_of([model("a", port=8081), model("b"), model("c"), model("d")], {}) == [[8081], [8080], [8082], [8083]]
 
 
+def on_a_host(models: List[Dict[str, Any]], servers: List[Dict[str, Any]]) -> Dict[str, Any]:
+    return {"models": models, "engines": {"llama_cpp": {"servers": servers}}}
+
+
 def test_further_instances_take_the_next_free_ports_and_move_nobodys() -> None:
     several = [{**model("a"), "replicas": 3}, {**model("b"), "replicas": "max"}, model("c", port=8082)]
     assert ports_of(several, {"b": 2}) == [[8080, 8083, 8084], [8081, 8085], [8082]]
@@ -42,7 +46,7 @@ def test_each_instance_gets_its_server_its_cards_and_its_numbers() -> None:
         "plans": {"a-2": {"llama_cpp": {"parameters": {"n-gpu-layers": 7}}}},
         "instances": [{"name": "a", "gpus": ["GPU-1"]}, {"name": "a-2", "gpus": ["2", "3"]}],
     }
-    first, second = llama_cpp_servers([model("a")], [{"paths": ["/a"]}], servers, planned)
+    first, second = llama_cpp_servers(on_a_host([model("a")], servers), [{"paths": ["/a"]}], planned)
     assert (first["name"], first["alias"], first["port"], first["gpus"]) == ("a", "a", 8080, ["GPU-1"])
     assert (second["name"], second["alias"], second["port"], second["gpus"]) == ("a-2", "a", 8081, ["2", "3"])
     assert (first["parameters"], second["parameters"]) == ({}, {"n-gpu-layers": 7})
@@ -57,7 +61,7 @@ def test_cards_by_index_are_those_of_the_bus() -> None:
 def test_each_model_of_llama_cpp_gets_a_server_on_a_port_of_its_own() -> None:
     declared = [model("a", port=8081), model("o", engine="ollama"), model("b"), model("c", layout="merged")]
     downloads: List[Dict[str, Any]] = [{"paths": ["/a-1", "/a-2"]}, {"path": "/o"}, {"paths": ["/b-1"]}, {"path": "/c"}]
-    servers = llama_cpp_servers(declared, downloads, listening(8081, 8080, 8082), {})
+    servers = llama_cpp_servers(on_a_host(declared, listening(8081, 8080, 8082)), downloads, {})
     assert [(server["name"], server["model"], server["port"]) for server in servers] == [
         ("a", "/a-1", 8081),
         ("b", "/b-1", 8080),
@@ -69,13 +73,12 @@ def test_each_model_of_llama_cpp_gets_a_server_on_a_port_of_its_own() -> None:
 def test_declared_parameters_go_over_those_of_the_plan() -> None:
     declared = [{**model("a"), "parameters": {"ctx-size": 8192}}]
     placement = {"a": {"llama_cpp": {"parameters": {"ctx-size": 4096, "n-gpu-layers": 62}}}}
-    (server,) = llama_cpp_servers(declared, [{"paths": ["/a-1"]}], listening(8080), {"plans": placement})
+    (server,) = llama_cpp_servers(on_a_host(declared, listening(8080)), [{"paths": ["/a-1"]}], {"plans": placement})
     assert server["parameters"] == {"ctx-size": 8192, "n-gpu-layers": 62}
 
 
 def test_a_secret_comes_from_the_declaration_since_the_fleet_value_holds_none() -> None:
     entries = [{"name": "a", "parameters": {"api-key": "sk-1", "ctx-size": 1}}]
-    (server,) = llama_cpp_servers(
-        [{**model("a"), "parameters": {"ctx-size": 1}}], [{"paths": ["/a"]}], listening(8080), {}, entries
-    )
+    host = on_a_host([{**model("a"), "parameters": {"ctx-size": 1}}], listening(8080))
+    (server,) = llama_cpp_servers(host, [{"paths": ["/a"]}], {}, entries)
     assert server["parameters"] == {"ctx-size": 1, "api-key": "sk-1"}
