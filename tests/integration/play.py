@@ -70,8 +70,11 @@ class Play:
     def start(self, *arguments: str, task: Optional[Dict[str, Any]] = None, **options: Any) -> subprocess.Popen[str]:
         given = {"dest": str(self.dest), **self._options, **options}
         # What belongs to one file, beside what holds for all of them.
-        own = {name: given.pop(name) for name in ("name", "lock", "dest", "layout", "token") if name in given}
-        module = {"downloads": [own], **given} if self._module.endswith("gguf_seal") else {**own, **given}
+        own: Dict[str, Any] = {
+            name: given.pop(name) for name in ("name", "lock", "dest", "layout", "token") if name in given
+        }
+        # With several in options, ours is none of them.
+        module = {**own, **given} if self._module.endswith("gguf_merge") else {"downloads": [own], **given}
         play = {
             "hosts": "localhost",
             "gather_facts": False,

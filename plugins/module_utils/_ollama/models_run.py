@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Dict, List, Optional, Sequence, Set, Union
+from typing import Dict, List, Optional, Sequence, Set, Tuple, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
@@ -46,7 +46,7 @@ def run_all(state: str, models: Sequence[run.Request], others: run.Request, ledg
         ledger: what we made on this host.
     """
     answers: List[Answer] = []
-    new: Set[str] = set()
+    new: Set[Tuple[str, ...]] = set()
     for request in models:
         try:
             answers.append(_one(state, request, ledger, new))
@@ -63,7 +63,7 @@ def run_all(state: str, models: Sequence[run.Request], others: run.Request, ledg
         return Outcome(answers, problem)
 
 
-def _one(state: str, request: run.Request, ledger: Ledger, new: Set[str]) -> run.Result:
+def _one(state: str, request: run.Request, ledger: Ledger, new: Set[Tuple[str, ...]]) -> run.Result:
     if state == ABSENT:
         return run.absent(request, ledger)
     if request.file is None and request.base is None:

@@ -151,7 +151,10 @@ def plan_absent(
         actions=(*files, *actions),
         kept_files=tuple(file for file in behind if file["path"] not in going),
         warnings=(*_of_unreadable(strangers), *store.warnings),
-        before={str(name): described(store, manifest, {}) for name, manifest in gone.items() if manifest},
+        before={
+            **{str(name): described(store, manifest, {}) for name, manifest in gone.items() if manifest},
+            **({"files": [action.path for action in files]} if files else {}),
+        },
     )
 
 

@@ -1,77 +1,80 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""From a lock to verified files on this host: look, plan, fetch, prove, name."""
+"""From locks to verified files on this host: room for all of them, then one after the other fetched, proved, named."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from dataclasses import replace
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, parent_of
 from ansible_collections.gguf.fleet.plugins.module_utils._files.own import take_name
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore
-from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import is_shared
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger, sync_directory
-from ansible_collections.gguf.fleet.plugins.module_utils._lock.existing_files import MERGED as MERGED_COPY
-from ansible_collections.gguf.fleet.plugins.module_utils._lock.existing_files import (
-    LocalCopy,
-    default_caches,
-    local_copies,
-)
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import existing as adopt
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import (
-    Storage,
-    check_room,
-    needed_bytes,
-    write_problem,
-)
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.journal import MISSING, WRITTEN, Journal
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import (
-    Held,
-    Hold,
-    acquire,
-)
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sources import (
-    Source,
-    best_of,
-    local_source,
-    mirror_source,
-    origin_source,
-)
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, sync_directory
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import Storage, write_problem
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.journal import WRITTEN, Journal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import Held, Hold, acquire
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.workers import Stopped
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pipeline import (
-    Outcome,
-    Transfer,
-    WrongHeader,
-)
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import headers as gguf_headers
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import (
-    MERGED,
-    Plan,
-    plan_merged,
-    plan_shards,
-    plan_single,
-)
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pipeline import Outcome, Transfer, WrongHeader
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import Plan
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request, Result
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import (
-    Meter,
     Status,
     StatusFile,
     read_status,
     shown_bytes,
-    shown_seconds,
     status_of,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.removal import remove_leftovers
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.room import check_room_together
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.work import (
+    Tick,
+    Work,
+    already_there,
+    file_sums,
+    foretold,
+    prepare,
+    proved_result,
+    sum_of,
+)
 
-Tick = Callable[[Status], None]
 _ATTACH_LOOK_SECONDS = 0.5
+STOPPED = "stopped"
+
+
+def present_all(
+    requests: Sequence[Request], ledger: Ledger, *, check: bool = False, tick: Optional[Tick] = None
+) -> List[Union[Result, Problem]]:
+    """Make all these files be there, one download after the other, since they share the line.
+
+    What is complete stays, whatever becomes of the others, and those after a failed one are fetched all the same. A
+    transfer that somebody stopped ends the whole.
+
+    Returns:
+        the result of each request, or why there is none.
+
+    Raises:
+        TransferError: before anything moves, when a file system has no room for all that is still to come, or two
+            requests mean different files by one path.
+    """
+    check_room_together(requests, ledger)
+    answers: List[Union[Result, Problem]] = []
+    for request in requests:
+        stopped = next((one for one in answers if getattr(one, "reason", "") == STOPPED), None)
+        if stopped is not None:
+            said = f"{request.shown_name} was not begun, since another transfer of this run was stopped."
+            answers.append(TransferError(said, "Run again to fetch it.", reason=STOPPED))
+            continue
+        try:
+            answers.append(present(request, ledger, check=check, tick=tick))
+        except Problem as problem:
+            answers.append(problem)
+    return answers
 
 
 def present(request: Request, ledger: Ledger, *, check: bool = False, tick: Optional[Tick] = None) -> Result:
@@ -80,7 +83,11 @@ def present(request: Request, ledger: Ledger, *, check: bool = False, tick: Opti
     if done is not None:
         return done
     if check:
-        return _foretell(request, ledger, sources_of(request))
+        work = prepare(request, lambda status: None)
+        try:
+            return foretold(work, ledger)
+        finally:
+            work.close()
     # Hours later would be a bad time to find that it cannot be written.
     ledger.prepare()
     while True:
@@ -95,58 +102,6 @@ def present(request: Request, ledger: Ledger, *, check: bool = False, tick: Opti
             continue
         finally:
             hold.release()
-
-
-def already_there(request: Request, ledger: Ledger) -> Optional[Result]:
-    """The result when every file is the one that was proved before: no byte is read for that."""
-    entries: List[Entry] = []
-    for index, path in enumerate(request.paths):
-        entry = ledger.lookup(path, kind="file")
-        if entry is None or not _is_wanted(entry, request, index):
-            return None
-        entries.append(entry)
-    return Result(
-        changed=False,
-        paths=request.paths,
-        size_bytes=sum(entry.size_bytes for entry in entries),
-        sha256={entry.path: entry.sha256 for entry in entries},
-    )
-
-
-def _is_wanted(entry: Entry, request: Request, index: int) -> bool:
-    expected = request.expected(index)
-    if expected is not None:
-        return entry.sha256 == expected
-    return bool(entry.notes.get("lock") == request.fingerprint)
-
-
-def sources_of(request: Request) -> List[Source]:
-    """All places to ask, the ones on this host first."""
-    found = [
-        local_source(copy.path, copy.file, request.files, copy.found_in)
-        for copy in _copies(request)
-        if copy.file != MERGED_COPY
-    ]
-    return [*found, *_remote_sources(request)]
-
-
-def _copies(request: Request) -> List[LocalCopy]:
-    caches = default_caches(os.path.expanduser("~"), os.environ)
-    copies = local_copies(
-        request.lock,
-        folders=request.find_in,
-        ollama_stores=request.ollama_stores,
-        modelscope_caches=caches["modelscope_caches"],
-        huggingface_caches=caches["huggingface_caches"],
-    )
-    return [copy for copy in copies if copy.path not in request.paths]
-
-
-def _remote_sources(request: Request) -> List[Source]:
-    mirrors = [mirror_source(mirror, request.files, request.lock, request.access) for mirror in request.mirrors]
-    if mirrors and not all(file.url for file in request.files):
-        return mirrors
-    return [*mirrors, origin_source(request.files, request.access)]
 
 
 def _acquire_or_attach(request: Request, ledger: Ledger, tick: Optional[Tick]) -> Union[Hold, Result]:
@@ -227,131 +182,67 @@ def _fetch_all(request: Request, ledger: Ledger, hold: Hold, tick: Optional[Tick
 
 def _fetch_once(request: Request, ledger: Ledger, tick: Tick) -> Result:
     began = time.monotonic()
-    sources = sources_of(request)
-    meter = Meter()
-    journal = _continued(request)
-    plan = _plan(request, sources, journal, meter, tick)
-    if journal is None:
-        adopted = _adopt(request, plan, ledger, tick)
-        if adopted is not None:
-            return adopted
-        copied = _copy_merged(request, plan, ledger, tick)
-        if copied is not None:
-            return copied
-    needed = check_room(plan.outputs, 0 if journal else plan.block_count + plan.journal_bytes)
-    fresh = journal is None
-    if journal is None:
+    work = prepare(request, tick)
+    try:
+        result = _carry_out(work, ledger, tick)
+    finally:
+        work.close()
+    result.seconds = time.monotonic() - began if result.changed else 0.0
+    return result
+
+
+def _carry_out(work: Work, ledger: Ledger, tick: Tick) -> Result:
+    request = work.request
+    if work.journal is None:
+        # What another download, or another version of this one, left in the same places.
+        remove_leftovers(request)
+    if work.proved is not None:
+        result = proved_result(work)
+        for path, digest in result.sha256.items():
+            ledger.record(path, sha256=digest, kind="file", lock=request.fingerprint)
+        return result
+    if work.copy is not None:
+        return _copy(work, ledger, tick)
+    outcome, sealed = _transfer(work, tick)
+    result = _name(work, ledger, outcome, sealed)
+    result.disk_bytes = work.needed_bytes
+    return result
+
+
+def _copy(work: Work, ledger: Ledger, tick: Tick) -> Result:
+    """The merged file from its place elsewhere on this host, proved once more as it is copied."""
+    copying = prepare(work.copied(), tick, look_for_files=False)
+    try:
+        result = _carry_out(copying, ledger, tick)
+    finally:
+        copying.close()
+    ledger.record(
+        work.request.dest, sha256=result.sha256[work.request.dest], kind="file", lock=work.request.fingerprint
+    )
+    result.file_sha256 = file_sums(work.plan, work.copy_sums)
+    result.actions = [f"copied {name}" for name in work.moves()]
+    return result
+
+
+def _transfer(work: Work, tick: Tick) -> Tuple[Outcome, List[os.stat_result]]:
+    """All bytes to their places, and what the files are then."""
+    request, plan, fresh = work.request, work.plan, work.journal is None
+    if work.journal is None:
         try:
-            journal = Journal.create(
+            work.journal = Journal.create(
                 request.places.journal, plan.files, plan.layout, plan.block_count, list(plan.headers)
             )
         except OSError as error:
             raise write_problem(request.places.journal, error) from error
+    storage = Storage.open(plan, work.journal)
     try:
-        storage = Storage.open(plan, journal)
-        try:
-            if fresh:
-                sync_directory(os.path.dirname(request.places.anchor))
-                _place_headers(plan, storage, journal)
-            outcome = Transfer(plan, storage, journal, sources, settings=request.settings, meter=meter).run(tick)
-            sealed = storage.seal()
-        finally:
-            storage.close()
+        if fresh:
+            sync_directory(os.path.dirname(request.places.anchor))
+            _place_headers(plan, storage, work.journal)
+        transfer = Transfer(plan, storage, work.journal, work.sources, settings=request.settings, meter=work.meter)
+        return transfer.run(tick), storage.seal()
     finally:
-        journal.close()
-    result = _name(request, plan, ledger, outcome, sealed)
-    result.disk_bytes = needed
-    result.seconds = time.monotonic() - began
-    return result
-
-
-def _adopt(request: Request, plan: Plan, ledger: Ledger, tick: Tick, *, check: bool = False) -> Optional[Result]:
-    """The result when the files are there and only the ledger did not know: made by hand, or before a crash."""
-    sums = adopt.prove(plan, request.paths, tick)
-    if sums is None:
-        return None
-    by_path = {output.path: _sum_of(plan, index, sums) for index, output in enumerate(plan.outputs)}
-    if not check:
-        remove_leftovers(request)
-        for path, digest in by_path.items():
-            ledger.record(path, sha256=digest, kind="file", lock=request.fingerprint)
-    return Result(
-        changed=False,
-        paths=request.paths,
-        size_bytes=sum(output.size_bytes for output in plan.outputs),
-        sha256=by_path,
-        file_sha256=_file_sums(plan, sums),
-        actions=[f"proved {path}, which was there already" for path in request.paths],
-    )
-
-
-def _copy_merged(request: Request, plan: Plan, ledger: Ledger, tick: Tick) -> Optional[Result]:
-    """The result when another directory or store of this host has the merged file: proved there, then copied."""
-    for copy in _copies(request) if plan.merged_header else ():
-        sums = adopt.prove(plan, (copy.path,), tick) if copy.file == MERGED_COPY else None
-        if sums is None:
-            continue
-        file = {"path": os.path.basename(copy.path), "size_bytes": copy.size_bytes, "sha256": sums[MERGED]}
-        lock = {"files": [{**file, "url": copy.path, "header_bytes": None}]}
-        result = _fetch_once(replace(request, lock=lock, mirrors=(), find_in=(), ollama_stores=()), ledger, tick)
-        ledger.record(request.dest, sha256=sums[MERGED], kind="file", lock=request.fingerprint)
-        result.file_sha256 = _file_sums(plan, sums)
-        result.actions = [f"copied {copy.path} ({copy.found_in})"]
-        return result
-    return None
-
-
-def _sum_of(plan: Plan, index: int, sums: Mapping[str, str]) -> Optional[str]:
-    """The sum of an output."""
-    whole = sums.get(MERGED) if plan.merged_header else None
-    return whole or sums.get(plan.files[index].path) or plan.files[index].sha256
-
-
-def _file_sums(plan: Plan, sums: Mapping[str, str]) -> Dict[str, str]:
-    return {file.path: sums[file.path] for file in plan.files if file.path in sums}
-
-
-def _continued(request: Request) -> Optional[Journal]:
-    """The journal of an earlier run for the very same bytes; what belongs to others is removed."""
-    journal = Journal.open(request.places.journal)
-    usable = (
-        journal is not None
-        and journal.belongs_to(request.files, request.layout)
-        and all(os.path.exists(path + ".partial") for path in request.paths)
-    )
-    if usable:
-        return journal
-    if journal is not None:
-        journal.close()
-    remove_leftovers(request)
-    return None
-
-
-def _plan(request: Request, sources: Sequence[Source], journal: Optional[Journal], meter: Meter, tick: Tick) -> Plan:
-    if request.layout != MERGED:
-        return plan_shards(request.lock, request.dest)
-    if len(request.files) == 1:
-        return plan_single(request.lock, request.dest)
-    files = request.files
-    total = sum(file.size_bytes for file in files)
-    try:
-        if journal is not None:
-            raws = journal.headers()
-            parsed = [gguf_headers.parse(file, raw) for file, raw in zip(files, raws)]
-        else:
-            found = gguf_headers.fetch_headers(
-                files,
-                sources,
-                retries=request.settings.retries,
-                meter=meter,
-                tick=lambda _count: tick(Status("headers", meter.total, total, bytes_moved=meter.total)),
-            )
-            raws, parsed = [raw for raw, _header in found], [header for _raw, header in found]
-        return plan_merged(request.lock, request.dest, merge_layout(parsed), raws)
-    except (GgufError, NeedMore) as error:
-        problem = getattr(error, "problem", str(error))
-        remedy = getattr(error, "remedy", "Resolve again.")
-        raise TransferError(f"The locked files are not one model: {problem}", remedy, reason="not-gguf") from error
+        storage.close()
 
 
 def _place_headers(plan: Plan, storage: Storage, journal: Journal) -> None:
@@ -365,8 +256,10 @@ def _place_headers(plan: Plan, storage: Storage, journal: Journal) -> None:
             journal.note((block,), WRITTEN)
 
 
-def _name(request: Request, plan: Plan, ledger: Ledger, outcome: Outcome, sealed: Sequence[os.stat_result]) -> Result:
+def _name(work: Work, ledger: Ledger, outcome: Outcome, sealed: Sequence[os.stat_result]) -> Result:
     """All is proved: the files get their names, the ledger learns of them, and the journal goes."""
+    request, plan = work.request, work.plan
+    work.close()
     sums: Dict[str, Optional[str]] = {}
     for index, output in enumerate(plan.outputs):
         try:
@@ -374,7 +267,7 @@ def _name(request: Request, plan: Plan, ledger: Ledger, outcome: Outcome, sealed
                 take_name(directory, os.path.basename(output.partial), name, sealed[index])
         except OSError as error:
             raise write_problem(output.path, error) from error
-        sums[output.path] = _sum_of(plan, index, outcome.sums)
+        sums[output.path] = sum_of(plan, index, outcome.sums)
     sync_directory(os.path.dirname(request.places.anchor))
     # Before the ledger: what a crash leaves here is a file to prove again, never a journal that nobody removes.
     remove_leftovers(request)
@@ -392,76 +285,11 @@ def _name(request: Request, plan: Plan, ledger: Ledger, outcome: Outcome, sealed
     return Result(
         changed=True,
         paths=request.paths,
-        size_bytes=sum(output.size_bytes for output in plan.outputs),
+        size_bytes=work.size_bytes,
         sha256=sums,
-        file_sha256=_file_sums(plan, outcome.sums),
+        file_sha256=file_sums(plan, outcome.sums),
         bytes_moved=outcome.bytes_moved,
         sources=outcome.sources,
         actions=[f"fetched {shown_bytes(count)} from {name}" for name, count in outcome.sources.items()]
         + outcome.notes,
     )
-
-
-def _foretell(request: Request, ledger: Ledger, sources: Sequence[Source]) -> Result:
-    """What a run would move and take; headers are read, nothing is written."""
-    journal = Journal.open(request.places.journal)
-    if journal is not None and not journal.belongs_to(request.files, request.layout):
-        journal.close()
-        journal = None
-    try:
-        plan = _plan(request, sources, journal, Meter(), lambda status: None)
-        adopted = _adopt(request, plan, ledger, lambda status: None, check=True) if journal is None else None
-        if adopted is not None:
-            return adopted
-        states = bytes(journal.states if journal is not None else plan.block_count)
-        room = needed_bytes(plan.outputs)
-        check_room(plan.outputs, 0 if journal else plan.block_count + plan.journal_bytes)
-    finally:
-        if journal is not None:
-            journal.close()
-    moves = _moves(plan, states, sources)
-    if plan.merged_header and journal is None:
-        moves = next(
-            (
-                {f"{copy.path} ({copy.found_in})": copy.size_bytes}
-                for copy in _copies(request)
-                if copy.file == MERGED_COPY
-            ),
-            moves,
-        )
-    missing, rate = sum(moves.values()), _last_rate(ledger)
-    actions = [f"fetch {shown_bytes(count)} ({count:,} bytes) from {name}" for name, count in moves.items()]
-    actions.append(f"take {shown_bytes(room)} of disk ({room:,} bytes)")
-    if rate:
-        actions.append(
-            f"take about {shown_seconds(missing / rate)} at the rate of the last download ({shown_bytes(rate)}/s)"
-        )
-    return Result(
-        changed=True,
-        paths=request.paths,
-        size_bytes=sum(output.size_bytes for output in plan.outputs),
-        sha256={output.path: output.sha256 for output in plan.outputs},
-        bytes_to_move=missing,
-        disk_bytes=room,
-        expected_seconds=missing / rate if rate else None,
-        sources=moves,
-        actions=actions,
-    )
-
-
-def _moves(plan: Plan, states: bytes, sources: Sequence[Source]) -> Dict[str, int]:
-    """How many of the missing bytes come from where; sources that share the work are one place here."""
-    moves: Dict[str, int] = {}
-    for index, _file in enumerate(plan.files):
-        missing = sum(plan.locate(block)[2] for block in plan.blocks_of(index) if states[block] == MISSING)
-        if missing:
-            name = " or ".join(source.name for source in best_of(sources, index))
-            moves[name] = moves.get(name, 0) + missing
-    return moves
-
-
-def _last_rate(ledger: Ledger) -> Optional[float]:
-    """Bytes a second of the download that ended last on this host."""
-    measured = [entry.notes for entry in ledger.entries("file") if entry.notes.get("bytes_per_second")]
-    last = max(measured, key=lambda notes: float(notes.get("fetched_at", 0)), default=None)
-    return float(last["bytes_per_second"]) if last else None

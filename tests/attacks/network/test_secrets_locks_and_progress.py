@@ -205,7 +205,8 @@ def test_a_lock_publishes_no_file_of_root(
     hub: str, layout: str, canary: Canary, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dest = tmp_path / "models" / "x.gguf"
-    arguments = {"lock": shadow_lock(canary, hub), "dest": str(dest), "layout": layout, "retries": 0}
+    one = {"lock": shadow_lock(canary, hub), "dest": str(dest), "layout": layout}
+    arguments = {"downloads": [one], "retries": 0}
     with patch_module_args(arguments), pytest.raises(SystemExit):
         gguf_download.main()
     assert json.loads(capsys.readouterr().out)["failed"]
@@ -246,7 +247,8 @@ except lock_file.HubProblem as error:
 
 def test_headers_and_token_show_in_no_output(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     lock = {"lock_version": 1, "hub": f"gopher {KEY} {TOKEN}"}
-    arguments = {"lock": lock, "dest": str(tmp_path / "x"), "headers": {"X-Api-Key": KEY}, "token": TOKEN}
+    one = {"lock": lock, "dest": str(tmp_path / "x"), "token": TOKEN}
+    arguments = {"downloads": [one], "headers": {"X-Api-Key": KEY}}
     with patch_module_args(arguments), pytest.raises(SystemExit):
         gguf_download.main()
     out = capsys.readouterr().out

@@ -156,11 +156,9 @@ def tasks_with_secrets() -> list[dict[str, Any]]:
         },
         {
             "gguf.fleet.gguf_download": {
-                "lock": lock,
-                "dest": "/srv/never.gguf",
+                "downloads": [{"lock": lock, "dest": "/srv/never.gguf", "token": secrets["models_token"]}],
                 "mirrors": [nowhere.format(secrets["mirrors"]) + "/{path}"],
                 "headers": {"X-Something": secrets["headers"]},
-                "token": secrets["models_token"],
             }
         },
         {

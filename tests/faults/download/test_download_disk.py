@@ -8,8 +8,9 @@ import contextlib
 import errno
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, List
 
 import pytest
 
@@ -24,6 +25,7 @@ from ansible_collections.gguf.fleet.tests.builders.download import (
     request,
     served,
 )
+from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
 
 
 @contextlib.contextmanager
@@ -61,6 +63,67 @@ def test_check_mode_says_that_a_disk_is_too_small(model: Model, ledger: Ledger, 
             download.present(request(model.lock(hub), place / "m.gguf"), ledger, check=True)
         assert caught.value.reason == "disk-full"
         assert list(place.iterdir()) == []
+
+
+def two_requests(model: Model, hub: HubDouble, *dests: Path) -> List[download.Request]:
+    names = ("first", "second")
+    return [replace(request(model.lock(hub), dest), name=name) for name, dest in zip(names, dests)]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_models_that_fit_alone_and_not_together_are_refused_before_a_byte_moves(
+    check: bool, model: Model, ledger: Ledger, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", 30 * MIB) as place, served(model) as hub:
+        wanted = two_requests(model, hub, place / "a" / "m.gguf", place / "b" / "m.gguf")
+        with pytest.raises(TransferError) as caught:
+            download.present_all(wanted, ledger, check=check)
+        assert (caught.value.reason, hub.bytes_sent(), list(place.iterdir())) == ("disk-full", 0, [])
+        said = caught.value.problem
+        assert f"{place} has 30.0 MiB free" in said
+        assert said.count("18.0 MiB (") == 2 and "first 18.0 MiB" in said and "second 18.0 MiB" in said
+        assert "6.0 MiB are missing" in said
+
+        # What is there already, or is there by half, is not counted again.
+        download.present(wanted[0], ledger, check=False)
+        with pytest.raises(TransferError, match="second 18") as caught:
+            download.present_all(wanted, ledger, check=check)
+        assert "first" not in caught.value.problem
+
+
+def test_two_file_systems_are_looked_at_each_for_itself(model: Model, ledger: Ledger, tmp_path: Path) -> None:
+    with (
+        small_disk(tmp_path / "one", 20 * MIB) as one,
+        small_disk(tmp_path / "two", 20 * MIB) as two,
+        served(model) as hub,
+    ):
+        assert all(
+            isinstance(answer, download.Result)
+            for answer in download.present_all(two_requests(model, hub, one / "m.gguf", two / "m.gguf"), ledger)
+        )
+        again = two_requests(model, hub, one / "again.gguf", two / "again.gguf")
+        with pytest.raises(TransferError) as caught:
+            download.present_all(again, ledger)
+        lines = caught.value.problem.splitlines()
+        assert [line.split(" has ")[0] for line in lines] == [str(one), str(two)]
+        assert "first" in lines[0] and "second" in lines[1]
+        (one / "m.gguf").unlink()
+        with pytest.raises(TransferError) as caught:
+            download.present_all(again, ledger)
+        assert str(one) not in caught.value.problem
+        assert not (one / "again.gguf").exists(), "where one does not fit, nothing is fetched"
+
+
+def test_two_names_of_one_quant_take_the_disk_once_and_two_quants_of_one_path_are_refused(
+    model: Model, ledger: Ledger, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", 20 * MIB) as place, served(model) as hub:
+        first, second = two_requests(model, hub, place / "m.gguf", place / "m.gguf")
+        other = replace(second, lock=model.lock(hub, sums=False))
+        with pytest.raises(TransferError, match="first and second are different files and both go to"):
+            download.present_all([first, other], ledger)
+        answers = download.present_all([first, second], ledger)
+        assert [answer.changed for answer in answers if isinstance(answer, download.Result)] == [True, False]
 
 
 def test_a_disk_that_fits_to_the_block_is_enough(model: Model, ledger: Ledger, tmp_path: Path) -> None:

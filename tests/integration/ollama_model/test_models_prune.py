@@ -52,7 +52,7 @@ def test_pruning_removes_undeclared_models_with_the_files_made_for_them_and_no_o
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    checked = played("--check")
+    checked = played("--check", "--diff")
     assert str(paths["dropped"]) in checked
     assert len(server.names()) == 4
     assert all(path.exists() for path in paths.values())

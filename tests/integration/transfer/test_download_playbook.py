@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -80,6 +81,42 @@ def test_an_interrupted_playbook_does_not_interrupt_the_transfer(model: Model, t
         assert hub.bytes_sent() == model.size_bytes
     assert "failed=0" in attached
     assert play.dest.read_bytes() == model.merged
+
+
+def test_of_two_models_what_is_complete_stays_and_what_was_begun_goes_on(model: Model, tmp_path: Path) -> None:
+    with served(model, Fault("slow", bytes_per_second=4_000_000)) as hub:
+        play = make_play(tmp_path, model.lock(hub))
+        first, second = (tmp_path / "models" / name for name in ("first.gguf", "second.gguf"))
+        downloads = [{"lock": model.lock(hub), "dest": str(path)} for path in (first, second)]
+        running = play.start(downloads=downloads, connections="4")
+        next_line(running, lambda line: line.startswith(f"localhost: {second}: "))
+        wait_until(lambda: hub.bytes_sent() > model.size_bytes + 3_000_000)
+        holder = json.loads(second.with_name("second.gguf.partial.json").read_text(encoding="utf-8"))["holder"]["pid"]
+        os.kill(holder, signal.SIGKILL)
+        running.kill()
+        running.communicate(timeout=60)
+        wait_until(lambda: not Path(f"/proc/{holder}").exists())
+        was = first.stat()
+        sent = hub.bytes_sent()
+        hub.clear_faults()
+        assert "changed=1" in play.run(downloads=downloads, connections="4")
+        again = hub.bytes_sent() - sent
+    assert (first.stat().st_ino, first.stat().st_mtime_ns) == (was.st_ino, was.st_mtime_ns)
+    assert again < model.size_bytes, "the second one went on where it was"
+    assert first.read_bytes() == second.read_bytes() == model.merged
+
+
+def test_one_model_that_fails_is_named_and_the_others_are_fetched(model: Model, tmp_path: Path) -> None:
+    with served(model, Fault("html", "*00002-of-00003*")) as hub:
+        play = make_play(tmp_path, model.lock(hub))
+        broken = {"name": "broken", "lock": model.lock(hub), "dest": str(tmp_path / "broken.gguf")}
+        whole = {**model.lock(), "quant": "Q2"}
+        fine = {"name": "fine", "lock": whole, "dest": str(tmp_path / "fine.gguf")}
+        output = play.run(downloads=[broken, fine, {**broken, "name": "again", "dest": str(tmp_path / "again.gguf")}])
+    assert "failed=1" in output
+    assert output.count("HTML page instead of the file") >= 2
+    assert "broken: " in output and "again: " in output
+    assert (tmp_path / "fine.gguf").read_bytes() == model.merged
 
 
 def test_a_second_playbook_stops_the_transfer_of_the_first(model: Model, tmp_path: Path) -> None:

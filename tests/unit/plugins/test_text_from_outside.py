@@ -96,11 +96,9 @@ def test_a_line_of_progress_shows_no_control_characters(monkeypatch: pytest.Monk
     shown: list[str] = []
     monkeypatch.setattr(background.display, "display", shown.append)
     action = object.__new__(background.BackgroundAction)
-    action._task = SimpleNamespace(args={"dest": f"/srv/{EVIL}"})
     status = '{"phase": "\\u001b[2J", "bytes_done": %s, "bytes_total": 1}'
-    action._show("a", status % 0, background.LinePacer(1.0, 1.0), 1.0)
-    for broken in ("{}", status % '"many"', status % "null"):
-        action._show("a", broken, background.LinePacer(1.0, 1.0), 1.0)
+    for text in (status % 0, "{}", status % '"many"', status % "null"):
+        action._show("a", background.Watched(f"/srv/{EVIL}", "/srv/status", seen=text), 1.0)
     assert len(shown) == 1 and not has_control(shown[0]) and "\\x1b[2J" in shown[0]
 
 

@@ -20,7 +20,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout i
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted."""
+    """What is wanted. name: what messages call it."""
 
     lock: Mapping[str, Any]
     dest: str
@@ -30,6 +30,11 @@ class Request:
     ollama_stores: Sequence[str] = ()
     access: Access = field(default_factory=Access)
     settings: Settings = field(default_factory=Settings)
+    name: str = ""
+
+    @property
+    def shown_name(self) -> str:
+        return self.name or os.path.basename(self.dest)
 
     @property
     def files(self) -> Tuple[LockedFile, ...]:
@@ -41,6 +46,13 @@ class Request:
         if self.layout == MERGED:
             return (self.dest,)
         return tuple(os.path.join(self.dest, file.name) for file in self.files)
+
+    @property
+    def sizes(self) -> Tuple[int, ...]:
+        """The bytes of each of them, as the lock tells."""
+        if self.layout == MERGED and len(self.files) > 1:
+            return (int(self.lock["merged"]["size_bytes"]),)
+        return tuple(file.size_bytes for file in self.files)
 
     @property
     def places(self) -> Places:
