@@ -323,7 +323,7 @@ def _remove(request: Request, client: Ollama, names: Sequence[Name], ledger: Led
         plan = plans.plan_absent(store, names, ledger, lambda path: not request.remove_files or path in kept)
         freed = 0
         if not request.check:
-            for server in (client, *(Ollama(host) for host in request.other_hosts)):
+            for server in (client, *map(Ollama.at, request.other_hosts)):
                 _unload(server, [action.name for action in plan.actions if action.name is not None])
             freed = apply.apply(store, plan.actions, ledger)
         warnings = tuple(dict.fromkeys((*plan.warnings, *store.warnings)))

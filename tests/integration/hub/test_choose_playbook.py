@@ -7,7 +7,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 import pytest
 import yaml
@@ -19,25 +19,31 @@ from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
 
 ROOT = Path(__file__).resolve().parents[3]
 REPO = "lab/Tiny-GGUF"
-PLAYBOOK = f"""
+PLAYBOOK = """
 - name: Resolve and plan
   hosts: all
-  gather_facts: true
-  serial: "{{{{ batch | default('100%') }}}}"
+  gather_facts: false
+  serial: "{{ batch | default('100%') }}"
   tasks:
-    - name: Read the catalog
-      ansible.builtin.include_vars: {{file: {ROOT}/roles/models/vars/catalog.yml}}
+    - name: Reach the host
+      ansible.builtin.raw: "true"
+      changed_when: false
+    - name: Look at the memory alone
+      ansible.builtin.setup: {gather_subset: ["!all", "!min", hardware], filter: ansible_memtotal_mb}
+      when: planned | default(false)
     - name: Report the GPUs
-      ansible.builtin.set_fact: {{host_gpus: "{{{{ cards_in_there }}}}"}}
+      ansible.builtin.set_fact: {host_gpus: "{{ cards_in_there }}"}
     - name: Keep what the hosts reported
       gguf.fleet.fleet_record:
       run_once: true
     - name: Resolve
-      ansible.builtin.include_role: {{name: gguf.fleet.models, tasks_from: resolve, public: true}}
+      ansible.builtin.include_role: {name: gguf.fleet.models, tasks_from: resolve, public: true}
     - name: Plan
-      ansible.builtin.include_role: {{name: gguf.fleet.models, tasks_from: plan, public: true}}
+      ansible.builtin.include_role: {name: gguf.fleet.models, tasks_from: plan, public: true}
+      when: planned | default(false)
     - name: Check the placement
-      ansible.builtin.include_role: {{name: gguf.fleet.models, tasks_from: judge, public: true}}
+      ansible.builtin.include_role: {name: gguf.fleet.models, tasks_from: judge, public: true}
+      when: planned | default(false)
 """
 # Of 1,420 MiB a card has room for Q4_0 beside llama.cpp's own, and not for Q8_0.
 LARGE, SMALL = 24564, 1420
@@ -125,7 +131,8 @@ def told(done: subprocess.CompletedProcess[str]) -> str:
 def test_the_best_quant_that_every_host_holds_is_said_pinned_and_kept_until_somebody_asks_again(
     run: Run, tmp_path: Path, tiny_hub: HubDouble
 ) -> None:
-    first = told(run("--check"))
+    first = told(run("--check", "-vvv", models_token="planted-token"))
+    assert "planted-token" not in first
     assert "tiny: Q4_0 is the best quant that big, little hold wholly on the GPUs." in first
     assert not (tmp_path / "models.lock.yml").exists()
     assert sum(tiny_hub.bytes_sent(f"Tiny-{kind}.gguf") for kind in ("Q8_0", "Q4_0")) < 1 << 20, (
@@ -147,39 +154,50 @@ def test_the_best_quant_that_every_host_holds_is_said_pinned_and_kept_until_some
     assert locks(tmp_path) == {"tiny:auto": "Q8_0"}
 
 
-def test_a_group_is_chosen_for_as_a_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
+AWAY: Dict[str, Any] = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9}
+# How a host is not asked in a run, and how that run ends.
+WAYS: Dict[str, Tuple[Tuple[str, ...], Dict[str, Any], int]] = {
+    "limit": (("--limit", "big"), {}, 0),
+    "batches": (("-e", "batch=1"), {}, 0),
+    "unreachable": ((), {"only_little": AWAY}, 4),
+}
+
+
+def test_a_group_is_chosen_for_as_a_whole_and_who_is_not_asked_counts_with_what_it_reported_before(
+    run: Run, tmp_path: Path
+) -> None:
+    part = run(*WAYS["limit"][0])
+    assert part.returncode != 0
     refusal = "little may serve a model whose quant is chosen now, and was never asked for its GPUs"
-    away: Dict[str, Any] = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9}
-    ways: List[Tuple[Tuple[str, ...], Dict[str, Any]]]
-    ways = [(("--limit", "big"), {}), (("-e", "batch=1"), {}), ((), {"only_little": away})]
-    for options, more in ways:
-        part = run(*options, **more)
-        assert part.returncode != 0
-        assert refusal in " ".join(part.stdout.split()), part.stdout
-        assert not (tmp_path / "models.lock.yml").exists()
-    told(run())
-    told(run("--limit", "big"))
+    assert refusal in " ".join(part.stdout.split()), part.stdout
+    lock_file = tmp_path / "models.lock.yml"
+    assert not lock_file.exists()
 
-
-@pytest.mark.parametrize("way", ["limit", "batches", "unreachable"])
-def test_a_host_that_is_not_asked_counts_with_what_it_reported_before(run: Run, tmp_path: Path, way: str) -> None:
     told(run())
-    (tmp_path / "models.lock.yml").unlink()
+    lock_file.unlink()
     before = (tmp_path / ".gguf-fleet" / "record.json").read_text()
-    checked = run("--check", "--limit", "big")
-    assert "Q4_0 is the best quant that big, little hold" in told(checked)
+    assert "Q4_0 is the best quant that big, little hold" in told(run("--check", *WAYS["limit"][0]))
     assert (tmp_path / ".gguf-fleet" / "record.json").read_text() == before, "check mode writes nothing"
+    for way, (options, more, ends) in WAYS.items():
+        done = run(*options, **more)
+        assert done.returncode == ends, way + done.stdout + done.stderr
+        assert "Q4_0 is the best quant that big, little hold" in " ".join(done.stdout.split()), way
+        assert locks(tmp_path) == {"tiny:auto": "Q4_0"}
+        lock_file.unlink()
 
-    away: Dict[str, Any] = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9}
-    options = {"limit": ("--limit", "big"), "batches": ("-e", "batch=1"), "unreachable": ()}[way]
-    done = run(*options, **({"only_little": away} if way == "unreachable" else {}))
-    assert done.returncode == (4 if way == "unreachable" else 0), done.stdout + done.stderr
-    assert "Q4_0 is the best quant that big, little hold" in " ".join(done.stdout.split())
-    assert locks(tmp_path) == {"tiny:auto": "Q4_0"}
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", ["batches", "unreachable"])
+def test_nobody_is_chosen_for_who_was_never_asked_in_whatever_way(run: Run, tmp_path: Path, way: str) -> None:
+    options, more, _ends = WAYS[way]
+    part = run(*options, **more)
+    assert part.returncode != 0
+    assert "never asked for its GPUs" in " ".join(part.stdout.split()), part.stdout
+    assert not (tmp_path / "models.lock.yml").exists()
 
 
 def test_where_none_fits_wholly_the_smallest_is_taken_and_said_to_be_that(run: Run, tmp_path: Path) -> None:
-    done = told(run(cards={"tight": 1200}, models_plan="warn"))
+    done = told(run(cards={"tight": 1200}, models_plan="warn", planned=True))
     assert "tiny: Q4_0 is the smallest quant, since none is held wholly on the GPUs by tight." in done
     assert locks(tmp_path) == {"tiny:auto": "Q4_0"}
 
@@ -187,11 +205,10 @@ def test_where_none_fits_wholly_the_smallest_is_taken_and_said_to_be_that(run: R
 def test_two_models_that_only_fit_alone_are_refused_before_a_byte_of_them_moves(run: Run, tiny_hub: HubDouble) -> None:
     # Each takes 1,400 MiB and somewhat more of it.
     both = [{"name": name, "catalog": "tiny", "quant": "Q4_0", "parameters": {"ctx-size": 4096}} for name in ("a", "b")]
-    told(run(cards={"card": LARGE}, models_serve=both))
-    done = run(cards={"card": 2000}, models_serve=both)
+    done = run(cards={"card": 2000}, models_serve=both, planned=True)
     said = " ".join((done.stdout + done.stderr).split())
     assert done.returncode != 0, said
     assert "card: a and b do not fit together: llama.cpp keeps all of them in memory, and on GPU 0 they need " in said
     assert tiny_hub.bytes_sent("Tiny-Q4_0.gguf") < 1 << 20
-    warned = run(cards={"card": 2000}, models_serve=both, models_plan="warn")
+    warned = run(cards={"card": 2000}, models_serve=both, models_plan="warn", planned=True)
     assert "a and b do not fit together" in told(warned)

@@ -16,18 +16,16 @@ from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
 
 ROOT = Path(__file__).resolve().parents[3]
 
-FETCH = f"""
+FETCH = """
 - name: Fetch what the inventory declares
   hosts: all
   gather_facts: false
   serial: 1
   tasks:
-    - name: Read the catalog
-      ansible.builtin.include_vars: {{file: {ROOT}/roles/models/vars/catalog.yml}}
     - name: Resolve
-      ansible.builtin.include_role: {{name: gguf.fleet.models, tasks_from: resolve, public: true}}
+      ansible.builtin.include_role: {name: gguf.fleet.models, tasks_from: resolve, public: true}
     - name: Download
-      ansible.builtin.include_role: {{name: gguf.fleet.models, tasks_from: download, public: true}}
+      ansible.builtin.include_role: {name: gguf.fleet.models, tasks_from: download, public: true}
 """
 
 
