@@ -58,6 +58,7 @@ options:
       template:
         description:
           - The prompt template in Ollama's Go syntax, or the name of a built-in one.
+          - A text that the version of Ollama cannot parse is refused, with its line and column.
           - V(deepseek-r1) is the template of DeepSeek-R1 for several turns.
           - V(deepseek-r1-short) is the one-line template for a single question.
           - V(chatml) is what Qwen, SmolLM2 and many other models were trained on.
