@@ -62,16 +62,17 @@ def files_in_use(files: Iterable[Mapping[str, Any]], servers: Iterable[Mapping[s
 
 
 def ollama_models(
-    declared: Iterable[Mapping[str, Any]], files: Sequence[Mapping[str, Any]], plans: Mapping[str, Any]
+    host: Mapping[str, Any], files: Sequence[Mapping[str, Any]], plans: Mapping[str, Any]
 ) -> List[Dict[str, Any]]:
-    """C(models) of ollama_model: those of a host's models that Ollama serves.
+    """C(models) of ollama_model: those of a host's models that Ollama serves, each with the server that serves it.
 
-    :param declared: of a host of the fleet value.
-    :param files: what gguf_download returned for each of them, in the same order.
+    :param host: of the fleet value, as plain data.
+    :param files: what gguf_download returned for each of its models, in the same order.
     :param plans: by the model's name, under the declared parameters.
     """
+    servers = host["engines"].get("ollama", {}).get("servers", [])
     found = []
-    for model, file in zip(declared, files):
+    for model, file in zip(host["models"], files):
         if model["engine"] != "ollama":
             continue
         planned = plans.get(model["name"], {}).get("ollama", {}).get("parameters", {})
@@ -83,6 +84,7 @@ def ollama_models(
             "parameters": {**planned, **model["parameters"]},
             "messages": model["messages"],
             "license": [model["license"]] if model["license"] else [],
+            "host": next((one["url"] for one in servers if model["name"] in one["models"]), None),
             "keep_alive": str(model["keep_alive"] or ""),
         }
         found.append({key: value for key, value in entry.items() if value})

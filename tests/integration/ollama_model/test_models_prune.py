@@ -34,7 +34,7 @@ def test_pruning_removes_undeclared_models_with_the_files_made_for_them_and_no_o
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "models_prune": True,
-        "_models_declared": [],
+        "_models_here": {"models": [], "engines": {}},
         "_models_placement": {},
         "_models_ollama": {"url": server.url, "store": str(server.models)},
         # What else the host serves: a declared model's file, and one that a server of llama.cpp was given by hand.

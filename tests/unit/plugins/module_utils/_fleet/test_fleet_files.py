@@ -32,11 +32,14 @@ def test_ollamas_models_get_their_files_and_declared_parameters_go_over_planned_
         {"name": "a", "parameters": {"num_ctx": 1}, "license": "MIT, without more", "keep_alive": -1},
     )
     plans = {"a": {"ollama": {"parameters": {"num_ctx": 2, "num_gpu": 3}}}}
-    (one,) = ollama_models(models, [{"path": "/x"}, {"path": "/a"}], plans)
+    servers = [{"url": "http://first", "models": ["b"]}, {"url": "http://second", "models": ["a"]}]
+    host = {"models": models, "engines": {"ollama": {"servers": servers}}}
+    (one,) = ollama_models(host, [{"path": "/x"}, {"path": "/a"}], plans)
     assert one == {
         "name": "a",
         "file": "/a",
         "parameters": {"num_ctx": 1, "num_gpu": 3},
+        "host": "http://second",
         "license": ["MIT, without more"],
         "keep_alive": "-1",
     }
