@@ -38,7 +38,8 @@ from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server imp
     open_folder,
 )
 
-KILLS = 50
+# Every so many a step is killed at; `make test-long` takes all of them.
+FEW_OR_ALL = pytest.mark.parametrize("stride", [9, pytest.param(1, marks=pytest.mark.long)], ids=["some", "all"])
 # What an import does to the file system, through the module os.
 STEPS = ("link", "symlink", "rename", "replace", "unlink", "rmdir", "mkdir", "fsync", "fchmod", "fchown")
 
@@ -150,8 +151,9 @@ def steps_of(work: Callable[[], object]) -> int:
         return int(pipe.read())
 
 
-def test_an_import_killed_at_fifty_points_leaves_a_whole_store_that_the_next_run_completes(
-    server: Server, small_model: Path, ledger: Ledger
+@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.long)])
+def test_an_import_killed_at_random_points_leaves_a_whole_store_that_the_next_run_completes(
+    server: Server, small_model: Path, ledger: Ledger, kills: int
 ) -> None:
     other = small_model.with_name("other.gguf")
     other.write_bytes(builders.gguf({**builders.MODEL_KV, "general.name": ("str", "other")}, builders.tensors(2)))
@@ -167,7 +169,7 @@ def test_an_import_killed_at_fifty_points_leaves_a_whole_store_that_the_next_run
         start()
         totals.append(steps_of(lambda: run.present(after, ledger)))
     chance = random.Random(2026)
-    for number in range(KILLS):
+    for number in range(kills):
         starts[number % 2]()
         assert killed_at(chance.randrange(totals[number % 2]), lambda: run.present(after, ledger))
         assert_consistent(server)
@@ -181,13 +183,14 @@ def test_an_import_killed_at_fifty_points_leaves_a_whole_store_that_the_next_run
     run.absent(after, ledger)
 
 
+@FEW_OR_ALL
 def test_a_removal_killed_at_any_point_is_completed_by_the_next_run(
-    server: Server, small_model: Path, ledger: Ledger
+    server: Server, small_model: Path, ledger: Ledger, stride: int
 ) -> None:
     gone = request(server, "goes")
     wanted = request(server, "goes", file=str(small_model), **FIRST)
     run.present(wanted, ledger)
-    for step in range(steps_of(lambda: run.absent(gone, ledger))):
+    for step in range(0, steps_of(lambda: run.absent(gone, ledger)), stride):
         run.present(wanted, ledger)
         assert killed_at(step, lambda: run.absent(gone, ledger))
         assert_consistent(server)
@@ -197,14 +200,15 @@ def test_a_removal_killed_at_any_point_is_completed_by_the_next_run(
         assert_tidy(server)
 
 
+@FEW_OR_ALL
 def test_a_server_that_starts_after_a_killed_import_prunes_nothing_that_is_lost_then(
-    own_server: Server, small_model: Path, ledger: Ledger
+    own_server: Server, small_model: Path, ledger: Ledger, stride: int
 ) -> None:
     server, sum_before = own_server, digest_of_file(small_model)
     server.start()
     run.present(request(server, "kept", file=str(small_model), **FIRST), ledger)
     wanted = request(server, "killed", file=str(small_model), **SECOND)
-    for step in range(0, steps_of(lambda: run.present(wanted, ledger)), 3):
+    for step in range(0, steps_of(lambda: run.present(wanted, ledger)), stride):
         run.absent(wanted, ledger)
         assert killed_at(step, lambda: run.present(wanted, ledger))
         server.stop()

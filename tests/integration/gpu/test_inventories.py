@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
@@ -31,16 +32,37 @@ def test_an_inventory_lists_without_a_warning_and_hosts_carry_addresses_only(inv
 
 
 FULL = "fits. All 61 blocks"
-# Each set-up of the published deployments, by one variable.
-SET_UPS = [
-    ("h20", [], [FULL, "num_gpu=62 num_ctx=8192", "Fewest GPUs for the whole model: 3"]),
-    ("h20", ["h20_setup='2.51bit on 4 cards'"], ["UD-Q2_K_XL", FULL, "CUDA_VISIBLE_DEVICES=0,1,2,3 "]),
-    ("h20", ["h20_setup='2.51bit on 3 cards'"], ["UD-Q2_K_XL", FULL, "CUDA_VISIBLE_DEVICES=0,1,2 "]),
+# Each set-up of the published deployments, by one variable; those of one quant as hosts of one run.
+SET_UPS: dict[str, dict[str, tuple[dict[str, object], list[str]]]] = {
+    "h20": {
+        "h20-01": ({}, [FULL, "num_gpu=62 num_ctx=8192", "Fewest GPUs for the whole model: 3"]),
+        "four": ({"h20_setup": "2.51bit on 4 cards"}, ["UD-Q2_K_XL", FULL, "CUDA_VISIBLE_DEVICES=0,1,2,3 "]),
+        "three": ({"h20_setup": "2.51bit on 3 cards"}, ["UD-Q2_K_XL", FULL, "CUDA_VISIBLE_DEVICES=0,1,2 "]),
+        "two": ({"ollama_gpus": ["0", "1"]}, ["layers are on the GPUs", "more than there are"]),
+    },
+    "rtx4090": {
+        "rtx4090-01": ({}, ["UD-IQ1_M", "fits. 14 of 62 layers", "num_gpu=14 num_ctx=2048"]),
+        "more": ({"rtx4090_layers": 16}, ["DOES NOT FIT", "its largest term is the weights"]),
+    },
+}
+
+
+@pytest.mark.parametrize("inventory", SET_UPS)
+def test_plan_prints_the_placement_of_each_documented_set_up(inventory, tmp_path):
+    hosts = {host: variables for host, (variables, _words) in SET_UPS[inventory].items() if variables}
+    (tmp_path / "more.yml").write_text(json.dumps({inventory: {"hosts": hosts}}))
+    code, output = plan(inventory, "-i", str(tmp_path / "more.yml"))
+    assert code == 0, output
+    blocks = dict(re.findall(r"^([\w-]+):\n((?:  .*\n)+)", output, re.MULTILINE))
+    for host, (_variables, words) in SET_UPS[inventory].items():
+        for expected in words:
+            assert expected in blocks[host], output
+
+
+# Other quants, and several hosts.
+ALONE = [
     ("h20", ["h20_setup='1.58bit on 2 cards'"], ["UD-IQ1_S", FULL, "CUDA_VISIBLE_DEVICES=0,1 "]),
-    ("h20", ['{"ollama_gpus": ["0", "1"]}'], ["layers are on the GPUs", "more than there are"]),
-    ("rtx4090", [], ["UD-IQ1_M", "fits. 14 of 62 layers", "num_gpu=14 num_ctx=2048"]),
     ("rtx4090", ["rtx4090_quant=1.58bit"], ["UD-IQ1_S", "fits. 16 of 62 layers"]),
-    ("rtx4090", ["rtx4090_layers=16"], ["DOES NOT FIT", "its largest term is the weights"]),
     ("h20-pool", [], ["Best quant for every host: UD-IQ1_M", "n-gpu-layers=62"]),
     ("h20-pool", ["fleet_hosts=h20x8,h20x4"], ["Best quant for every host: UD-Q2_K_XL"]),
     ("h20-pool", ["pool_quant=1.58bit"], ["deepseek-r1 UD-IQ1_S", FULL]),
@@ -48,8 +70,8 @@ SET_UPS = [
 ]
 
 
-@pytest.mark.parametrize(("inventory", "settings", "words"), SET_UPS)
-def test_plan_prints_the_placement_of_a_documented_set_up(inventory, settings, words):
+@pytest.mark.parametrize(("inventory", "settings", "words"), ALONE)
+def test_plan_prints_the_placement_of_a_set_up(inventory, settings, words):
     code, output = plan(inventory, *(word for setting in settings for word in ("-e", setting)))
     assert code == 0, output
     for expected in words:
