@@ -144,6 +144,13 @@ verified:
   description: Whether every model answered. V(false) only in check mode, where there is nothing to ask yet.
   type: bool
   returned: always
+address:
+  description:
+    - The IPv4 address by which others on the network reach the host that asked, of the interface of its default route;
+      empty where it has no such route.
+  type: str
+  returned: always
+  sample: 10.0.0.12
 endpoints:
   description:
     - For each of O(endpoints), in their order, what this module returns for one, and RV(ignore:problem) and
@@ -254,6 +261,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Endpoint
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.generation import Question
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import NotThere
+from ansible_collections.gguf.fleet.plugins.module_utils._host.address import default_address
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, together
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.check import Wanted, check, named
@@ -326,7 +334,12 @@ def main() -> None:
     )
     results, problems = ask_each(module)
     one = results[0] if module.params["endpoints"] is None else {"endpoints": results}
-    result = {**one, "changed": False, "verified": all(result["verified"] for result in results)}
+    result = {
+        **one,
+        "address": default_address(),
+        "changed": False,
+        "verified": all(result["verified"] for result in results),
+    }
     if problems:
         module.fail_json(**failure(together(problems)), **result)
     module.exit_json(**result)

@@ -12,7 +12,9 @@ version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
   - "One look at a host before anything is changed: architecture, service manager, installed versions, the running
-    service, who holds the port, GPUs, and an installation by Ollama's install.sh that can be adopted."
+    service, GPUs, and an installation by Ollama's install.sh that can be adopted."
+  - It fails where something else holds an address of O(services), and where one of O(private) is not what it has to be,
+    so that nothing is changed then.
 extends_documentation_fragment:
   - gguf.fleet.attributes.info
 options:
@@ -27,6 +29,12 @@ options:
     required: true
   services:
     description: The engine's services and the addresses (C(address:port)) that each is going to listen on.
+    type: dict
+    default: {}
+  private:
+    description:
+      - Addresses of servers that have no authentication, each by the setting that gives it. Each has to be one of this
+        host's in a private network (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7), or loopback.
     type: dict
     default: {}
   prefix:
@@ -105,6 +113,11 @@ command_version:
   description: The version that O(command) tells, empty when there is none.
   returned: always
   type: str
+services:
+  description: The names of O(services), sorted.
+  returned: always
+  type: list
+  elements: str
 undeclared:
   description: Our services with O(prefix) that O(services) does not name.
   returned: always
@@ -114,11 +127,6 @@ user:
   description: The user as it exists, or empty. For an adopted installation it is the user of that one.
   returned: always
   type: dict
-port_conflicts:
-  description: Who else holds an address of O(services), in words.
-  returned: always
-  type: list
-  elements: str
 adopted:
   description:
     - Settings of an installation by install.sh, as it is or as it was when it was adopted; empty when there was
@@ -144,12 +152,6 @@ adopted:
     home:
       description: That user's home.
       type: str
-addresses:
-  description: Addresses of the host's interfaces.
-  returned: always
-  type: list
-  elements: str
-  sample: [10.0.0.12, 127.0.0.1]
 foreign:
   description: What another installer left, of Ollama only.
   returned: always
@@ -173,99 +175,11 @@ remedy:
   returned: failure
 """
 
-import glob
-import grp
-import os
-import pwd
-import typing as t
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gguf.fleet.plugins.module_utils._install import archive, engines, install, record
-from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._install import engines
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
-from ansible_collections.gguf.fleet.plugins.module_utils._secrets import masked_text
-from ansible_collections.gguf.fleet.plugins.module_utils._service import addresses, adoption, manager, process
-
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-GPU_GROUPS = ("render", "video")
-
-
-def nvidia_cards() -> int:
-    cards = 0
-    for device in map(os.path.basename, glob.glob("/sys/bus/pci/devices/*")):
-        try:
-            with open(f"/sys/bus/pci/devices/{device}/vendor", encoding="ascii") as stream:
-                vendor = stream.read().strip()
-            with open(f"/sys/bus/pci/devices/{device}/class", encoding="ascii") as stream:
-                kind = stream.read().strip()
-        except OSError:
-            continue
-        cards += vendor == "0x10de" and kind.startswith("0x03")
-    return cards
-
-
-def existing_groups() -> list[str]:
-    names = {group.gr_name for group in grp.getgrall()}
-    return [name for name in GPU_GROUPS if name in names]
-
-
-def split_listen(text: str) -> tuple[str, int]:
-    address, _colon, port = text.rpartition(":")
-    return address.strip("[]"), int(port)
-
-
-def conflicts(listen: t.Sequence[str], state: manager.State) -> list[str]:
-    """Who else holds our addresses. Our own service holding them is how it should be."""
-    found = []
-    for text in listen:
-        address, port = split_listen(text)
-        sockets = process.listeners(address, port)
-        if not sockets:
-            continue
-        holder = process.holder({socket.inode for socket in sockets})
-        if state.pid and holder is not None and state.pid in process.ancestors(holder.pid):
-            continue
-        uid = sockets[0].uid
-        if holder is None and state.pid and uid == process.owner(state.pid):
-            continue
-        if holder is not None:
-            who = f"{holder.name} (pid {holder.pid}, {masked_text(holder.command)})"
-        else:
-            who = f"a process of user {name_of(uid)}"
-        found.append(f"port {port} of {sockets[0].local[0]} is in use by {who}")
-    return found
-
-
-def command_version(engine: engines.Engine, command: str | None) -> str:
-    """A command that does not run tells nothing here; installing is what says why."""
-    if not command or not os.path.isfile(command):
-        return ""
-    try:
-        return engines.ask_version(engine, command)
-    except InstallProblem:
-        return ""
-
-
-def foreign_prefix(engine: engines.Engine, root: str) -> str:
-    """Where install.sh put a version that runs here, to be gone back to."""
-    prefix = install.adoptable(engine, root)
-    return prefix if prefix and command_version(engine, os.path.join(prefix, "bin", engine.program)) else ""
-
-
-def undeclared(units: str, prefix: str | None, services: t.Mapping[str, t.Any]) -> list[str]:
-    if not prefix:
-        return []
-    drop_ins = glob.glob(os.path.join(glob.escape(units), f"{glob.escape(prefix)}*.service.d", "gguf-fleet.conf"))
-    names = {os.path.basename(os.path.dirname(path))[: -len(".service.d")] for path in drop_ins}
-    return sorted(names - set(services))
-
-
-def name_of(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+from ansible_collections.gguf.fleet.plugins.module_utils._service import engine_facts
 
 
 def main() -> None:
@@ -274,6 +188,7 @@ def main() -> None:
             "engine": {"type": "str", "required": True, "choices": ["ollama", "llama_cpp"]},
             "root": {"type": "path", "required": True},
             "services": {"type": "dict", "default": {}},
+            "private": {"type": "dict", "default": {}},
             "prefix": {"type": "str"},
             "manager": {"type": "str", "choices": ["auto", "systemd", "script"], "default": "auto"},
             "user": {"type": "str"},
@@ -282,46 +197,21 @@ def main() -> None:
         supports_check_mode=True,
     )
     p = module.params
-    engine = engines.ENGINES[p["engine"]]
-    detected, reason = manager.detect()
-    name = detected if p["manager"] == "auto" else p["manager"]
+    question = engine_facts.Question(
+        engine=engines.ENGINES[p["engine"]],
+        root=p["root"],
+        services=p["services"],
+        private=p["private"],
+        prefix=p["prefix"] or "",
+        asked_manager=p["manager"],
+        user=p["user"] or "",
+        command=p["command"] or "",
+    )
     try:
-        installed = record.read(engine, p["root"])
-        busy = [
-            conflict
-            for service, listen in p["services"].items()
-            for conflict in conflicts(listen, manager.manager(name, service).state())
-        ]
-        adopted = {}
-        foreign = {"prefix": "", "unit": ""}
-        if engine.name == "ollama":
-            way = manager.manager(name, engine.name)
-            adopted = adoption.read(engine.name, way, adoption.user_of)
-            foreign["unit"] = adoption.foreign_unit(way)
-            if not installed.current:
-                foreign["prefix"] = foreign_prefix(engine, p["root"])
-        version = command_version(engine, p["command"])
+        facts = engine_facts.look(question)
     except Problem as error:
         module.fail_json(**failure(error))
-    module.exit_json(
-        changed=False,
-        architecture=ARCHITECTURES.get(os.uname().machine, os.uname().machine),
-        manager=name,
-        manager_reason=reason if p["manager"] == "auto" else f"it was asked for; {reason}",
-        zstd=archive.can_read_zstd(),
-        nvidia=nvidia_cards(),
-        groups=existing_groups(),
-        releases=[{"version": release.version, "sha256": list(release.sums)} for release in installed.releases],
-        current=installed.current or "",
-        previous=installed.previous or "",
-        command_version=version,
-        undeclared=undeclared(manager.UNITS[name], p["prefix"], p["services"]),
-        user=adoption.user_of(adopted.get("user") or p["user"]),
-        port_conflicts=busy,
-        addresses=addresses.of_host(),
-        adopted=adoption.told(adopted),
-        foreign=foreign,
-    )
+    module.exit_json(changed=False, **facts)
 
 
 if __name__ == "__main__":

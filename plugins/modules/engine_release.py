@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: engine_release
-short_description: Install versions of an inference engine side by side
+short_description: Install versions of an inference engine side by side, and what its service needs
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
@@ -31,7 +31,8 @@ options:
   version:
     description:
       - The version as the release names it, for example V(0.5.7) for Ollama or V(b4610) for llama.cpp.
-      - Required for O(state=present); with O(state=absent) only this version is removed, without it all are.
+      - O(state=present) needs it, O(program) or O(user); with O(state=absent) only this version is removed, without it
+        all are.
     type: str
   root:
     description: Directory of the versions. It is refused when others than root can change it.
@@ -69,6 +70,11 @@ options:
           - The sha256 of the official archive when this is a repacked copy of it; it is what gets recorded and
             compared.
         type: str
+  brought:
+    description:
+      - The result of M(gguf.fleet.engine_resolve). RV(gguf.fleet.engine_resolve#module:files) of it are copied from the
+        controller to RV(gguf.fleet.engine_resolve#module:folder) for the time of the run.
+    type: dict
   source_url:
     description:
       - Where archives that are given by O(archives[].asset) are, a template with C({version}) and C({asset}).
@@ -100,6 +106,11 @@ options:
     description: How many versions stay on the disk, the current one included.
     type: int
     default: 2
+  program:
+    description:
+      - Whole path of the engine's program where somebody else installs it, such as the distribution, in the place of
+        O(version). It is asked for its version, as nobody, and refused when it tells none; in check mode it is not.
+    type: path
   user:
     description:
       - The user that the service runs as, made where it is missing, as M(gguf.fleet.service_user) does.
@@ -174,25 +185,30 @@ version:
   sample: 0.5.7
 path:
   description: The directory of the version.
-  returned: when O(state=present)
+  returned: when O(state=present) and O(version) is given
   type: str
   sample: /opt/ollama/0.5.7
+program_version:
+  description: The version that O(program) told.
+  returned: when O(program) is given, not in check mode
+  type: str
+  sample: "11669"
 current:
   description: The version that is current afterwards (in check mode, that would be).
-  returned: always
+  returned: when O(version) is given, and with O(state=absent)
   type: str
 previous:
   description: The version that was current before, if there was another one.
-  returned: always
+  returned: when O(version) is given, and with O(state=absent)
   type: str
 sha256:
   description: The sums of the archives, the add-ons' after the release's.
-  returned: when O(state=present)
+  returned: when O(state=present) and O(version) is given
   type: list
   elements: str
 bytes_fetched:
   description: Bytes that came over the network.
-  returned: when O(state=present)
+  returned: when O(state=present) and O(version) is given
   type: int
 stays:
   description: Versions that this collection did not make.
@@ -224,9 +240,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._http.shown import secrets_of
-from ansible_collections.gguf.fleet.plugins.module_utils._install import account, change, engines, lock
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama import store_directories
+from ansible_collections.gguf.fleet.plugins.module_utils._install import change, engines, installation, lock
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
@@ -237,42 +251,10 @@ TURN_SECONDS = 3600
 def present(p: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
     names = ("root", "version", "archives", "allow_unverified", "max_bytes", "activate", "links", "keep")
     given = {name: p[name] for name in names}
-    wanted = change.Wanted(
-        engines.ENGINES[p["engine"]], **given, adopt=p["adopt"] or "", source_url=p["source_url"] or ""
-    )
-    plan, bytes_fetched = change.plan_present(wanted), 0
-    if not check:
-        plan, bytes_fetched = change.apply_present(wanted, plan)
-    actions = [str(action) for action in plan.actions] + user_present(p["user"], check) + store_present(p, check)
-    return {
-        "changed": bool(actions),
-        "actions": actions,
-        "version": wanted.version,
-        "path": os.path.join(wanted.root, wanted.version),
-        "current": plan.current,
-        "previous": plan.previous,
-        "sha256": list(plan.digests),
-        "bytes_fetched": bytes_fetched,
-        "diff": {**plan.diff, "prepared": "".join(f"{action}\n" for action in actions)},
-    }
-
-
-def user_present(given: dict[str, t.Any] | None, check: bool) -> list[str]:
-    if given is None:
-        return []
-    wanted = account.Wanted(given["name"], given["home"], given["comment"], tuple(given["groups"]))
-    actions = account.plan_present(wanted)
-    if actions and not check:
-        account.make_present(wanted)
-    return actions
-
-
-def store_present(p: dict[str, t.Any], check: bool) -> list[str]:
-    if p["store"] is None:
-        return []
-    owner = store_directories.owner_of(p["store"]["owner"], p["store"]["group"], check=check)
-    outcome = store_directories.present(p["store"]["path"], owner, Ledger(), check=check)
-    return [f"{action['action']} {printable(action['path'])}" for action in outcome.actions]
+    engine, adopt, source_url = engines.ENGINES[p["engine"]], p["adopt"] or "", p["source_url"] or ""
+    release = change.Wanted(engine, **given, adopt=adopt, source_url=source_url) if p["version"] else None
+    wanted = installation.Wanted(engine, release, p["program"] or "", p["user"], p["store"])
+    return installation.present(wanted, check=check)
 
 
 def absent(p: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
@@ -312,6 +294,8 @@ def main() -> None:
                 "mutually_exclusive": [("asset", "url", "src")],
                 "required_one_of": [("asset", "url", "src")],
             },
+            # The action that runs this module keeps it to itself.
+            "brought": {"type": "dict"},
             "source_url": {"type": "str"},
             "allow_unverified": {"type": "bool", "default": False},
             "max_bytes": {"type": "int", "default": 34359738368},
@@ -319,6 +303,7 @@ def main() -> None:
             "links": {"type": "dict", "default": {}},
             "adopt": {"type": "path"},
             "keep": {"type": "int", "default": 2},
+            "program": {"type": "path"},
             "user": {
                 "type": "dict",
                 "options": {
@@ -337,7 +322,8 @@ def main() -> None:
                 },
             },
         },
-        required_if=[("state", "present", ["version"])],
+        required_if=[("state", "present", ["version", "program", "user"], True)],
+        mutually_exclusive=[("version", "program")],
         supports_check_mode=True,
         # A URL may hold a password; nothing of it goes to the host's log.
         no_log=True,

@@ -113,6 +113,7 @@ EXAMPLES = r"""
     version: 0.33.2
     root: /opt/ollama
     archives: "{{ release.archives }}"
+    brought: "{{ release }}"
     source_url: https://github.com/ollama/ollama/releases/download/v{version}/{asset}
 """
 

@@ -189,8 +189,8 @@ EXAMPLES = r"""
 - name: Plan for the GPUs that the host has
   gguf.fleet.gguf_plan:
     gguf: "{{ lock.gguf }}"
-    gpus: "{{ gpu_info.gpus }}"
-    ram_bytes: "{{ ansible_facts.memtotal_mb * 1024 * 1024 }}"
+    gpus: "{{ seen.gpus }}"
+    ram_bytes: "{{ seen.memory_bytes }}"
     engine: llama_cpp
     num_ctx: 8192
     offload: full

@@ -38,6 +38,7 @@ options:
     type: str
     default: nvidia-smi
 seealso:
+  - module: gguf.fleet.host
   - module: gguf.fleet.gguf_plan
 """
 
@@ -210,35 +211,8 @@ remedy:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu import nvidia_smi, nvml
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError, Report, Trouble
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.ask import ask_gpus
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
-
-
-def ask(module: AnsibleModule) -> Report:
-    """The report of the first source that this host has."""
-    source = module.params["source"]
-    pynvml = nvml.find_pynvml(module.params["pynvml_path"]) if source != "nvidia_smi" else None
-    if pynvml is not None:
-        return nvml.read_report(pynvml)
-    if source == "pynvml":
-        raise GpuError(
-            f"Neither this host's Python nor {module.params['pynvml_path']} has pynvml.",
-            "Install the Python package nvidia-ml-py, run the role gguf.fleet.host, or set source to auto.",
-        )
-    program = module.get_bin_path(module.params["nvidia_smi"])
-    if program is None:
-        if source == "nvidia_smi":
-            raise GpuError(
-                f"This host has no program {module.params['nvidia_smi']}.",
-                "Install the NVIDIA driver, or set source to auto.",
-            )
-        nothing = Trouble(
-            "This host has neither pynvml nor nvidia-smi, so nothing can be said about its GPUs.",
-            "Install the NVIDIA driver; on a host without a GPU this is as it should be.",
-        )
-        return Report(source="none", troubles=(nothing,))
-    return nvidia_smi.read_report(nvidia_smi.runner(program))
 
 
 def main() -> None:
@@ -250,8 +224,9 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    p = module.params
     try:
-        report = ask(module)
+        report = ask_gpus(p["source"], p["pynvml_path"], p["nvidia_smi"])
     except Problem as error:
         module.fail_json(**failure(error))
     module.exit_json(changed=False, **report.as_facts())

@@ -159,95 +159,13 @@ ram_total_bytes:
   returned: always
 """
 
-import os
-import resource
-import sys
-import time
 from dataclasses import asdict
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu import nvidia_smi, nvml
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import make_plan
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError, Report
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
-from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checks, gpus, look, xid
-from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import ERROR, WARNING, Finding
-from ansible_collections.gguf.fleet.plugins.module_utils._process.bounded import ProcessProblem, run_bounded
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight import judge
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import ERROR, WARNING
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import forget, let_see, secrets_in
-
-PROGRAM_SECONDS = 60.0
-KERNEL_LOG_BYTES = 64 * 2**20
-
-
-def ask_gpus(module: AnsibleModule) -> dict[str, Any]:
-    pynvml = nvml.find_pynvml(module.params["pynvml_path"])
-    if pynvml is not None:
-        return nvml.read_report(pynvml).as_facts()
-    program = module.get_bin_path("nvidia-smi")
-    if program is None:
-        return Report(source="none").as_facts()
-    return nvidia_smi.read_report(nvidia_smi.runner(program)).as_facts()
-
-
-def place(params: dict[str, Any], model: dict[str, Any], seen: list[dict[str, Any]]) -> list[Finding]:
-    """Where a model would lie on this host as it is, not as the inventory describes it."""
-    name = model["engine"]
-    engine: dict[str, Any] = next((engine for engine in params["engines"] if engine["name"] == name), {})
-    ram = {"ram_bytes": look.ram_total_bytes()}
-    try:
-        wish = wish_of(name, engine.get("version"), model["parameters"], engine.get("environment") or {}, ram)
-        plan = make_plan(model_from_facts(model["gguf"]), devices_from_facts(seen, engine.get("gpus") or []), wish)
-    except GpuError as error:
-        return [Finding("models", ERROR, f"{model['name']}: {error.problem}", error.remedy)]
-    return checks.judge_placement(model["name"], plan.as_facts())
-
-
-def judge(module: AnsibleModule, report: dict[str, Any]) -> list[Finding]:
-    params = module.params
-    expected, seen = params["expected_gpus"], report["gpus"]
-    models = look.disk_of(params["models_dir"])
-    engines = params["engines"]
-    stores = [look.disk_of(engine["store"]) for engine in engines if engine.get("store")]
-    floor = max((gpus.driver_floor(engine["name"], engine.get("version")) for engine in engines), default=0)
-    skew = None if params["controller_time"] is None else time.time() - params["controller_time"]
-    found = gpus.judge_gpus(report, expected)
-    found += gpus.judge_driver(report["driver"]["version"], floor, bool(expected))
-    found += gpus.judge_fabric(seen, look.runs("nv-fabricmanager"), params["expect_fabric_manager"])
-    found += xid.judge_xids(look.kernel_log(lambda command: run_if_there(module, command)), seen)
-    found += checks.judge_disk(models, stores, params["needed_bytes"])
-    if params["read_probe"]:
-        found += checks.judge_speed(look.read_speed(params["models_dir"]), params["needed_bytes"])
-    for engine in engines:
-        user = engine.get("service_user")
-        for directory in filter(None, (params["models_dir"], engine.get("store"))):
-            found += checks.judge_traverse(user, directory, look.first_refused(directory, user)) if user else []
-    found += checks.judge_ram(look.ram_total_bytes(), params["expected_ram_gib"])
-    for model in params["models"]:
-        found += place(params, model, seen)
-    found += checks.judge_page_locking(
-        resource.getrlimit(resource.RLIMIT_MEMLOCK)[1], os.path.isdir("/run/systemd/system")
-    )
-    found += checks.judge_ports(params["ports"], look.holders_of(params["ports"]))
-    found += checks.judge_time(skew, look.clock_synchronised())
-    found += checks.judge_python(sys.version_info[:3], sys.executable)
-    found += checks.judge_reach({url: look.reach(url) for url in params["urls"]})
-    return found
-
-
-def run_if_there(module: AnsibleModule, command: list[str]) -> tuple[int, str, str]:
-    """A program of the system; one that is not there, hangs or does not stop talking told nothing."""
-    program = module.get_bin_path(command[0])
-    if program is None:
-        return 127, "", ""
-    try:
-        ended = run_bounded([program, *command[1:]], seconds=PROGRAM_SECONDS, limit_bytes=KERNEL_LOG_BYTES)
-    except ProcessProblem as error:
-        return 1, "", error.problem
-    return ended.code, ended.stdout.decode("utf-8", "replace"), ended.stderr.decode("utf-8", "replace")
 
 
 def main() -> None:
@@ -282,15 +200,15 @@ def main() -> None:
     urls = module.params["urls"]
     let_see(module.no_log_values, urls, secrets_in(urls))
     forget(module.no_log_values, module.params, "models", "engines")
-    report = ask_gpus(module)
-    findings = [asdict(finding) for finding in judge(module, report)]
+    seen = judge.judge_host(judge.Expected(**module.params))
+    findings = [asdict(finding) for finding in seen.findings]
     module.exit_json(
         changed=False,
         findings=findings,
         errors=[finding for finding in findings if finding["level"] == ERROR],
         warnings_found=[finding for finding in findings if finding["level"] == WARNING],
-        gpus=report["gpus"],
-        ram_total_bytes=look.ram_total_bytes(),
+        gpus=seen.gpus,
+        ram_total_bytes=seen.ram_bytes,
     )
 
 

@@ -95,7 +95,7 @@ remedy:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama import store_directories
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import store_directories, store_removal
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
@@ -119,7 +119,7 @@ def main() -> None:
             owner = store_directories.owner_of(module.params["owner"], module.params["group"], check=check)
             outcome = store_directories.present(path, owner, Ledger(), check=check)
         else:
-            outcome = store_directories.absent(path, Ledger(), check=check)
+            outcome = store_removal.absent(path, Ledger(), check=check)
     except Problem as problem:
         module.fail_json(**failure(problem))
     kept = [printable(name) for name in outcome.kept]

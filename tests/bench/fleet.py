@@ -135,7 +135,8 @@ class Run:
     on_controller: dict[str, list[str]]
     tasks: dict[str, int]
     changed: int
-    tasks_in_play: int
+    # Each task of the play, with the CPU seconds from its start to that of the next.
+    tasks_in_play: list[tuple[str, float]]
 
     def cpu_a_host(self) -> float:
         return self.cpu_seconds / self.hosts
@@ -162,7 +163,8 @@ def play(checkout: Path, inventory: Path, hosts: int, folder: Path) -> Run:
     on_host: dict[str, list[str]] = {}
     on_controller: dict[str, list[str]] = {}
     tasks: dict[str, int] = {}
-    changed = headers = 0
+    changed = 0
+    headers: list[tuple[str, float]] = []
     for note in map(json.loads, counts.read_text().splitlines()):
         if note["kind"] == "module":
             there = on_host if note["where"] == "host" else on_controller
@@ -170,9 +172,10 @@ def play(checkout: Path, inventory: Path, hosts: int, folder: Path) -> Run:
         elif note["kind"] == "recap":
             tasks[note["host"]] = note["ok"]
             changed += note["changed"]
-        elif note["kind"] == "header":
-            headers += 1
-    return Run(hosts, wall, cpu, on_host, on_controller, tasks, changed, headers)
+        else:
+            headers.append((note.get("name", ""), note["cpu_seconds"]))
+    dear = [(name, after - before) for (name, before), (_name, after) in zip(headers, headers[1:])]
+    return Run(hosts, wall, cpu, on_host, on_controller, tasks, changed, dear)
 
 
 def measure(title: str, checkout: Path, inventories: dict[int, Path], folder: Path, repeat: int) -> dict[int, Run]:
@@ -194,7 +197,9 @@ def measure(title: str, checkout: Path, inventories: dict[int, Path], folder: Pa
 
 def print_run(run: Run) -> None:
     print(f"  {run.hosts} hosts: {run.wall_seconds:.1f} s, {run.cpu_seconds:.1f} CPU s of the controller, ", end="")
-    print(f"{run.cpu_a_host():.2f} a host; changed={run.changed}; {run.tasks_in_play} tasks in the play", flush=True)
+    print(
+        f"{run.cpu_a_host():.2f} a host; changed={run.changed}; {len(run.tasks_in_play)} tasks in the play", flush=True
+    )
     if run.changed:
         sys.exit("A run that should change nothing has changed something, so its cost says nothing.")
     for number in (0, 2):
@@ -205,6 +210,15 @@ def print_run(run: Run) -> None:
         there = run.on_host.get(host, [])
         print(f"    {engine} host: {run.tasks[host]} tasks, {len(there)} module runs: {listed(there)}")
         print(f"      on the controller for it, with what it runs for all: {listed(run.on_controller.get(host, []))}")
+    print_dearest(run)
+
+
+def print_dearest(run: Run) -> None:
+    """Where the CPU seconds of the controller went, by tasks of the play."""
+    print("    CPU s of the controller by task (what is below 2 % is left out):")
+    for name, seconds in sorted(run.tasks_in_play, key=lambda task: -task[1]):
+        if seconds > run.cpu_seconds / 50:
+            print(f"      {seconds:6.2f}  {name}")
 
 
 def listed(modules: list[str]) -> str:

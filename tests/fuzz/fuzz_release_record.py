@@ -19,13 +19,8 @@ import atheris
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".collections"))
 
 with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
-    from ansible_collections.gguf.fleet.plugins.module_utils._install import (
-        account,
-        engines,
-        models_directory,
-        record,
-        releases,
-    )
+    from ansible_collections.gguf.fleet.plugins.module_utils._host import models_directory
+    from ansible_collections.gguf.fleet.plugins.module_utils._install import account, engines, record, releases
     from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 PLACE = Path(tempfile.mkdtemp(prefix="gguf-fleet-fuzz-"))

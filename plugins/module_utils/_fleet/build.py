@@ -21,6 +21,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration impo
     sources,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import LLAMA_CPP_PORT, Listen, ollama_listen
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.llama_cpp_source import check_source
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.ollama import ollama_settings
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.ollama_servers import (
     check_instances,
@@ -28,7 +29,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.ollama_servers i
     ollama_servers,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import known_quants
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import Reported, reported
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import Reported, reported, seen_gpus
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.replicas import (
     check_cards,
     needs_plan,
@@ -47,7 +48,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import (
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import (
     ADDRESS,
     ADOPTED,
-    SEEN_GPUS,
+    SEEN,
     Variables,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import instance_name
@@ -112,7 +113,7 @@ def describe_fleet(
             continue
         variables = read[name]
         # What it reported in an earlier run may have changed since: it is asked before anything is refused by it.
-        stale = variables.get(SEEN_GPUS) is None and not variables["fleet_gpus"]
+        stale = seen_gpus(variables.get(SEEN)) is None and not variables["fleet_gpus"]
         plan, unknown = plan_instances(host, quants, refuse=not stale)
         if plan:
             own = {**catalog, **variables["models_catalog"]}
@@ -179,20 +180,22 @@ def _describe_host(
         engines[OLLAMA] = ollama
     if llama_cpp:
         engines[LLAMA_CPP] = llama_cpp
+        wrong += [f"{name}: {problem}" for problem in check_source(variables)]
     wrong += [
         f"{name}: {problem}"
         for problem in check_instances(by_ollama, ollama.gpus, ollama.environment, bool(_adopted(variables, told)))
     ]
+    settings = ollama_settings(variables, _adopted(variables, told))
     for engine, served in ((ollama, by_ollama), (llama_cpp, by_llama_cpp)):
         if engine is None or engine.name not in engines:
             continue
-        wrong += [f"{name}: {problem}" for problem in check_engine(engine)]
+        wrong += [f"{name}: {problem}" for problem in check_engine(engine, settings)]
         wrong += [
             f"{name}: models_serve: {model['name']}: {problem}"
             for model in served
             for problem in check_model(model, engine)
         ]
-    seen, declared = variables.get(SEEN_GPUS), variables["fleet_gpus"]
+    seen, declared = seen_gpus(variables.get(SEEN)), variables["fleet_gpus"]
     asked = told.gpus if seen is None else tuple(seen)
     host = Host(
         name=name,

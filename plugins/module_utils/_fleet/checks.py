@@ -85,12 +85,12 @@ def check_wanted(engines: Sequence[str]) -> List[str]:
     ]
 
 
-def check_engine(engine: Engine) -> List[str]:
-    """Of the settings of a host's engine."""
+def check_engine(engine: Engine, settings: Mapping[str, Any]) -> List[str]:
+    """Of the settings of a host's engine; `settings` is Ollama's environment with what may be secret in it."""
     if engine.name != OLLAMA:
         return []
     if _version(engine) is not None:
-        return _refused(check_environment, engine.environment, str(engine.version))
+        return _refused(check_environment, settings, str(engine.version))
     return [
         f"ollama_version is {engine.version}. Ollama 0.5.7 and newer can be served; write the number without a v, "
         "such as 0.33.2."

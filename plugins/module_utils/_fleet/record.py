@@ -20,7 +20,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import
 from ansible_collections.gguf.fleet.plugins.module_utils._files.lock import wait_for_turn
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_in
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import ADOPTED, FACTS, SEEN_GPUS
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import ADOPTED, SEEN
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_open_variable
 
@@ -73,14 +73,19 @@ class Reported:
 
 def reported(variables: Any) -> Reported:
     """What a host's variables hold of its answers in this run. `variables` has only `get`."""
-    gpus = variables.get(SEEN_GPUS)
-    memory = (variables.get(FACTS) or {}).get("memtotal_mb")
+    seen = variables.get(SEEN)
+    gpus = seen_gpus(seen)
     info = variables.get(ADOPTED)
     return Reported(
         gpus=None if gpus is None else tuple(_lasting(gpu) for gpu in gpus),
-        ram_bytes=int(memory) * MIB if memory else None,
+        ram_bytes=int(seen["memory_bytes"]) if gpus is not None else None,
         adopted=_adopted(info.get("adopted") or {}) if isinstance(info, Mapping) and "adopted" in info else None,
     )
+
+
+def seen_gpus(seen: Any) -> Optional[Sequence[Mapping[str, Any]]]:
+    """The GPUs in the result of the module host; None where it did not look, or failed."""
+    return seen["gpus"] if isinstance(seen, Mapping) and "gpus" in seen else None
 
 
 def load(path: str) -> Dict[str, Reported]:

@@ -20,8 +20,11 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "host_models_dir": "/srv/gguf-fleet/models",
         "llama_cpp_environment": {},
         "llama_cpp_gpus": [],
+        "llama_cpp_path": "",
+        "llama_cpp_release_assets": [],
         "llama_cpp_rpc": {},
         "llama_cpp_servers": [],
+        "llama_cpp_source": "package",
         "llama_cpp_version": "",
         "models_catalog": {},
         "models_engine": "ollama",
@@ -47,8 +50,8 @@ RENAMED: Mapping[str, str] = MappingProxyType(
 # Known by Ansible itself, or by what ran before in the same play.
 ADDRESS = "ansible_host"
 ADOPTED = "__ollama_info"
-SEEN_GPUS = "host_gpus"
-FACTS = "ansible_facts"
+# What the module host told of it.
+SEEN = "__host_info"
 
 
 class Variables:

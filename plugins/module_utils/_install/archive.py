@@ -19,10 +19,11 @@ import subprocess
 import tarfile
 import zipfile
 import zlib
-from typing import IO, Any, Callable, Iterator, Optional, cast
+from typing import IO, Any, Iterator, Optional, cast
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
 from ansible_collections.gguf.fleet.plugins.module_utils._files.streaming import write_stream
+from ansible_collections.gguf.fleet.plugins.module_utils._install import zstd
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._install.target import (
     COPY_BYTES,
@@ -70,27 +71,9 @@ def compression(file: IO[bytes], name: str) -> str:
     )
 
 
-def _zstd_module() -> Optional[Callable[[IO[bytes]], IO[bytes]]]:
-    try:
-        from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # Python 3.14
-
-        return zstd.ZstdFile
-    except ImportError:
-        pass
-    try:
-        import zstandard
-    except ImportError:
-        return None
-    return lambda stream: zstandard.ZstdDecompressor().stream_reader(stream)  # type: ignore[return-value,unused-ignore]
-
-
-def can_read_zstd() -> bool:
-    return shutil.which("zstd") is not None or _zstd_module() is not None
-
-
 @contextlib.contextmanager
 def _zstd_stream(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
-    program = shutil.which("zstd")
+    program = zstd.program()
     if program is not None:
         # The archive is an open file, not an argument: no name can be taken for an option.
         with subprocess.Popen(
@@ -106,7 +89,7 @@ def _zstd_stream(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
         if process.returncode > 0:
             raise EOFError("zstd finds it damaged")
         return
-    reader = _zstd_module()
+    reader = zstd.python_reader()
     if reader is None:
         raise InstallProblem(
             f"{name} is compressed with zstd, and this machine has neither the program zstd nor Python's zstandard.",

@@ -12,7 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._http.shown import shown
-from ansible_collections.gguf.fleet.plugins.module_utils._install import assets, engines, install, record, releases
+from ansible_collections.gguf.fleet.plugins.module_utils._install import (
+    assets,
+    engines,
+    foreign,
+    install,
+    record,
+    releases,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._install.checksums import SHA256
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 
@@ -71,7 +78,7 @@ def plan_present(wanted: Wanted) -> Plan:
     actions: List[releases.Action] = []
     state = before
     if wanted.adopt and not before.current:
-        found = releases.check_version(install.installed_version(engine, wanted.adopt))
+        found = releases.check_version(foreign.installed_version(engine, wanted.adopt))
         actions.append(releases.Action("adopt", found, "it was installed before, by install.sh"))
         state = _after_adoption(before, found)
         links_right = True

@@ -22,11 +22,16 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import o
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_entry
 from ansible_collections.gguf.fleet.plugins.module_utils._files.streaming import write_stream
 from ansible_collections.gguf.fleet.plugins.module_utils._http.shown import shown
-from ansible_collections.gguf.fleet.plugins.module_utils._install import archive, engines, fetch, releases, target
+from ansible_collections.gguf.fleet.plugins.module_utils._install import (
+    archive,
+    engines,
+    fetch,
+    foreign,
+    releases,
+    target,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 
-# Where install.sh puts the program: the first of them that is in the PATH.
-INSTALL_SH = ("/usr/local/bin", "/usr/bin", "/bin")
 # What goes on while a version takes its place and must not fail without it being taken back.
 Record = Callable[[str, Sequence[str]], object]
 
@@ -181,18 +186,13 @@ def _take_place(top: Directory, scratch: Directory, version: str, record: Callab
             remove_entry(top, gone)
 
 
-def installed_version(engine: engines.Engine, prefix: str) -> str:
-    """What install.sh has put there. Raises InstallProblem where it does not tell its version."""
-    return engines.ask_version(engine, os.path.join(prefix, "bin", engine.program))
-
-
 def adopt(engine: engines.Engine, root: str, prefix: str, record: Record) -> str:
     """Take an installation of install.sh (<prefix>/bin, <prefix>/lib/ollama) in as a version to go back to.
 
     Hard links of what is root's alone, where the file system allows it: the running server keeps its own files until it
     is restarted.
     """
-    version = releases.check_version(installed_version(engine, prefix))
+    version = releases.check_version(foreign.installed_version(engine, prefix))
     with _on_disk(root), releases.open_root(root, make=True) as top, Directory.open(prefix) as before:
         if top.status(version) is not None:
             return version
@@ -253,13 +253,3 @@ def give_back(engine: engines.Engine, root: str, version: str, path: str) -> Non
         file = os.fdopen(programs.open_file(engine.program), "rb")
         with file:
             write_stream(path, lambda sink: shutil.copyfileobj(file, sink, fetch.READ_BYTES), mode=0o755)
-
-
-def adoptable(engine: engines.Engine, root: str, directories: Sequence[str] = INSTALL_SH) -> Optional[str]:
-    """The prefix of an installation that is not ours: the command is a real file, not a link of ours."""
-    for directory in directories:
-        real = os.path.realpath(os.path.join(directory, engine.program))
-        ours = real.startswith(os.path.realpath(root) + os.sep)
-        if os.path.isfile(real) and not ours and real.endswith(os.path.join("/bin", engine.program)):
-            return os.path.dirname(os.path.dirname(real))
-    return None

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The one error of this package: what is wrong, and what to do about it."""
+"""The errors of this package: what is wrong, and what to do about it."""
 
 from __future__ import annotations
 
@@ -11,3 +11,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 class OllamaProblem(Problem, ValueError):
     """A problem with two sentences: `problem` (what, where) and `remedy` (what the operator does next)."""
+
+
+class StoreProblem(OllamaProblem):
+    """The store cannot be read or changed."""

@@ -35,7 +35,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import
     digest_of,
     parse_manifest,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import StoreProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.service_directories import hand_over, make_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 # Templates, parameters, licences: the largest licence texts have some hundred kilobytes.
@@ -49,10 +50,6 @@ _ASIDE = "set-aside-"
 LOCK = "ollama-store.lock"
 # Blobs, and what the server's own unfinished pulls are called (ollama server/download.go).
 _BLOB = re.compile(r"sha256[-:][0-9a-f]{64}(-partial(-[0-9]+)?)?")
-
-
-class StoreProblem(OllamaProblem):
-    """The store cannot be read or changed."""
 
 
 def blob_name(digest: str) -> str:
@@ -487,38 +484,6 @@ _REMEDIES = {
 }
 
 
-def make_directory(parent: Directory, name: str, owner: Tuple[int, int], aside: Directory) -> None:
-    """A directory for this user, made `aside` on the same file system and moved to its place in one step."""
-    with workshop(aside) as room:
-        room.enter("file", make=True, mode=0o755, owner=owner).close()
-        try:
-            os.rename("file", name, src_dir_fd=room.fd, dst_dir_fd=parent.fd)
-        except OSError as error:
-            # Its owner was quicker: what he made is looked at next.
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise
-
-
-def hand_over(directory: Directory, owner: Tuple[int, int], *, placed_by_root: bool) -> None:
-    """Give an open directory to this user (for root), and let its owner work in it.
-
-    placed_by_root: only root can change where it lies. Elsewhere it may be one that was closed to whoever put it there.
-    """
-    status = os.fstat(directory.fd)
-    foreign = (status.st_uid, status.st_gid) != owner and os.geteuid() == 0
-    closed = status.st_mode & stat.S_IRWXU != stat.S_IRWXU
-    if foreign and status.st_uid != owner[0] and not placed_by_root and not _open_to_all(status):
-        raise StoreProblem(
-            f"{directory.path} belongs to user {status.st_uid} and is closed to others, in a directory that others can "
-            "change.",
-            f"If it is the store's: chown {owner[0]}:{owner[1]} {directory.path}",
-        )
-    if foreign:
-        os.fchown(directory.fd, *owner)
-    if closed:
-        os.fchmod(directory.fd, stat.S_IMODE(status.st_mode) | stat.S_IRWXU)
-
-
 def _is_in_the_way(status: Optional[os.stat_result]) -> bool:
     """Whether this, in the place of a directory, is neither one nor a link to one."""
     return status is not None and not stat.S_ISDIR(status.st_mode) and not stat.S_ISLNK(status.st_mode)
@@ -531,10 +496,6 @@ def _remove_one(directory: Directory, name: str) -> None:
         os.rmdir(name, dir_fd=directory.fd)
     elif status is not None:
         os.unlink(name, dir_fd=directory.fd)
-
-
-def _open_to_all(status: os.stat_result) -> bool:
-    return status.st_mode & 0o005 == 0o005
 
 
 def _copy(source: int, room: Directory) -> None:

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The directories of a store, made for the service user, and a store taken away without what is not a store's.
+"""The directories of a store, made for the service user.
 
 The store may lie in that user's home, where everything but what is open can be swapped: see store.py.
 """
@@ -14,26 +14,18 @@ import os
 import pwd
 import stat
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, PathProblem, parent_of
-from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import identity
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, PathProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.apply import apply
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import (
-    Store,
-    StoreProblem,
-    hand_over,
-    make_directory,
-)
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import StoreProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.service_directories import hand_over, make_directory
 
 MAKE = "make"
 HAND_OVER = "hand_over"
-REMOVE_DIRECTORY = "remove_directory"
 # A directory of this kind was made by us, so that all that is a store's in it may go.
-_KIND = "store"
-_PARTS = ("blobs", "manifests")
+KIND = "store"
+PARTS = ("blobs", "manifests")
 _MAX_LINKS = 40
 # A check comes before the user is made.
 _NOT_YET = (-1, -1)
@@ -69,15 +61,15 @@ def present(path: str, owner: Tuple[int, int], ledger: Ledger, *, check: bool = 
     try:
         found = _opened(path, owner, actions, check)
         if found is None:
-            actions += [_action(MAKE, os.path.join(path, name)) for name in _PARTS]
+            actions += [action_of(MAKE, os.path.join(path, name)) for name in PARTS]
             return Outcome(tuple(actions))
         root, placed_by_root = found
         with root:
-            if not check and _action(MAKE, path) in actions:
-                ledger.record(path, sha256=None, kind=_KIND, status=os.fstat(root.fd))
+            if not check and action_of(MAKE, path) in actions:
+                ledger.record(path, sha256=None, kind=KIND, status=os.fstat(root.fd))
             # Its parts first: what lies in it was put there by root as long as it is root's.
             parts_by_root = root.only_root_changes_it()
-            for name in _PARTS:
+            for name in PARTS:
                 below = _part(root, name, owner, actions, check)
                 if below is not None:
                     with below:
@@ -91,32 +83,6 @@ def present(path: str, owner: Tuple[int, int], ledger: Ledger, *, check: bool = 
             "Run as root (become: true), and look at that file system.",
         ) from error
     return Outcome(tuple(actions))
-
-
-def absent(path: str, ledger: Ledger, *, check: bool = False) -> Outcome:
-    """What is a store's is gone: all of it where we made the directory, else only the models that we made.
-
-    Whatever else lies there stays, and is named.
-    """
-    path = os.path.abspath(path)
-    try:
-        store = Store(path, locks=None if check else ledger.directory)
-        with store:
-            ours = ledger.lookup(path, kind=_KIND, status=store.status) is not None
-            outcome = _without_all(store, check) if ours else _without_ours(store, ledger, check)
-    except StoreProblem:
-        if os.path.lexists(path):
-            raise
-        return Outcome(())
-    if ours and not outcome.kept:
-        if not check:
-            _remove_directory(path, store.status)
-        outcome = Outcome(
-            (*outcome.actions, _action(REMOVE_DIRECTORY, path)), (), outcome.freed_bytes, outcome.warnings
-        )
-    if not check:
-        _forget(path, ledger)
-    return outcome
 
 
 def _opened(
@@ -149,7 +115,7 @@ def _part(
 ) -> Optional[Directory]:
     """The directory of this name, made for its user where it is missing; None when a check finds it missing."""
     if parent.status(name) is None:
-        actions.append(_action(MAKE, os.path.join(parent.path, name)))
+        actions.append(action_of(MAKE, os.path.join(parent.path, name)))
         if check:
             return None
         make_directory(parent, name, owner, parent)
@@ -162,65 +128,11 @@ def _hand_over(
     status = os.fstat(directory.fd)
     wrong = os.geteuid() == 0 and (status.st_uid, status.st_gid) != owner
     if wrong or status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
-        actions.append(_action(HAND_OVER, directory.path))
+        actions.append(action_of(HAND_OVER, directory.path))
         if not check:
             hand_over(directory, owner, placed_by_root=placed_by_root)
 
 
-def _without_all(store: Store, check: bool) -> Outcome:
-    manifests, blobs = store.manifest_files(), store.blob_files()
-    actions = [_action("remove_manifest", os.path.join(store.path, "manifests", *parts)) for parts in manifests]
-    actions += [_action("remove_blob", os.path.join(store.path, "blobs", name)) for name in blobs]
-    if check:
-        return Outcome(tuple(actions), _others(store, {action["path"] for action in actions}))
-    store.remove_leftovers()
-    freed = sum(store.remove_manifest_file(parts) for parts in manifests)
-    freed += sum(store.remove_blob_file(name) for name in blobs)
-    store.remove_empty_directories()
-    return Outcome(tuple(actions), tuple(store.entries()), freed, tuple(store.warnings))
-
-
-def _without_ours(store: Store, ledger: Ledger, check: bool) -> Outcome:
-    plan = plans.plan_absent(store, plans.ours(store, ledger), ledger)
-    freed = 0 if check else apply(store, plan.actions, ledger)
-    kept = _others(store, {action.path for action in plan.actions})
-    warnings = tuple(dict.fromkeys((*plan.warnings, *store.warnings)))
-    return Outcome(tuple(action.as_dict() for action in plan.actions), kept, freed, warnings)
-
-
-def _others(store: Store, going: Set[str]) -> Tuple[str, ...]:
-    """What stays; a directory of manifests goes when all manifests in it do."""
-    stays = set()
-    for parts in store.manifest_files():
-        if os.path.join(store.path, "manifests", *parts) not in going:
-            stays.add(os.path.join(store.path, "manifests", parts[0]))
-    manifests = {os.path.join(store.path, "manifests", parts[0]) for parts in store.manifest_files()}
-    own = {os.path.join(store.path, name) for name in _PARTS}
-    return tuple(
-        path
-        for path in store.entries()
-        if path not in going and path not in own and (path not in manifests or path in stays)
-    )
-
-
-def _remove_directory(path: str, made: os.stat_result) -> None:
-    """The models directory itself, if it is still the one that we made and nothing is in it."""
-    try:
-        with parent_of(path) as (parent, name):
-            status = parent.status(name)
-            if status is not None and identity(status) == identity(made):
-                os.rmdir(name, dir_fd=parent.fd)
-    except OSError as error:
-        raise StoreProblem(
-            f"{path} cannot be removed: {error.strerror or error}.", "Look what is in it, and remove it."
-        ) from error
-
-
-def _forget(path: str, ledger: Ledger) -> None:
-    for entry in [*ledger.entries(models_dir=path), *ledger.entries(_KIND)]:
-        if (entry.path == path or entry.kind != _KIND) and not os.path.lexists(entry.path):
-            ledger.forget(entry.path)
-
-
-def _action(kind: str, path: str) -> Dict[str, Any]:
+def action_of(kind: str, path: str) -> Dict[str, Any]:
+    """One thing that is done, as it is told."""
     return {"action": kind, "path": path}

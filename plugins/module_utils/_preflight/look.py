@@ -25,6 +25,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.client import Htt
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.checks import Disk, Way
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import MIB
+from ansible_collections.gguf.fleet.plugins.module_utils._process.bounded import ProcessProblem, run_bounded
+from ansible_collections.gguf.fleet.plugins.module_utils._process.programs import find_program
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines, printable
 
 PROBE_BYTES = 256 * MIB
@@ -35,6 +37,8 @@ _MAX_NAME_CHARACTERS = 64  # the kernel keeps 15
 REACH_SECONDS = 15.0
 # What the HTTP client calls a server that was not reached; every other reason is an answer.
 _NO_WAY = ("unreachable", "untrusted-certificate", "stall", "reset", "bad-url", "bad-proxy", "bad-answer")
+PROGRAM_SECONDS = 60.0
+KERNEL_LOG_BYTES = 64 * MIB
 TIME_ERROR = 5  # sys/timex.h: the kernel's clock is not synchronised
 
 # (exit code, standard output, standard error) of a program with its arguments.
@@ -137,11 +141,6 @@ def first_refused(path: str, user: str) -> Optional[str]:
     return None
 
 
-def ram_total_bytes() -> int:
-    with open("/proc/meminfo", encoding="ascii") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemTotal:"))
-
-
 def holders_of(ports: Iterable[int], tables: Iterable[str] = ("/proc/net/tcp", "/proc/net/tcp6")) -> dict[int, str]:
     """Who listens on these ports: program, pid and user.
 
@@ -209,6 +208,18 @@ def kernel_log(run: Run) -> Optional[list[str]]:
         if code == 0 and out.strip():
             return lines(out)
     return None
+
+
+def run_if_there(command: list[str]) -> tuple[int, str, str]:
+    """A program of the system; one that is not there, hangs or does not stop talking told nothing."""
+    program = find_program(command[0])
+    if program is None:
+        return 127, "", ""
+    try:
+        ended = run_bounded([program, *command[1:]], seconds=PROGRAM_SECONDS, limit_bytes=KERNEL_LOG_BYTES)
+    except ProcessProblem as error:
+        return 1, "", error.problem
+    return ended.code, ended.stdout.decode("utf-8", "replace"), ended.stderr.decode("utf-8", "replace")
 
 
 def clock_synchronised() -> Optional[bool]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._install import models_directory
+from ansible_collections.gguf.fleet.plugins.module_utils._host import models_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.tests.attacks.conftest import ATTACKER, Canary

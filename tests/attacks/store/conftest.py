@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama import store_directories
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import store_directories, store_removal
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.apply import Made, apply, make_present
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import Settings
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.plan import Wanted, ours, plan_absent
@@ -81,7 +81,7 @@ class Host:
             apply(store, plan_absent(store, ours(store, self.ledger), self.ledger).actions, self.ledger)
 
     def uninstall(self) -> store_directories.Outcome:
-        return store_directories.absent(str(self.models), self.ledger)
+        return store_removal.absent(str(self.models), self.ledger)
 
     @contextmanager
     def opened(self) -> Iterator[Store]:

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes a line of JSON to $BENCH_COUNTS for each module run, each task of the play, and each host of the recap.
 
-A module run is counted where Ansible starts it: each item of a loop, and each module that an action runs.
+A module run is counted where Ansible starts it: each item of a loop, and each module that an action runs. A task of the
+play is written with the CPU seconds that were spent before it, workers and their programs included.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -37,6 +39,11 @@ def _counted(self: ActionBase, module_name: Any = None, *others: Any, **options:
     return _run_module(self, module_name, *others, **options)
 
 
+def _spent() -> float:
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
 class CallbackModule(CallbackBase):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -49,8 +56,9 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         del is_conditional
-        _note(kind="header", name=task.get_name())
+        _note(kind="header", name=task.get_name(), cpu_seconds=_spent())
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
+        _note(kind="end", cpu_seconds=_spent())
         for host in stats.processed:
             _note(kind="recap", host=host, **stats.summarize(host))

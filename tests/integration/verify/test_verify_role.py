@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import Reported, text_of
+from ansible_collections.gguf.fleet.plugins.module_utils._host.address import default_address
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.report import OPEN
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environment
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
@@ -101,6 +102,13 @@ def test_an_open_endpoint_is_asked_over_the_network_and_warned_of(ollama: Runnin
     assert "one -> localhost" in done.stdout
     assert "WARNING: Open to the network without authentication" in done.stdout
     assert "delete models" in done.stdout
+
+
+def test_a_host_without_ssh_is_asked_at_the_address_that_it_tells(ollama: Running, tmp_path: Path) -> None:
+    # Loopback alone answers, so this one is refused: the address is in the message.
+    done = play(tmp_path, {"one": host(ollama, listen="0.0.0.0")})
+    assert done.returncode == 2
+    assert f"http://{default_address() or 'one'}:{ollama.port}" in done.stdout + done.stderr
 
 
 def test_a_host_that_fails_is_named_in_the_report_of_the_others(ollama: Running, tmp_path: Path) -> None:

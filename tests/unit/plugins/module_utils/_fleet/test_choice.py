@@ -74,7 +74,11 @@ def test_a_host_is_asked_for_its_gpus_only_when_one_of_its_own_models_is_open() 
 
 
 def test_hosts_that_were_never_asked_are_named() -> None:
-    found = value(a={"models_serve": [AUTO], "host_gpus": []}, b={"models_serve": [AUTO]}, c={"models_serve": [OTHER]})
+    found = value(
+        a={"models_serve": [AUTO], "__host_info": {"gpus": [], "memory_bytes": 1}},
+        b={"models_serve": [AUTO]},
+        c={"models_serve": [OTHER]},
+    )
     assert unasked_hosts(found, to_choose(found, ["a"])) == ["b"]
 
 
@@ -105,8 +109,7 @@ def test_hosts_are_brought_together_by_the_name_that_they_serve() -> None:
             "models_serve": [{**AUTO, "parameters": {"ctx-size": 2}}],
             "models_engine": "llama_cpp",
             "llama_cpp_gpus": ["0"],
-            "host_gpus": [{"uuid": "GPU-1"}],
-            "ansible_facts": {"memtotal_mb": 3},
+            "__host_info": {"gpus": [{"uuid": "GPU-1"}], "memory_bytes": 3 * 2**20},
         },
     )
     (group,) = plan_questions(told_of, ["a", "b"], {"r1:auto": [{"quant": "Q8_0"}]})

@@ -187,7 +187,7 @@ def test_as_long_as_the_cards_of_ollamas_servers_cannot_be_known_it_is_said_why(
     assert "never asked" in unasked.unknown_cards and len(unasked.ollama.servers) == 2
     assert "before its lock is resolved" in host(models_serve=[model("a", replicas=2)], fleet_gpus=H20X8).unknown_cards
     assert host(models_serve=[model("a")]).unknown_cards == ""
-    without_gpus = host(models_serve=serve, host_gpus=[], fleet_ram_gib=1024)
+    without_gpus = host(models_serve=serve, __host_info={"gpus": [], "memory_bytes": 2**40})
     assert without_gpus.unknown_cards == "" and [server.gpus for server in without_gpus.ollama.servers] == [(), ()]
 
 
@@ -203,9 +203,9 @@ def test_what_a_host_reported_in_an_earlier_run_refuses_nothing_before_it_is_ask
         return describe_fleet({"h1": given}, CATALOG, {}, records=reported).hosts["h1"]
 
     assert "The cards are not enough for 4 × r1" in described().unknown_cards
-    assert described(host_gpus=H20X8).unknown_cards == ""
+    assert described(__host_info={"gpus": H20X8, "memory_bytes": 2**40}).unknown_cards == ""
     with pytest.raises(DeclarationProblem, match="The cards are not enough for 4 × r1"):
-        described(host_gpus=[{**H20X8[0], "count": 2}])
+        described(__host_info={"gpus": [{**H20X8[0], "count": 2}], "memory_bytes": 2**40})
 
 
 def test_a_role_alone_knows_the_cards_by_what_was_locked_and_reported_before() -> None:

@@ -23,12 +23,12 @@ ADOPTED = {"models_dir": "/m", "environment": {"OLLAMA_HOST": "0.0.0.0:1", "HF_T
 
 
 def test_only_lasting_facts_without_secrets_are_kept() -> None:
-    told = record.reported({"host_gpus": [CARD], "__ollama_info": {"adopted": ADOPTED}})
-    assert told.gpus == (KEPT,)
+    told = record.reported({"__host_info": {"gpus": [CARD], "memory_bytes": 7}, "__ollama_info": {"adopted": ADOPTED}})
+    assert (told.gpus, told.ram_bytes) == ((KEPT,), 7)
     assert told.adopted == {"models_dir": "/m", "environment": {"OLLAMA_HOST": "0.0.0.0:1"}}
     assert "planted" not in record.text_of({"h": told})
     assert record.reported({"__ollama_info": {"adopted": {}}}).adopted == {}
-    assert record.reported({}) == Reported()
+    assert record.reported({}) == record.reported({"__host_info": {"failed": True}}) == Reported()
 
 
 def test_a_report_goes_over_the_one_before_and_leaves_what_it_does_not_say() -> None:
@@ -90,8 +90,8 @@ def test_the_value_goes_by_this_run_then_the_inventory_then_the_record() -> None
     assert (host().gpus, host().ram_bytes, host().engines["ollama"].store) == ((KEPT,), 8, "/old")
     assert host(fleet_gpus=declared, fleet_ram_gib=1).gpus == tuple(declared)
     assert host(fleet_gpus=declared).asked_gpus == (KEPT,)
-    now = host(fleet_gpus=declared, host_gpus=[], __ollama_info={"adopted": {}})
-    assert (now.gpus, now.asked_gpus) == ((), ())
+    now = host(fleet_gpus=declared, __host_info={"gpus": [], "memory_bytes": 9}, __ollama_info={"adopted": {}})
+    assert (now.gpus, now.asked_gpus, now.ram_bytes) == ((), (), 9)
     assert (host().unknown_address, now.unknown_address) == ("", "")
     unknown = describe_fleet({"h": {"models_serve": serve}}, {}, {}).hosts["h"]
     assert (unknown.asked_gpus, "never asked" in unknown.unknown_address) == (None, True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
-from ansible_collections.gguf.fleet.plugins.module_utils._install import archive
+from ansible_collections.gguf.fleet.plugins.module_utils._install import archive, zstd
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.tests.builders.archives import (
     Member,
@@ -135,7 +135,7 @@ def test_zstd_is_read_by_the_program_or_by_python(
     path = tmp_path / "a.tar.zst"
     path.write_bytes(zstandard.compress(tar_bytes(ollama_tree("0.33.2"))))
     unpack(path, target)
-    monkeypatch.setattr(archive.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(zstd, "program", lambda: None)
     other = tmp_path / "other"
     other.mkdir()
     unpack(path, other)
@@ -145,9 +145,9 @@ def test_zstd_is_read_by_the_program_or_by_python(
 def test_a_host_without_zstd_is_told_what_to_do(tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.tar.zst"
     path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
-    monkeypatch.setattr(archive.shutil, "which", lambda _name: None)
-    monkeypatch.setattr(archive, "_zstd_module", lambda: None)
-    assert not archive.can_read_zstd()
+    monkeypatch.setattr(zstd, "program", lambda: None)
+    monkeypatch.setattr(zstd, "python_reader", lambda: None)
+    assert not zstd.can_read()
     with pytest.raises(InstallProblem, match="Install the package zstd"):
         unpack(path, target)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
-from ansible_collections.gguf.fleet.plugins.module_utils._install import engines, install, releases
+from ansible_collections.gguf.fleet.plugins.module_utils._install import engines, foreign, install, releases
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.tests.builders.archives import ollama_program
 
@@ -126,14 +126,14 @@ def test_an_add_on_of_llama_cpp_lies_beside_the_programs(tmp_path: Path) -> None
 def test_an_installation_by_install_sh_is_recognised_and_ours_is_not(tmp_path: Path) -> None:
     local, usr, root = tmp_path / "usr/local/bin", tmp_path / "usr/bin", tmp_path / "opt/ollama"
     places = [str(local), str(usr)]
-    assert install.adoptable(OLLAMA, str(root), places) is None
+    assert foreign.adoptable(OLLAMA, str(root), places) is None
     program(usr / "ollama", ollama_program("0.5.7").decode())
-    assert install.adoptable(OLLAMA, str(root), places) == str(tmp_path / "usr")
+    assert foreign.adoptable(OLLAMA, str(root), places) == str(tmp_path / "usr")
     program(local / "ollama", ollama_program("0.5.7").decode())
-    assert install.adoptable(OLLAMA, str(root), places) == str(tmp_path / "usr/local")
+    assert foreign.adoptable(OLLAMA, str(root), places) == str(tmp_path / "usr/local")
     program(root / "0.5.7/bin/ollama", ollama_program("0.5.7").decode())
     releases.switch(str(root), "0.5.7", {str(local / "ollama"): "bin/ollama"})
-    assert install.adoptable(OLLAMA, str(root), [str(local)]) is None
+    assert foreign.adoptable(OLLAMA, str(root), [str(local)]) is None
 
 
 def test_an_adopted_installation_is_a_version_that_runs_and_loses_no_library(tmp_path: Path) -> None:

@@ -1,0 +1,12 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""The main memory of a host."""
+
+from __future__ import annotations
+
+
+def total_bytes() -> int:
+    """As the kernel counts it: without what firmware keeps for itself."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemTotal:"))

@@ -1,0 +1,101 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""A host before any engine: what every host of the fleet needs is made, and what others go by is told, in one go."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Tuple
+
+from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
+from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_tree
+from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.ask import ask_gpus
+from ansible_collections.gguf.fleet.plugins.module_utils._host import memory, models_directory
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._service import ours
+
+PYNVML_MODE = 0o644
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a host should have.
+
+    models_dir: the directory of the verified files; empty where the host is only looked at. pynvml_path: the directory
+    of pynvml.py. pynvml_sha256: of the one that belongs there, empty where that is nobody's matter; pynvml: its
+    content, as far as it was brought along.
+    """
+
+    models_dir: str
+    pynvml_path: str
+    pynvml_sha256: str = ""
+    pynvml: Optional[bytes] = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was made, or would be, and what stays of what was to go."""
+
+    actions: Tuple[str, ...]
+    stays: Tuple[str, ...] = ()
+
+
+def lacks_pynvml(wanted: Wanted) -> bool:
+    """Whether the content has to be brought before anything can be done."""
+    return wanted.pynvml is None and _other_pynvml(wanted)
+
+
+def prepare(wanted: Wanted, *, check: bool) -> Done:
+    """Make what is missing. Raises a Problem or OSError."""
+    actions: List[str] = []
+    if wanted.models_dir:
+        actions += models_directory.present(wanted.models_dir, check=check).actions
+    if _other_pynvml(wanted):
+        path = _pynvml_file(wanted)
+        actions.append(f"put the controller's pynvml into {path}")
+        if not check and wanted.pynvml is not None:
+            write_file(path, wanted.pynvml, mode=PYNVML_MODE, make_parents=True)
+    return Done(tuple(actions))
+
+
+def look(pynvml_path: str) -> Dict[str, Any]:
+    """What a host is like, as plain data: its Python, its memory, its services of ours, its GPUs."""
+    return {
+        "python": {"version": ".".join(map(str, sys.version_info[:3])), "executable": sys.executable},
+        "memory_bytes": memory.total_bytes(),
+        "services": ours.all_services(),
+        **ask_gpus(pynvml_path=pynvml_path).as_facts(),
+    }
+
+
+def clear(models_dir: str, *, check: bool) -> Done:
+    """Take away the verified files that we made, and then our state with its ledger. Raises a Problem or OSError."""
+    files = models_directory.absent(models_dir, check=check)
+    state = Ledger().directory
+    if not os.path.lexists(state):
+        return Done(files.actions, files.stays)
+    if not check:
+        remove_tree(state)
+    return Done((*files.actions, f"remove {state}"), files.stays)
+
+
+def _pynvml_file(wanted: Wanted) -> str:
+    return os.path.join(wanted.pynvml_path, "pynvml.py")
+
+
+def _other_pynvml(wanted: Wanted) -> bool:
+    """Whether the file is missing, is another one, or is one that root's Python should not read."""
+    if not wanted.pynvml_sha256:
+        return False
+    path = _pynvml_file(wanted)
+    try:
+        status = os.lstat(path)
+        digest = hashlib.sha256(read_file(path)).hexdigest()
+    except FileNotFoundError:
+        return True
+    return digest != wanted.pynvml_sha256 or status.st_uid != os.geteuid() or status.st_mode & 0o777 != PYNVML_MODE

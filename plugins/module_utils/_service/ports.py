@@ -1,0 +1,72 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whether the addresses that services are to listen on are free, and private where they have to be."""
+
+from __future__ import annotations
+
+import pwd
+from typing import Callable, List, Mapping, Sequence
+
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import masked_text
+from ansible_collections.gguf.fleet.plugins.module_utils._service import addresses, process
+from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+
+
+def refuse_taken(
+    services: Mapping[str, Sequence[str]], going: Sequence[str], pid_of: Callable[[str], int], remedy: str
+) -> None:
+    """Raises ServiceProblem where something else holds an address of these services.
+
+    Args:
+        services: by name, the addresses (C(address:port)) that each is going to listen on.
+        going: other services of ours, which are removed before these are started.
+        pid_of: the main process of a service of ours, 0 where it does not run.
+    """
+    taken = [
+        conflict
+        for service, addresses_of_it in services.items()
+        for text in addresses_of_it
+        for conflict in _conflicts(text, (service, *going), pid_of)
+    ]
+    if taken:
+        raise ServiceProblem(f"{'; '.join(taken)}.", remedy)
+
+
+def _conflicts(text: str, ours: Sequence[str], pid_of: Callable[[str], int]) -> List[str]:
+    """Who else holds an address. A service of ours that holds it is how it should be."""
+    address, _colon, port = text.rpartition(":")
+    sockets = process.listeners(address.strip("[]"), int(port))
+    if not sockets:
+        return []
+    holder, uid = process.holder({socket.inode for socket in sockets}), sockets[0].uid
+    for pid in filter(None, map(pid_of, ours)):
+        if pid in process.ancestors(holder.pid) if holder is not None else uid == process.owner(pid):
+            return []
+    if holder is not None:
+        who = f"{holder.name} (pid {holder.pid}, {masked_text(holder.command)})"
+    else:
+        who = f"a process of user {_name_of(uid)}"
+    return [f"port {port} of {sockets[0].local[0]} is in use by {who}"]
+
+
+def refuse_public(given: Mapping[str, str]) -> None:
+    """Raises ServiceProblem for an address of an RPC server that more than a private network reaches.
+
+    given: addresses, each by the setting that says it. RPC has neither authentication nor encryption.
+    """
+    for setting, address in given.items():
+        problem = addresses.private_problem(address, addresses.of_host())
+        if problem:
+            raise ServiceProblem(
+                f'{setting} is "{address}", which {problem}.',
+                "Whoever reaches the RPC server owns it, so give it the address of an interface that is in a private "
+                "network, with the other llama.cpp hosts only (127.0.0.1 for a test on one host). Nothing was changed.",
+            )
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,28 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What nearly every task of a fleet's play needs, read once for all of them.
+
+Ansible keeps no compiled files of a collection: each process that imports them reads and compiles them anew. A task
+runs in a process of its own for each host, so a task that uses one filter would take a third of a CPU second longer on
+every host. What is imported in the process that starts them is there in all of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from ansible_collections.gguf.fleet.plugins.plugin_utils import fleet
+
+_PLUGINS = "ansible_collections.gguf.fleet.plugins."
+FILTERS = (
+    *("fleet", "llama_server_command", "llama_server_environment", "models", "ollama_environment", "plan"),
+    *("preflight_report", "verify", "without_secrets"),
+)
+
+
+def preload() -> None:
+    """Import the filters with all that they stand on, and read the catalog."""
+    for name in FILTERS:
+        importlib.import_module(f"{_PLUGINS}filter.{name}")
+    fleet.catalog()

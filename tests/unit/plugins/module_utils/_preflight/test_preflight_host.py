@@ -1,0 +1,84 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every host needs is made where it is missing, and only there; its going leaves what is not ours."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight import host
+
+CONTENT = b"NVML_SUCCESS = 0\n"
+
+
+def wanted(place: Path, content: bytes = CONTENT, brought: bool = True) -> host.Wanted:
+    return host.Wanted(
+        str(place / "models"),
+        str(place / "python"),
+        pynvml_sha256=hashlib.sha256(content).hexdigest(),
+        pynvml=content if brought else None,
+    )
+
+
+def test_a_check_tells_what_the_run_does_and_a_second_run_does_nothing(tmp_path: Path) -> None:
+    told = host.prepare(wanted(tmp_path, brought=False), check=True)
+    assert list(tmp_path.iterdir()) == []
+    assert host.prepare(wanted(tmp_path), check=False) == told
+    assert len(told.actions) == 2
+    for check in (True, False):
+        assert host.prepare(wanted(tmp_path, brought=False), check=check).actions == ()
+
+
+def test_the_binding_is_brought_only_to_a_host_that_has_another_one(tmp_path: Path) -> None:
+    assert host.lacks_pynvml(wanted(tmp_path, brought=False))
+    host.prepare(wanted(tmp_path), check=False)
+    file = tmp_path / "python/pynvml.py"
+    assert not host.lacks_pynvml(wanted(tmp_path, brought=False))
+    assert host.lacks_pynvml(wanted(tmp_path, content=b"newer", brought=False))
+    file.chmod(0o666)
+    assert host.lacks_pynvml(wanted(tmp_path, brought=False)), "others could have written it"
+    assert host.prepare(wanted(tmp_path), check=False).actions
+    assert (stat.S_IMODE(file.stat().st_mode), file.read_bytes()) == (0o644, CONTENT)
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o000])
+def test_the_binding_can_be_read_by_all_and_written_by_root_under_any_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        host.prepare(wanted(tmp_path), check=False)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "python").stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "python/pynvml.py").stat().st_mode) == 0o644
+
+
+def test_a_host_that_is_only_looked_at_stays_as_it_is(tmp_path: Path) -> None:
+    assert host.prepare(host.Wanted("", str(tmp_path / "python")), check=False).actions == ()
+    assert list(tmp_path.iterdir()) == []
+    seen = host.look(str(tmp_path / "python"))
+    assert seen["python"] == {"version": "{}.{}.{}".format(*sys.version_info[:3]), "executable": sys.executable}
+    assert seen["memory_bytes"] == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_what_we_made_goes_with_the_ledger_and_the_rest_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GGUF_FLEET_LEDGER", str(tmp_path / "state/ledger.json"))
+    models = tmp_path / "models"
+    models.mkdir()
+    ours, hers = models / "r1.gguf", models / "hers.gguf"
+    for file in (ours, hers):
+        file.write_text(file.name)
+    Ledger().record(str(ours), sha256="0" * 64, kind="file")
+    told = host.clear(str(models), check=True)
+    assert ours.exists()
+    assert host.clear(str(models), check=False) == told
+    assert told.actions == (f"remove {ours}", f"remove {tmp_path / 'state'}")
+    assert told.stays == (str(hers),)
+    assert not (tmp_path / "state").exists()
+    assert host.clear(str(models), check=False).actions == ()
