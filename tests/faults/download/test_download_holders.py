@@ -98,6 +98,25 @@ def test_stopped_ends_a_transfer_and_keeps_what_it_fetched(model: Model, dest: P
     assert dest.read_bytes() == model.merged
 
 
+def test_of_several_downloads_a_stopped_one_ends_the_whole_and_the_next_run_fetches_all(
+    model: Model, dest: Path, ledger: Ledger
+) -> None:
+    with served(model, PACE) as hub:
+        first, second = (request(model.lock(hub), dest.with_name(name)) for name in ("a.gguf", "b.gguf"))
+        answers: List[Any] = []
+        running = threading.Thread(target=lambda: answers.extend(download.present_all([first, second], ledger)))
+        running.start()
+        wait_for(lambda: hub.bytes_sent() > 4 * MIB)
+        assert removal.stopped(first).changed
+        running.join(60)
+        assert [answer.reason for answer in answers] == ["stopped", "stopped"]
+        assert "b.gguf was not begun" in answers[1].problem
+        assert not [name for name in leftovers(dest) if name.startswith("b.")]
+        hub.clear_faults()
+        assert all(answer.changed for answer in download.present_all([first, second], ledger))  # type: ignore[union-attr]
+    assert Path(first.dest).read_bytes() == Path(second.dest).read_bytes() == model.merged
+
+
 def test_a_file_of_a_known_name_stops_it_too(model: Model, dest: Path, ledger: Ledger) -> None:
     with served(model, PACE) as hub:
         child = spawn(request(model.lock(hub), dest), ledger)
