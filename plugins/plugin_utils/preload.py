@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import importlib
 
+from ansible.plugins.loader import filter_loader
+
 from ansible_collections.gguf.fleet.plugins.plugin_utils import fleet
 
 _PLUGINS = "ansible_collections.gguf.fleet.plugins."
@@ -23,6 +25,9 @@ FILTERS = (
 
 def preload() -> None:
     """Import the filters with all that they stand on, and read the catalog."""
-    for name in FILTERS:
-        importlib.import_module(f"{_PLUGINS}filter.{name}")
+    for file in FILTERS:
+        module = importlib.import_module(f"{_PLUGINS}filter.{file}")
+        for name in module.FilterModule().filters():
+            # Where it is, is looked up once then, too.
+            filter_loader.get(f"gguf.fleet.{name}")
     fleet.catalog()
