@@ -43,9 +43,9 @@ options:
         name.
     type: str
   manager:
-    description: The service manager; V(auto) takes systemd when it is PID 1 and answers, and the script otherwise.
+    description: The service manager; V(auto) takes systemd when it is PID 1 and answers, and supervisord otherwise.
     type: str
-    choices: [auto, systemd, script]
+    choices: [auto, systemd, supervisord]
     default: auto
   user:
     description: The service's user.
@@ -74,7 +74,7 @@ architecture:
   type: str
   sample: amd64
 manager:
-  description: Who runs services here, V(systemd) or V(script).
+  description: Who runs services here, V(systemd) or V(supervisord).
   returned: always
   type: str
 manager_reason:
@@ -190,7 +190,7 @@ def main() -> None:
             "services": {"type": "dict", "default": {}},
             "private": {"type": "dict", "default": {}},
             "prefix": {"type": "str"},
-            "manager": {"type": "str", "choices": ["auto", "systemd", "script"], "default": "auto"},
+            "manager": {"type": "str", "choices": ["auto", "systemd", "supervisord"], "default": "auto"},
             "user": {"type": "str"},
             "command": {"type": "path"},
         },

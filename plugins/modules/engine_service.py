@@ -27,8 +27,11 @@ description:
     that belongs to it for later.
   - Nothing is sent to O(url) before a process of the service has taken the connection. Where this host does not let
     root look into processes of others, as in many containers, the user of the socket must be the service's.
-  - Works with systemd and with the collection's own script where there is no systemd (O(manager)); both read the
-    same unit.
+  - The same values become a unit of systemd, or a program of supervisord where there is no systemd (O(manager)).
+  - supervisord comes with the task from the controller's Python package C(supervisor) when the host has another copy
+    or none. Where the controller has none, the host's own is taken, for example the distribution's package.
+  - A service that still runs by the script of an earlier version moves to supervisord with one restart, and goes back
+    to the script when it does not become healthy.
 extends_documentation_fragment:
   - gguf.fleet.attributes.changes
 options:
@@ -44,10 +47,13 @@ options:
     choices: [started, stopped, absent]
     default: started
   manager:
-    description: Who keeps it running; RV(gguf.fleet.engine_info#module:manager) tells.
+    description:
+      - Who keeps it running. V(auto) takes systemd when it is PID 1 and answers, and supervisord otherwise, as
+        RV(gguf.fleet.engine_info#module:manager) tells.
+      - V(supervisord) was called C(script) before.
     type: str
-    choices: [systemd, script]
-    required: true
+    choices: [auto, systemd, supervisord]
+    default: auto
   description:
     description: What the service is called in the manager's lists. Required with O(state=started).
     type: str
@@ -98,9 +104,21 @@ options:
     version_added: 0.2.0
   supervisor:
     description:
-      - The program that runs the service with O(manager=script). The collection's own is handed over with the task;
-        it is not to be given.
-    type: str
+      - The controller's copy of the Python package C(supervisor). It is handed over with the task; it is not to be
+        given.
+    type: dict
+    suboptions:
+      version:
+        description: Its version.
+        type: str
+        required: true
+      digest:
+        description: What the host's copy is compared by.
+        type: str
+        required: true
+      archive:
+        description: The copy itself, for a host that has another one.
+        type: str
   root:
     description: Directory of the engine's versions, as in M(gguf.fleet.engine_release).
     type: path
@@ -184,7 +202,7 @@ EXAMPLES = r"""
 - name: Run Ollama 0.33.2, or stay with the version before when it does not serve
   gguf.fleet.engine_service:
     name: ollama
-    manager: systemd
+    manager: auto
     root: /opt/ollama
     version: 0.33.2
     engine: ollama
@@ -245,12 +263,14 @@ import contextlib
 import dataclasses
 import json
 import typing as t
+from hashlib import sha256
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import lock, releases
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import (
+    MASK,
     environment_secrets,
     let_see,
     masked,
@@ -266,9 +286,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service import (
     health,
     journal,
     manager,
+    old_script,
     plan,
     service_files,
+    supervisor_copy,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._service.supervisord import LIBRARY, PROGRAMS
 from ansible_collections.gguf.fleet.plugins.module_utils._service.values import HARDENING, Service
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
@@ -279,7 +302,7 @@ def files_of(
     if p["state"] != "started":
         return [plan.File(path, "") for path in service_files.paths(p["name"], way)]
     service = Service(**{field.name: given(p[field.name]) for field in dataclasses.fields(Service) if field.name in p})
-    return service_files.wanted(service, way, variables, adopted, p["supervisor"] or "")
+    return service_files.wanted(service, way, variables, adopted)
 
 
 def given(value: t.Any) -> t.Any:
@@ -316,13 +339,20 @@ def wanted_of(p: dict[str, t.Any]) -> health.Wanted | None:
 
 
 def shown(path: str, content: str, other: str | None = None) -> str:
-    """A file for the diff, without its secrets."""
+    """A file for the diff, without its secrets; of a program of ours only that it is another."""
+    if path.startswith(LIBRARY):
+        return f"a program of gguf.fleet, sha256 {sha256(content.encode()).hexdigest()}\n" if content else ""
     if path.endswith(".env"):
         return environment.shown(content, other)
-    if path.endswith(".json"):
+    if path.endswith(".adopted.json"):
         with contextlib.suppress(ValueError):
             noted = masked(json.loads(content))
             return json.dumps({**noted, "environment": masked_environment(noted["environment"])}, indent=4) + "\n"
+    if path.startswith(PROGRAMS) and path.endswith(".json"):
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            # As one text, too: the name of a secret and its value are two lines here.
+            for secret in secrets_in(" ".join(json.loads(content)["command"])):
+                content = content.replace(json.dumps(secret, ensure_ascii=False)[1:-1], MASK)
     return masked_text(content)
 
 
@@ -378,11 +408,14 @@ def make_plan(
         restart=p["restart"],
         pending=journal.read_reasons(p["name"]),
         follows=follows,
+        outdated=service_files.outdated(p["name"], way),
     )
 
 
-def bring(module: AnsibleModule, way: manager.Manager) -> dict[str, t.Any]:
+def bring(module: AnsibleModule, way: manager.Manager, new_supervisor: supervisor_copy.Copy | None) -> dict[str, t.Any]:
     p = module.params
+    if p["state"] == "started" and way.name == "supervisord":
+        old_script.refuse_entry_point(p["name"])
     target = change.Target(
         service=p["name"],
         root=p["root"] if p["version"] else None,
@@ -394,6 +427,8 @@ def bring(module: AnsibleModule, way: manager.Manager) -> dict[str, t.Any]:
     if unfinished and p["state"] != "absent":
         back = [plan.Action("put back", p["name"], ("an earlier run ended before its change was proven",))]
         if not module.check_mode:
+            if new_supervisor:
+                supervisor_copy.put(new_supervisor.files)
             restart = p["state"] == "started" and p["restart"] != "never"
             for warning in change.recover(unfinished, target, way, restart=restart):
                 module.warn(printable(warning))
@@ -405,13 +440,13 @@ def bring(module: AnsibleModule, way: manager.Manager) -> dict[str, t.Any]:
     command = p["command"]
     variables = hide_secrets(module, adopted)
     files = files_of({**p, "command": command}, way, variables, adopted)
-    p.pop("supervisor", None)
-    found = journal.read_files([file.path for file in files])
+    paths = [*(file.path for file in files), *service_files.outdated(p["name"], way)]
+    found = journal.read_files(paths)
     if unfinished:
         # Check mode: what the run would find after it has put back what was before.
-        paths = [file.path for file in files]
         found = {path: kept for path in paths if (kept := unfinished.files.get(path, found.get(path)))}
-    actions = [*back, *make_plan(p, way, files, found, unfinished)]
+    brought = [plan.Action("bring", f"supervisor {new_supervisor.version}")] if new_supervisor else []
+    actions = [*back, *brought, *make_plan(p, way, files, found, unfinished)]
     waits = [reason for action in actions if action.verb == "wait" for reason in action.reasons]
     if p["restart"] == "never" and p["state"] == "started":
         waits = waits or journal.read_reasons(p["name"])
@@ -424,9 +459,12 @@ def bring(module: AnsibleModule, way: manager.Manager) -> dict[str, t.Any]:
     }
     if waits:
         module.warn(printable(f"{p['name']} still runs as before, a restart is due: {', '.join(waits)}"))
-    if actions[len(back) :] and not module.check_mode:
+    if new_supervisor and not module.check_mode:
+        supervisor_copy.put(new_supervisor.files)
+    begun = len(back) + len(brought)
+    if actions[begun:] and not module.check_mode:
         named = p["together"]
-        done = group.carry_out(named, actions[len(back) :], target, files, lambda name: manager.manager(way.name, name))
+        done = group.carry_out(named, actions[begun:], target, files, lambda name: manager.manager(way.name, name))
         for warning in done.warnings:
             module.warn(printable(warning))
         if result["restarted"]:
@@ -444,7 +482,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
-            "manager": {"type": "str", "choices": ["systemd", "script"], "required": True},
+            "manager": {"type": "str", "choices": ["auto", "systemd", "supervisord"], "default": "auto"},
             "description": {"type": "str"},
             "command": {"type": "list", "elements": "str", "no_log": True},
             "user": {"type": "str"},
@@ -455,7 +493,14 @@ def main() -> None:
             "mounts": {"type": "list", "elements": "str", "default": []},
             "nvidia": {"type": "bool", "default": False},
             "start_lock": {"type": "path", "default": ""},
-            "supervisor": {"type": "str"},
+            "supervisor": {
+                "type": "dict",
+                "options": {
+                    "version": {"type": "str", "required": True},
+                    "digest": {"type": "str", "required": True},
+                    "archive": {"type": "str", "no_log": True},
+                },
+            },
             "root": {"type": "path"},
             "version": {"type": "str"},
             "links": {"type": "dict", "default": {}},
@@ -484,7 +529,14 @@ def main() -> None:
         if not module.check_mode:
             journal.make_directory()
         with contextlib.nullcontext() if module.check_mode else turn:
-            result = bring(module, manager.manager(p["manager"], p["name"]))
+            name = manager.detect()[0] if p["manager"] == "auto" else p["manager"]
+            controllers = p.pop("supervisor")
+            needs = p["state"] == "started" and name == "supervisord"
+            supervisor = supervisor_copy.to_bring(controllers) if needs else None
+            if supervisor and not supervisor.files and not module.check_mode:
+                # The action plugin runs this again, with the copy.
+                module.exit_json(changed=False, supervisor_wanted=True)
+            result = bring(module, manager.manager(name, p["name"]), supervisor)
     except Problem as error:
         module.fail_json(**failure(error))
     except OSError as error:

@@ -1,9 +1,10 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Coverage-guided fuzzing of what is written into units and environment files: any text is refused, or read back as it
-was given and on its own line. The judge is the script that runs services where there is no systemd; systemd itself
-judges in tests/integration/engines/test_unit_values.py.
+"""Coverage-guided fuzzing of what is written into units, settings and environment files: any text is refused, or read
+back as it was given and on its own line. The judges are run-service, which reads settings and
+environments where there is no systemd, and a small reader of units that an earlier version had; systemd itself judges
+in tests/integration/engines/test_unit_values.py.
 """
 
 from __future__ import annotations
@@ -22,18 +23,22 @@ sys.path.insert(0, str(ROOT / ".collections"))
 FOLDER = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
 os.environ["GGUF_FLEET_UNITS"] = str(FOLDER)
 
-with atheris.instrument_imports(include=["ansible_collections.gguf.fleet", "gguf_fleet_service"]):
-    from ansible_collections.gguf.fleet.plugins.module_utils._service import environment, unit
+with atheris.instrument_imports(include=["ansible_collections.gguf.fleet", "gguf_fleet_old_script"]):
+    from ansible_collections.gguf.fleet.plugins.module_utils._service import environment, run_service, supervisord, unit
     from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+    from ansible_collections.gguf.fleet.plugins.module_utils._service.values import Service
     from ansible_collections.gguf.fleet.plugins.module_utils._text import has_control
 
-    loader = importlib.machinery.SourceFileLoader("gguf_fleet_service", str(ROOT / "roles/host/files/service"))
+    loader = importlib.machinery.SourceFileLoader(
+        "gguf_fleet_old_script", str(ROOT / "tests/integration/engines/old_script/service")
+    )
     spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec is not None
     script = importlib.util.module_from_spec(spec)
     loader.exec_module(script)
 
 VARIABLES = FOLDER / "demo.env"
+run_service.PROGRAMS = str(FOLDER)
 
 
 def one_input(data: bytes) -> None:
@@ -43,6 +48,7 @@ def one_input(data: bytes) -> None:
     path = "/" + given.ConsumeUnicode(given.ConsumeIntInRange(0, 60))
     value = given.ConsumeUnicode(given.ConsumeIntInRange(0, 60))
     check_unit(argument, description, path)
+    check_settings(argument, description, path)
     check_environment(value)
     check_raw(given.ConsumeBytes(given.remaining_bytes()))
 
@@ -74,6 +80,19 @@ def check_unit(argument: str, description: str, path: str) -> None:
     assert read.all("ExecStart") == [lines[4].partition("=")[2]] and read.all("User") == ["nobody"]
 
 
+def check_settings(argument: str, description: str, path: str) -> None:
+    service = Service("demo", description, ("/bin/x", argument, "last"), "nobody", "nogroup", path)
+    try:
+        text = supervisord.settings(service)
+    except ServiceProblem as problem:
+        assert not has_control(str(problem))
+        return
+    (FOLDER / "demo.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    read = run_service.read_settings("demo")
+    assert (read["command"], read["description"], read["home"]) == (list(service.command), description, path)
+    assert read["user"] == "nobody"
+
+
 def check_environment(value: str) -> None:
     try:
         text = environment.render({"KEY": value, "LAST": "1"})
@@ -81,18 +100,18 @@ def check_environment(value: str) -> None:
         assert not has_control(str(problem))
         return
     VARIABLES.write_bytes(text.encode())
-    assert script.environment_file(str(VARIABLES)) == {"KEY": value, "LAST": "1"}
+    assert run_service.environment_file(str(VARIABLES)) == {"KEY": value, "LAST": "1"}
     assert environment.parse(text) == {"KEY": value, "LAST": "1"}
 
 
 def check_raw(data: bytes) -> None:
-    """Any bytes as a unit and as an environment file are read, or refused in one printable sentence."""
-    (FOLDER / "demo.service").write_bytes(data)
+    """Any bytes as settings and as an environment file are read, or refused in one sentence."""
+    (FOLDER / "demo.json").write_bytes(data)
     VARIABLES.write_bytes(data)
-    for read in (lambda: script.Unit("demo").command(), lambda: script.environment_file(str(VARIABLES))):
+    for read in (lambda: run_service.read_settings("demo"), lambda: run_service.environment_file(str(VARIABLES))):
         try:
             read()
-        except script.Problem as problem:
+        except run_service.StartProblem as problem:
             assert str(problem)
 
 

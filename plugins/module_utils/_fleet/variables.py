@@ -47,6 +47,13 @@ RENAMED: Mapping[str, str] = MappingProxyType(
         "ollama_trust_mirror_sums": "ollama_trust_mirror_checksums",
     }
 )
+# Values that were called otherwise before.
+RENAMED_VALUES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "llama_cpp_service_manager": {"script": "supervisord"},
+        "ollama_service_manager": {"script": "supervisord"},
+    }
+)
 # Known by Ansible itself, or by what ran before in the same play.
 ADDRESS = "ansible_host"
 ADOPTED = "__ollama_info"
@@ -73,10 +80,15 @@ class Variables:
         return self._given.get(name)
 
     def outdated(self) -> List[str]:
-        """What is wrong with names that are no more, a sentence each."""
-        return [
+        """What is wrong with names and values that are no more, a sentence each."""
+        wrong = [
             f"{old} is called {new} now. Rename it." for old, new in RENAMED.items() if self._given.get(old) is not None
         ]
+        for name, values in RENAMED_VALUES.items():
+            given = self._given.get(name)
+            if isinstance(given, str) and given in values:
+                wrong.append(f"{name} is {given}, which is called {values[given]} now. Rename it.")
+        return wrong
 
     def ask_for(self, quant: str) -> None:
         """Read models_serve as if every entry had this quant."""

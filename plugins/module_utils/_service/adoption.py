@@ -20,8 +20,9 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_open_variable
-from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager, Script, Systemd
+from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager, Systemd
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._service.supervised import Supervisord
 from ansible_collections.gguf.fleet.plugins.module_utils._service.values import DIRECTORY
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
 
@@ -91,7 +92,7 @@ def foreign_unit(manager: Manager) -> str:
     return "" if OURS in read_file(path).decode("utf-8", "replace") else path
 
 
-def _by_hand(manager: Script, user_of: Callable[[str], Mapping[str, Any]]) -> Dict[str, Any]:
+def _by_hand(manager: Supervisord, user_of: Callable[[str], Mapping[str, Any]]) -> Dict[str, Any]:
     """Where there is no systemd, install.sh makes no service: root starts the server, and has its store at home."""
     home = str(user_of("root").get("home", "/root"))
     store = os.path.join(home, ".ollama", "models")

@@ -19,9 +19,10 @@ from ansible_collections.gguf.fleet.plugins.module_utils._install import release
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._service import health, journal, process
 from ansible_collections.gguf.fleet.plugins.module_utils._service.journal import Before
-from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager, last_words
+from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager
 from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import Action, File
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._service.state import last_words
 
 BUSY_POLL_SECONDS = 5.0
 STAYS_UP_SECONDS = 3.0

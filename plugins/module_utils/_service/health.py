@@ -20,8 +20,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.residency import Resident
 from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer import as_dict, as_text
 from ansible_collections.gguf.fleet.plugins.module_utils._service import peer
-from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State, last_words
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._service.state import State, last_words
 
 # Ollama that somebody built by hand calls itself so.
 UNVERSIONED = "0.0.0"

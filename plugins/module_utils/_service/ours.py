@@ -9,15 +9,18 @@ import glob
 import os
 from typing import List
 
+from ansible_collections.gguf.fleet.plugins.module_utils._service import supervised
 from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import UNITS
 
 
 def services(manager: str, prefix: str) -> List[str]:
     """The names of those that this manager runs and that begin so, sorted."""
-    drop_ins = glob.glob(os.path.join(UNITS[manager], f"{glob.escape(prefix)}*.service.d", "gguf-fleet.conf"))
+    if manager != "systemd":
+        return supervised.services(prefix)
+    drop_ins = glob.glob(os.path.join(UNITS, f"{glob.escape(prefix)}*.service.d", "gguf-fleet.conf"))
     return sorted(os.path.basename(os.path.dirname(path))[: -len(".service.d")] for path in drop_ins)
 
 
 def all_services() -> List[str]:
     """The names of all, whoever runs them."""
-    return sorted({name for manager in UNITS for name in services(manager, "")})
+    return sorted({name for manager in ("systemd", "supervisord") for name in services(manager, "")})

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State
+from ansible_collections.gguf.fleet.plugins.module_utils._service.state import State
+
+MOVED = "it moves from the script of an earlier version to supervisord"
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,14 @@ def plan_started(
     restart: str,
     pending: Sequence[str],
     follows: bool = False,
+    outdated: Sequence[str] = (),
 ) -> List[Action]:
     """current and version: the release that the link names and the one that it should name (None: no release of ours).
 
     follows: another service of the same release switches it; current is then what it was before.
 
     pending: reasons of an earlier run that changed something and could not restart, or was told not to.
+    outdated: files by which an earlier version ran the service. They go with its next start, not before.
     """
     actions: List[Action] = []
     reasons: List[str] = list(pending)
@@ -71,6 +75,11 @@ def plan_started(
             units_changed = units_changed or file.path.endswith((".service", ".conf"))
             if file.restart:
                 reasons.append(f"{file.path} {'is new' if now is None else 'changed'}")
+    moves = [path for path in outdated if path in found]
+    if moves and MOVED not in reasons:
+        reasons.append(MOVED)
+    if not (state.active and restart == "never"):
+        actions += [Action("remove", path) for path in moves]
     if version is not None and (current != version or not links_right):
         actions += [] if follows else [Action("switch", version, (f"{current or 'no version'} is the current one",))]
         if current != version:

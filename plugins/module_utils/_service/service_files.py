@@ -5,11 +5,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
+from types import ModuleType
 from typing import Any, List, Mapping
 
-from ansible_collections.gguf.fleet.plugins.module_utils._service import adoption, environment, systemd
-from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import SCRIPT, UNITS, Manager
+from ansible_collections.gguf.fleet.plugins.module_utils._service import (
+    adoption,
+    environment,
+    old_script,
+    run_service,
+    supervisord,
+    supervisord_program,
+    systemd,
+)
+from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import UNITS, Manager, Systemd
 from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import File
 from ansible_collections.gguf.fleet.plugins.module_utils._service.values import (
     Service,
@@ -19,26 +30,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service.values import 
 )
 
 
-def wanted(
-    service: Service,
-    manager: Manager,
-    variables: Mapping[str, Any],
-    adopted: Mapping[str, Any],
-    supervisor: str = "",
-) -> List[File]:
+def wanted(service: Service, manager: Manager, variables: Mapping[str, Any], adopted: Mapping[str, Any]) -> List[File]:
     """All files, with what is in them. Raises ServiceProblem for a value that cannot be written.
 
-    variables: the whole environment; adopted: the settings of an installation from before, to be noted; supervisor: the
-    text of the program that runs services where there is no systemd.
+    variables: the whole environment; adopted: the settings of an installation from before, to be noted.
     """
-    units = UNITS[manager.name]
-    files = [File(drop_in_path(units, service.name), systemd.drop_in(service))]
-    # Another installer's unit stays as it is, under our drop-in.
-    if not adoption.foreign_unit(manager):
-        files.insert(0, File(unit_path(units, service.name), systemd.stub(service)))
-    if manager.name == "script":
-        # A new one takes over at the next start of the container; it is no reason to unload a model.
-        files.append(File(SCRIPT, f"#!/usr/bin/python3\n{supervisor}", 0o755, restart=False))
+    files = _unit(service, manager) if isinstance(manager, Systemd) else _program(service)
     files.append(File(environment_path(service.name), environment.render(variables), environment.MODE))
     if adopted:
         note = json.dumps(adopted, indent=4, sort_keys=True)
@@ -47,7 +44,42 @@ def wanted(
 
 
 def paths(name: str, manager: Manager) -> List[str]:
-    """Those that go with the service. The program that runs it stays: other services may run by it."""
-    units = UNITS[manager.name]
-    unit = [] if adoption.foreign_unit(manager) else [unit_path(units, name)]
-    return [drop_in_path(units, name), environment_path(name), adoption.note_path(name), *unit]
+    """Those that go with the service. What runs it stays: other services may run by it."""
+    if isinstance(manager, Systemd):
+        unit = [] if adoption.foreign_unit(manager) else [unit_path(UNITS, name)]
+        own = [drop_in_path(UNITS, name), *unit]
+    else:
+        own = [supervisord.program_path(name), supervisord.settings_path(name), *old_script.files(name)]
+    return [*own, environment_path(name), adoption.note_path(name)]
+
+
+def outdated(name: str, manager: Manager) -> List[str]:
+    """Those by which an earlier version ran the service."""
+    return [] if isinstance(manager, Systemd) or not old_script.is_there(name) else old_script.files(name)
+
+
+def _unit(service: Service, manager: Systemd) -> List[File]:
+    files = [File(drop_in_path(UNITS, service.name), systemd.drop_in(service))]
+    # Another installer's unit stays as it is, under our drop-in.
+    if not adoption.foreign_unit(manager):
+        files.insert(0, File(unit_path(UNITS, service.name), systemd.stub(service)))
+    return files
+
+
+def _program(service: Service) -> List[File]:
+    """A new supervisord, and new programs of it, take over at the next start: they are no reason to unload a model."""
+    return [
+        File(supervisord.program_path(service.name), supervisord.program(service), restart=False),
+        File(supervisord.settings_path(service.name), supervisord.settings(service)),
+        File(supervisord.CONFIGURATION, supervisord.configuration(), restart=False),
+        File(supervisord.RUN_SERVICE, _standalone(run_service), 0o755, restart=False),
+        File(supervisord.DAEMON, _standalone(supervisord_program), 0o755, restart=False),
+        File(supervisord.CONTROL, _standalone(supervisord_program), 0o755, restart=False),
+    ]
+
+
+def _standalone(program: ModuleType) -> str:
+    """The text of a file of this collection as a program of the host, for the Python that runs this."""
+    spec = importlib.util.find_spec(program.__name__)
+    loader: Any = spec.loader if spec else None
+    return f"#!{sys.executable} -I\n{loader.get_source(program.__name__)}"

@@ -229,8 +229,8 @@ def ollama(ollama_archives: dict[str, Path], tmp_path_factory: pytest.TempPathFa
 
 # The whole with Ollama and its adoption takes minutes.
 HOSTS = [
-    pytest.param(("script", ["llama_cpp"]), id="script"),
-    pytest.param(("script", ["ollama", "llama_cpp"]), id="script-all", marks=pytest.mark.long),
+    pytest.param(("supervisord", ["llama_cpp"]), id="supervisord"),
+    pytest.param(("supervisord", ["ollama", "llama_cpp"]), id="supervisord-all", marks=pytest.mark.long),
     pytest.param(("systemd", ["ollama", "llama_cpp"]), id="systemd-all", marks=pytest.mark.long),
 ]
 

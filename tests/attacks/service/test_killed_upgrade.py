@@ -27,14 +27,14 @@ class Engine(http.server.BaseHTTPRequestHandler):
     def tell(self, told):
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(json.dumps(told).encode())
+        self.wfile.write(told.encode())
     def do_GET(self):
-        self.tell({"status": "ok", "version": VERSION, "greeting": os.environ["GREETING"]})
+        self.tell(json.dumps({"status": "ok", "version": VERSION, "greeting": os.environ["GREETING"]}))
     def do_POST(self):
         print("asked", VERSION, flush=True)
         if VERSION == "2.0":
             time.sleep(600)
-        self.tell({"choices": [{"text": "yes"}]})
+        self.tell('data: {"choices": [{"text": "yes"}]}\\n\\ndata: [DONE]\\n\\n')
 http.server.ThreadingHTTPServer(("127.0.0.1", 8080), Engine).serve_forever()
 """
 
@@ -43,7 +43,7 @@ def run(host: Host, version: str, *options: str) -> subprocess.CompletedProcess[
     task = {
         "gguf.fleet.engine_service": {
             "name": "demo",
-            "manager": "script",
+            "manager": "supervisord",
             "root": "/opt/demo",
             "version": version,
             "engine": "llama_cpp",
@@ -76,7 +76,7 @@ def until(host: Host, script: str) -> str:
 def host(tmp_path: Path) -> Iterator[Host]:
     """Two versions of the engine are there, and the old one serves."""
     (tmp_path / "engine").write_text(ENGINE)
-    for made in container("script", "engine", Path("/dev/null"), tmp_path, "--network=none"):
+    for made in container("supervisord", "engine", Path("/dev/null"), tmp_path, "--network=none"):
         made.sh(f"mkdir -p /opt/demo/{OLD}/bin /opt/demo/{NEW}/bin")
         for version in (OLD, NEW):
             docker("cp", str(tmp_path / "engine"), f"{made.name}:/opt/demo/{version}/bin/engine")

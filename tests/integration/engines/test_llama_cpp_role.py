@@ -69,7 +69,7 @@ def release(folder: Path, build: int, generates: bool = True) -> dict[str, Any]:
 
 @pytest.fixture
 def host(smollm2: SmolLM2, tmp_path: Path) -> Iterator[Host]:
-    yield from container("script", "llama_cpp", smollm2.merged, tmp_path)
+    yield from container("supervisord", "llama_cpp", smollm2.merged, tmp_path)
 
 
 def serving(host: Host) -> str:

@@ -24,8 +24,8 @@ from ansible_collections.gguf.fleet.tests.integration.engines.hosts import (
 
 pytestmark = pytest.mark.docker
 OLD, NEW = "0.5.7", "0.33.2"
-without_systemd = pytest.mark.parametrize("host", ["script"], indirect=True, scope="module")
-both_ways = pytest.mark.parametrize("host", ["systemd", "script"], indirect=True, scope="module")
+without_systemd = pytest.mark.parametrize("host", ["supervisord"], indirect=True, scope="module")
+both_ways = pytest.mark.parametrize("host", ["systemd", "supervisord"], indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -119,18 +119,22 @@ def test_a_port_that_something_else_holds_is_named_with_its_holder(host: Host, a
 @without_systemd
 def test_it_is_the_entry_point_of_a_container(host: Host) -> None:
     image = host.name
-    entry = ["/usr/local/lib/gguf-fleet/service", "run", "ollama"]
+    entry = ["/usr/local/lib/gguf-fleet/supervisord", "-n", "-c", "/etc/gguf-fleet/supervisord.conf"]
     docker("commit", "--change", f"ENTRYPOINT {json.dumps(entry)}", "--change", "CMD []", host.name, image)
     served = Host(f"{host.name}-served", host.folder, host.role)
     try:
-        docker("run", "--detach", "--name", served.name, image)
+        # As on a machine: what lies in /run is gone after each start.
+        docker("run", "--detach", "--name", served.name, "--tmpfs=/run", image)
         served.sh("curl --silent --fail --retry 30 --retry-connrefused --retry-delay 1 127.0.0.1:11434/api/version")
-        assert served.sh("cat /proc/1/cmdline").split("\0")[1:4] == entry
+        assert served.sh("cat /proc/1/cmdline").split("\0")[2:6] == entry
         assert served.version() == OLD
         first = served.sh("pgrep -o -u ollama")
-        served.sh("/usr/local/lib/gguf-fleet/service restart ollama")
+        served.sh("/usr/local/lib/gguf-fleet/supervisorctl restart ollama")
         assert served.sh("pgrep -o -u ollama") != first
-        assert "Listening on" in docker("logs", served.name)
+        assert "entered RUNNING state" in docker("logs", served.name)
+        docker("restart", "--time", "60", served.name)
+        served.sh("curl --silent --fail --retry 30 --retry-connrefused --retry-delay 1 127.0.0.1:11434/api/version")
+        assert served.version() == OLD
         docker("stop", "--time", "60", served.name)
         assert docker("inspect", "--format", "{{.State.ExitCode}}", served.name).strip() == "0"
     finally:
@@ -154,7 +158,7 @@ def test_uninstalling_takes_the_models_only_when_they_are_to_go(host: Host) -> N
 
 @pytest.fixture
 def fresh(request: pytest.FixtureRequest, smollm2: SmolLM2, tmp_path: Path) -> Iterator[Host]:
-    yield from container("script", "ollama", smollm2.merged, tmp_path, *getattr(request, "param", ()))
+    yield from container("supervisord", "ollama", smollm2.merged, tmp_path, *getattr(request, "param", ()))
 
 
 SERVED = {"name": "smollm2", "source": {"hub": "path", "path": "/srv/smollm2.gguf"}}

@@ -17,7 +17,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration impo
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import Listen, ollama_listen
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import Reported
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Host
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import DEFAULTS, RENAMED
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import DEFAULTS, RENAMED, RENAMED_VALUES
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 ROOT = Path(__file__).resolve().parents[5]
@@ -245,6 +245,17 @@ def test_a_variable_that_was_renamed_is_refused_with_its_new_name() -> None:
         with pytest.raises(DeclarationProblem, match=f"h1: {old} is called {new} now"):
             describe_fleet({"h1": {old: "x"}}, CATALOG, {})
         assert new in yaml.safe_load((ROOT / "roles" / new.partition("_")[0] / "defaults/main.yml").read_text())
+
+
+def test_a_value_that_was_renamed_is_refused_with_its_new_name() -> None:
+    for variable, values in RENAMED_VALUES.items():
+        role = variable.removesuffix("_service_manager")
+        specs = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]
+        for old, new in values.items():
+            with pytest.raises(DeclarationProblem, match=f"h1: {variable} is {old}, which is called {new} now"):
+                describe_fleet({"h1": {variable: old}}, CATALOG, {})
+            choices = specs["main"]["options"][variable]["choices"]
+            assert new in choices and old not in choices
 
 
 def test_the_value_is_plain_data_without_secrets() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._service import adoption, manager
+from ansible_collections.gguf.fleet.plugins.module_utils._service import adoption, manager, old_script, supervised
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 
 HOMES = {"ollama": "/usr/share/ollama", "root": "/root"}
@@ -79,23 +79,27 @@ def test_a_host_without_the_service_has_nothing_to_adopt() -> None:
 def test_a_unit_is_foreign_when_we_did_not_write_it(tmp_path: Path) -> None:
     assert adoption.foreign_unit(systemd(tmp_path, "[Service]\n")) == str(tmp_path / "ollama.service")
     assert adoption.foreign_unit(systemd(tmp_path, "# Ansible managed (gguf.fleet)\n")) == ""
-    assert adoption.foreign_unit(manager.Script("ollama")) == ""
+    assert adoption.foreign_unit(manager.Supervisord("ollama")) == ""
 
 
 def test_without_systemd_the_models_of_a_server_that_root_started_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(HOMES, "root", str(tmp_path))
-    monkeypatch.setitem(manager.UNITS, "script", str(tmp_path / "services"))
-    script = manager.Script("ollama", script=str(tmp_path / "service"))
-    assert adoption.read("ollama", script, user_of) == {}
+    monkeypatch.setattr(supervised, "program_path", lambda name: str(tmp_path / f"{name}.conf"))
+    monkeypatch.setattr(old_script, "UNITS", str(tmp_path / "services"))
+    server = manager.Supervisord("ollama")
+    assert adoption.read("ollama", server, user_of) == {}
     store = tmp_path / ".ollama/models"
     (store / "manifests").mkdir(parents=True)
-    adopted = adoption.read("ollama", script, user_of)
+    adopted = adoption.read("ollama", server, user_of)
     assert (adopted["user"], adopted["models_dir"]) == ("root", str(store))
+    (tmp_path / "ollama.conf").write_text("")
+    assert adoption.read("ollama", server, user_of) == {}
+    (tmp_path / "ollama.conf").unlink()
     (tmp_path / "services").mkdir()
     (tmp_path / "services/ollama.service").write_text("")
-    assert adoption.read("ollama", script, user_of) == {}
+    assert adoption.read("ollama", server, user_of) == {}
 
 
 def test_what_was_noted_counts_for_ever(notes: Path, tmp_path: Path) -> None:

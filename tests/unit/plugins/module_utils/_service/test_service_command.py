@@ -2,18 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
-from pathlib import Path
-from types import ModuleType
+import shlex
 from typing import Any
 
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._service import unit
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
-
-SCRIPT = Path(__file__).resolve().parents[5] / "roles/host/files/service"
 
 ARGUMENTS = [
     ["/usr/bin/llama-server", "--port", 8080],
@@ -28,19 +23,10 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def supervisor() -> ModuleType:
-    loader = importlib.machinery.SourceFileLoader("gguf_fleet_service", str(SCRIPT))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
-def test_the_script_without_systemd_reads_back_what_was_written(supervisor: ModuleType, arguments: list[Any]) -> None:
-    assert supervisor.Unit.words(unit.command(arguments)) == [str(argument) for argument in arguments]
+def test_what_was_written_is_read_back_word_by_word(arguments: list[Any]) -> None:
+    words = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(unit.command(arguments))]
+    assert words == [str(argument) for argument in arguments]
 
 
 def test_dollars_and_percents_are_doubled_for_systemd() -> None:

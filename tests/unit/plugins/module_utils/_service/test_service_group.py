@@ -11,9 +11,9 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install import releases
 from ansible_collections.gguf.fleet.plugins.module_utils._service import change, group, health, journal
-from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State
 from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import Action, plan_started
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._service.state import State
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._engine.scripted import answer_by
 
 OLD, NEW = "0.5.7", "0.33.2"

@@ -9,8 +9,8 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import NothingListens
 from ansible_collections.gguf.fleet.plugins.module_utils._service import health
-from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._service.state import State
 from ansible_collections.gguf.fleet.tests.unit.plugins.module_utils._engine.scripted import answer_by
 
 UP = State(known=True, active=True, enabled=True, pid=7, restarts=0)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Optional
 
-from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import State
 from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import (
+    MOVED,
     File,
     Found,
     plan_absent,
     plan_started,
     plan_stopped,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._service.state import State
 
 UNIT = File("/etc/systemd/system/ollama.service.d/gguf-fleet.conf", "[Service]\n")
 ENVIRONMENT = File("/etc/gguf-fleet/ollama.env", "A=1\n", 0o600)
-SCRIPT = File("/usr/local/lib/gguf-fleet/service", "new", 0o755, restart=False)
-FILES = [UNIT, ENVIRONMENT, SCRIPT]
+PROGRAM = File("/usr/local/lib/gguf-fleet/run-service", "new", 0o755, restart=False)
+FILES = [UNIT, ENVIRONMENT, PROGRAM]
 RUNNING = State(known=True, active=True, enabled=True, pid=7, restarts=0)
 NOTHING = State(known=False, active=False, enabled=False, pid=0, restarts=0)
 
@@ -33,6 +34,7 @@ def plan(
     restart: str = "auto",
     pending: tuple[str, ...] = (),
     links_right: bool = True,
+    outdated: tuple[str, ...] = (),
 ) -> list[str]:
     actions = plan_started(
         "ollama",
@@ -44,6 +46,7 @@ def plan(
         links_right=links_right,
         restart=restart,
         pending=pending,
+        outdated=outdated,
     )
     return [action.verb for action in actions]
 
@@ -58,21 +61,21 @@ def test_a_new_service_is_written_switched_enabled_and_started_once() -> None:
 
 
 def test_a_changed_environment_restarts_without_a_reload() -> None:
-    found = on_disk(UNIT, File(ENVIRONMENT.path, "A=0\n", 0o600), SCRIPT)
+    found = on_disk(UNIT, File(ENVIRONMENT.path, "A=0\n", 0o600), PROGRAM)
     assert plan(found, RUNNING) == ["write", "restart"]
 
 
 def test_a_changed_unit_is_reloaded_before_the_restart() -> None:
-    found = on_disk(File(UNIT.path, "old"), ENVIRONMENT, SCRIPT)
+    found = on_disk(File(UNIT.path, "old"), ENVIRONMENT, PROGRAM)
     assert plan(found, RUNNING) == ["write", "reload", "restart"]
 
 
 def test_several_reasons_make_one_restart() -> None:
-    assert plan(on_disk(File(UNIT.path, "old"), SCRIPT), RUNNING, current="1.0").count("restart") == 1
+    assert plan(on_disk(File(UNIT.path, "old"), PROGRAM), RUNNING, current="1.0").count("restart") == 1
 
 
-def test_a_new_supervisor_or_a_mode_alone_is_no_reason_to_restart() -> None:
-    found = on_disk(UNIT, File(ENVIRONMENT.path, "A=1\n", 0o644), File(SCRIPT.path, "old", 0o755))
+def test_a_new_program_of_ours_or_a_mode_alone_is_no_reason_to_restart() -> None:
+    found = on_disk(UNIT, File(ENVIRONMENT.path, "A=1\n", 0o644), File(PROGRAM.path, "old", 0o755))
     assert plan(found, RUNNING) == ["write", "write"]
 
 
@@ -85,7 +88,7 @@ def test_a_restart_that_an_earlier_run_owed_is_made_up_for() -> None:
 
 
 def test_never_changes_the_files_and_leaves_the_process_alone() -> None:
-    assert plan(on_disk(UNIT, SCRIPT), RUNNING, restart="never") == ["write", "wait"]
+    assert plan(on_disk(UNIT, PROGRAM), RUNNING, restart="never") == ["write", "wait"]
 
 
 def test_never_is_no_change_again_once_it_was_said() -> None:
@@ -95,6 +98,21 @@ def test_never_is_no_change_again_once_it_was_said() -> None:
 def test_never_still_starts_what_does_not_run() -> None:
     stopped = State(known=True, active=False, enabled=True, pid=0, restarts=0)
     assert plan(on_disk(*FILES), stopped, restart="never") == ["start"]
+
+
+OUTDATED = "/etc/gguf-fleet/services/ollama.service"
+
+
+def test_what_ran_by_the_script_moves_with_one_restart() -> None:
+    found = on_disk(ENVIRONMENT, File(OUTDATED, "old"))
+    assert plan(found, RUNNING, outdated=(OUTDATED,)) == ["write", "write", "remove", "reload", "restart"]
+    assert plan(on_disk(*FILES), RUNNING, outdated=(OUTDATED,)) == []
+
+
+def test_never_leaves_it_with_the_script_and_says_so_once() -> None:
+    found = on_disk(*FILES, File(OUTDATED, "old"))
+    assert plan(found, RUNNING, outdated=(OUTDATED,), restart="never") == ["wait"]
+    assert plan(found, RUNNING, outdated=(OUTDATED,), restart="never", pending=(MOVED,)) == []
 
 
 def test_a_unit_that_the_manager_has_not_read_is_reloaded() -> None:

@@ -58,10 +58,10 @@ PID_1 = [
     ("systemd", (0, "running\n"), "systemd"),
     ("systemd", (1, "degraded\n"), "systemd"),
     ("systemd", (1, "starting\n"), "systemd"),
-    ("systemd", (1, "offline\n"), "script"),
-    ("systemd", (127, "no such file"), "script"),
-    ("bash", (0, "running\n"), "script"),
-    ("tini", (127, ""), "script"),
+    ("systemd", (1, "offline\n"), "supervisord"),
+    ("systemd", (127, "no such file"), "supervisord"),
+    ("bash", (0, "running\n"), "supervisord"),
+    ("tini", (127, ""), "supervisord"),
 ]
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 
-def test_no_supervisor_runs(host):
+def test_no_supervisord_runs(host):
     assert not [process for process in host.process.filter(comm="python3") if "gguf-fleet" in process.args]
 
 
@@ -14,7 +14,11 @@ def test_the_model_and_its_user_are_left(host):
     assert host.user("ollama").exists
 
 
-def test_the_command_and_the_unit_are_gone(host):
-    for path in ("/usr/local/bin/ollama", "/etc/systemd/system/ollama.service"):
+def test_the_command_and_the_program_are_gone(host):
+    for path in (
+        "/usr/local/bin/ollama",
+        "/etc/gguf-fleet/programs/ollama.conf",
+        "/etc/gguf-fleet/programs/ollama.json",
+    ):
         assert not host.file(path).exists
         assert not host.file(path).is_symlink
