@@ -48,7 +48,9 @@ def sources_of(fleet: Fleet, hosts: Iterable[str], choices: Mapping[str, str]) -
 
     :param choices: the quants that were chosen for C(auto), by lock name.
     """
-    wanted = {model["lock_name"] for host in hosts for model in fleet.hosts[host].models}
+    # The localhost that Ansible adds by itself is in no inventory and serves nothing.
+    known = [fleet.hosts[host] for host in hosts if host in fleet.hosts]
+    wanted = {model["lock_name"] for host in known for model in host.models}
     found = []
     for each in fleet.sources:
         if each["lock_name"] not in wanted:

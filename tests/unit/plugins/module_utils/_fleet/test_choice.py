@@ -62,6 +62,7 @@ def test_a_run_resolves_what_its_own_hosts_serve_with_the_quants_that_were_chose
     (chosen,) = sources_of(both, ["a"], {"r1:auto": "Q4_0"})
     assert (chosen["source"]["quant"], chosen["source"]["pattern"]) == ("Q4_0", "R1-Q4_0/*.gguf")
     assert hosts_serving(both.as_dict(), ["r1:auto"]) == ["a"]
+    assert sources_of(both, ["localhost"], {}) == [], "Ansible's own one is no host of the inventory"
 
 
 def test_a_host_is_asked_for_its_gpus_only_when_one_of_its_own_models_is_open() -> None:
