@@ -38,9 +38,6 @@ PLAYBOOK = """
     - name: Plan
       ansible.builtin.include_role: {name: gguf.fleet.models, tasks_from: plan, public: true}
       when: planned | default(false)
-    - name: Check the placement
-      ansible.builtin.include_role: {name: gguf.fleet.models, tasks_from: judge, public: true}
-      when: planned | default(false)
 """
 # Of 1,420 MiB a card has room for Q4_0 beside llama.cpp's own, and not for Q8_0.
 LARGE, SMALL = 24564, 1420
@@ -194,7 +191,7 @@ def test_nobody_is_chosen_for_who_was_never_asked_in_whatever_way(run: Run, tmp_
 
 
 def test_where_none_fits_wholly_the_smallest_is_taken_and_said_to_be_that(run: Run, tmp_path: Path) -> None:
-    done = told(run(cards={"tight": 1200}, models_plan="warn", planned=True))
+    done = told(run(cards={"tight": 1200}))
     assert "tiny: Q4_0 is the smallest quant, since none is held wholly on the GPUs by tight." in done
     assert locks(tmp_path) == {"tiny:auto": "Q4_0"}
 

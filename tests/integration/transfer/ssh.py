@@ -53,6 +53,8 @@ class SshServer:
             "ansible_ssh_private_key_file": str(self._place / "user_key"),
             "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
             "ansible_control_path_dir": str(self._place / "cp"),
+            # It has no sftp, which Ansible would try first and then warn.
+            "ansible_ssh_transfer_method": "piped",
         }
 
     def start(self) -> None:
