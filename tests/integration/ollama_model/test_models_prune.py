@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import declare
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environment
@@ -34,11 +35,14 @@ def test_pruning_removes_undeclared_models_with_the_files_made_for_them_and_no_o
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "models_prune": True,
-        "_models_here": {"models": [], "engines": {}},
-        "_models_placement": {},
+        "_models_here": {
+            "models": declare([{"name": "declared", "source": {"repo": "o/r", "quant": "Q4"}}], {}),
+            "engines": {"ollama": {"servers": [{"url": server.url, "models": ["declared"]}]}},
+        },
+        "_models_placement": {"declared": {"ollama": {"parameters": {"num_gpu": 3}}}},
         "_models_ollama": {"url": server.url, "store": str(server.models)},
         # What else the host serves: a declared model's file, and one that a server of llama.cpp was given by hand.
-        "_models_files": [{"paths": [str(paths["declared"])]}],
+        "_models_files": [{"path": str(paths["declared"]), "paths": [str(paths["declared"])]}],
         "llama_cpp_servers": [{"name": "by-hand", "model": str(paths["shared"])}],
     }
     role = {"name": "gguf.fleet.models", "tasks_from": "ollama"}
@@ -57,6 +61,7 @@ def test_pruning_removes_undeclared_models_with_the_files_made_for_them_and_no_o
     assert len(server.names()) == 4
     assert all(path.exists() for path in paths.values())
     played()
-    assert server.names() == []
+    assert server.names() == ["declared:latest"]
+    assert "num_gpu" in server.layer(server.manifest("declared"), "params").decode()
     assert [name for name, path in paths.items() if path.exists()] == ["declared", "shared", "brought"]
     assert "changed=0" in played()
