@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ansible_collections.gguf.fleet.tests.ansible_runs import CHECKOUT as ROOT
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
+from ansible_collections.gguf.fleet.tests.builders.inventory import inventory
 
 
 class BareHost:
@@ -36,9 +35,7 @@ class BareHost:
         `warnings` are words of those that it must print; any other fails the test.
         """
         host = {"ansible_connection": "community.docker.docker", "ansible_python_interpreter": "/usr/bin/python3"}
-        inventory = {"all": {"hosts": {self.name: host}, "vars": {"ansible_become": False, **variables}}}
-        file = self.folder / "inventory.yml"
-        file.write_text(yaml.safe_dump(inventory))
+        file = inventory(self.folder, {self.name: host}, **{"ansible_become": False, **variables})
         return ansible(
             "ansible-playbook", "-i", str(file), str(ROOT / "playbooks" / playbook), *options, warnings=warnings
         )

@@ -8,13 +8,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 from ansible_collections.gguf.fleet.tests.ansible_runs import environment, only_expected_warnings, program
+from ansible_collections.gguf.fleet.tests.builders.inventory import LOCAL
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -56,8 +56,7 @@ class Play:
         self.dest = dest
         # Ansible's own place for async jobs is missed where HOME is not the user's home of record.
         self.variables: Dict[str, Any] = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
+            **LOCAL,
             "ansible_async_dir": str(place / "async"),
         }
         self.environment = environment(

@@ -20,6 +20,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import mer
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
 from ansible_collections.gguf.fleet.tests.builders import models
 from ansible_collections.gguf.fleet.tests.builders.gguf import header, pad
+from ansible_collections.gguf.fleet.tests.builders.inventory import inventory
 from ansible_collections.gguf.fleet.tests.integration.bare_host import ROOT, BareHost
 
 pytestmark = pytest.mark.docker
@@ -176,9 +177,8 @@ def plan_fleet(host: BareHost, lock: dict[str, Any]) -> str:
         "ansible_python_interpreter": "/usr/bin/python3",
     }
     gpus = {"models_serve": [model], "fleet_gpus": CARDS, "fleet_ram_gib": 64}
-    inventory = {"all": {"hosts": {"localhost": controller, "gpu-01": gpus}, "vars": {}}}
-    (host.folder / "fleet.yml").write_text(yaml.safe_dump(inventory))
-    arguments = ["-i", str(host.folder / "fleet.yml"), str(ROOT / "playbooks/plan.yml")]
+    file = inventory(host.folder, {"localhost": controller, "gpu-01": gpus})
+    arguments = ["-i", str(file), str(ROOT / "playbooks/plan.yml")]
     arguments += ["-e", f"plan_judge={PROGRAM}", "-e", "fleet_hosts=gpu-01"]
     done = ansible("ansible-playbook", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr

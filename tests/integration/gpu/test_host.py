@@ -15,6 +15,7 @@ from typing import Any, Callable
 import pynvml
 
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
+from ansible_collections.gguf.fleet.tests.builders.inventory import LOCAL
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULE = ROOT / "plugins/modules/host.py"
@@ -38,9 +39,8 @@ def test_check_run_check_and_run_again(tmp_path: Path, nvml_environment: Callabl
             }
         }
     )
-    variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     environment = {**nvml_environment("rtx4090x2"), "PYTHONPATH": str(hidden)}
-    play = {"hosts": "localhost", "gather_facts": False, "vars": variables, "environment": environment, "tasks": tasks}
+    play = {"hosts": "localhost", "gather_facts": False, "vars": LOCAL, "environment": environment, "tasks": tasks}
     (tmp_path / "play.yml").write_text(json.dumps([play]))
     done = ansible("ansible-playbook", "-i", "localhost,", str(tmp_path / "play.yml"))
     assert done.returncode == 0, done.stdout + done.stderr

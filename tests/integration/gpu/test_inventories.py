@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._install.assets import place
 from ansible_collections.gguf.fleet.tests.ansible_runs import CHECKOUT as ROOT
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environment
+from ansible_collections.gguf.fleet.tests.builders import inventory as builders
 
 
 def plan(inventory, *arguments):
@@ -96,8 +96,7 @@ def test_the_models_of_a_host_are_planned_together(tmp_path):
     ]
     cards = [{"name": "NVIDIA H20", "memory_total_mib": 97871, "count": 4}]
     host = {"fleet_gpus": cards, "fleet_ram_gib": 512, "models_engine": "llama_cpp", "models_serve": serve}
-    (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"h20-01": host}}}))
-    done = ansible("ansible-playbook", "playbooks/plan.yml", "-i", str(tmp_path / "hosts.yml"))
+    done = ansible("ansible-playbook", "playbooks/plan.yml", "-i", str(builders.inventory(tmp_path, {"h20-01": host})))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "DOES NOT FIT TOGETHER, and site.yml refuses it. best and good do not fit together" in done.stdout
     assert "MiB (best " in done.stdout
@@ -139,11 +138,9 @@ def test_a_mirror_of_github_is_the_variable_that_the_comment_shows(inventory):
 
 
 def test_hosts_are_asked_for_their_gpus_when_that_is_wanted(nvml_environment, tmp_path):
-    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "fleet_ram_gib": 64}
     serve = [{"name": "r1", "catalog": "deepseek-r1", "quant": "1.58bit", "parameters": {"num_ctx": 2048}}]
-    inventory = {"all": {"hosts": {"here": {**host, "models_serve": serve}}}}
-    (tmp_path / "hosts.yml").write_text(json.dumps(inventory))
-    arguments = ["playbooks/plan.yml", "-i", str(tmp_path / "hosts.yml"), "-e", "plan_from_hosts=true"]
+    file = builders.inventory(tmp_path, {"here": {**builders.LOCAL, "fleet_ram_gib": 64, "models_serve": serve}})
+    arguments = ["playbooks/plan.yml", "-i", str(file), "-e", "plan_from_hosts=true"]
     done = ansible("ansible-playbook", *arguments, env=environment(**nvml_environment("h20x8")))
     assert done.returncode == 0, done.stdout + done.stderr
     assert FULL in done.stdout

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
@@ -14,6 +13,7 @@ import yaml
 
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
 from ansible_collections.gguf.fleet.tests.builders.gguf import Tensor
+from ansible_collections.gguf.fleet.tests.builders.inventory import LOCAL, inventory
 from ansible_collections.gguf.fleet.tests.builders.models import Model
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
 
@@ -94,20 +94,16 @@ def a_run(tmp_path: Path, tiny_hub: HubDouble) -> Run:
         if only_little:
             hosts["little"].update(only_little)
         variables = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
+            **LOCAL,
             "ansible_become": False,
             "models_engine": "llama_cpp",
             "models_catalog": catalog,
             "models_serve": [{"catalog": "tiny", "quant": "auto", "parameters": {"ctx-size": 4096}}],
             **more,
         }
-        (tmp_path / "inventory.yml").write_text(
-            yaml.safe_dump({"all": {"hosts": hosts, "vars": variables}}, sort_keys=False)
-        )
-        (tmp_path / "play.yml").write_text(PLAYBOOK)
-        inventory, playbook = tmp_path / "inventory.yml", tmp_path / "play.yml"
-        return ansible("ansible-playbook", "--diff", "-i", str(inventory), str(playbook), *arguments)
+        file, playbook = inventory(tmp_path, hosts, **variables), tmp_path / "play.yml"
+        playbook.write_text(PLAYBOOK)
+        return ansible("ansible-playbook", "--diff", "-i", str(file), str(playbook), *arguments)
 
     return run
 

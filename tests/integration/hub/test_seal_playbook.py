@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 from typing import Dict
 
 import yaml
 
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environment
+from ansible_collections.gguf.fleet.tests.builders.inventory import LOCAL, inventory
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,10 +30,9 @@ FETCH = """
 
 
 def play(tmp_path: Path, playbook: Path, variables: Dict[str, object]) -> str:
-    inventory = {"all": {"hosts": {"one": {}, "two": {}}, "vars": variables}}
-    (tmp_path / "inventory.yml").write_text(yaml.safe_dump(inventory))
+    file = inventory(tmp_path, {"one": {}, "two": {}}, **variables)
     env = environment(GGUF_FLEET_LEDGER=str(tmp_path / "ledger.json"))
-    done = ansible("ansible-playbook", "--diff", "-i", str(tmp_path / "inventory.yml"), str(playbook), env=env)
+    done = ansible("ansible-playbook", "--diff", "-i", str(file), str(playbook), env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -41,8 +40,7 @@ def play(tmp_path: Path, playbook: Path, variables: Dict[str, object]) -> str:
 def test_the_seal_is_written_once_from_the_first_host_that_has_the_files(tmp_path: Path, hub: HubDouble) -> None:
     source = {"hub": "modelscope", "repo": "lab/Tiny-GGUF", "quant": "UD-IQ1_S", "endpoint": hub.url}
     variables = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
+        **LOCAL,
         "ansible_become": False,
         "host_models_dir": str(tmp_path / "models"),
         "models_serve": [{"name": "tiny", "source": source}],

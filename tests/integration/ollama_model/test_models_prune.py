@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import declare
@@ -13,6 +12,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environment
 from ansible_collections.gguf.fleet.tests.builders import gguf as builders
+from ansible_collections.gguf.fleet.tests.builders.inventory import LOCAL
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import Server, digest_of_file
 
 
@@ -32,8 +32,7 @@ def test_pruning_removes_undeclared_models_with_the_files_made_for_them_and_no_o
         run.present(run.Request(server.url, str(server.models), False, name, file=str(paths[name])), ledger)
 
     variables = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
+        **LOCAL,
         "models_prune": True,
         "_models_here": {
             "models": declare([{"name": "declared", "source": {"repo": "o/r", "quant": "Q4"}}], {}),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environment
+from ansible_collections.gguf.fleet.tests.builders.inventory import inventory
 
 
 def show(tmp_path: Path, *tasks: dict[str, Any], options: tuple[str, ...] = (), result_format: str = "json") -> str:
@@ -25,8 +26,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     # A connection that would fail: the report needs none.
     host = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 9}
-    inventory = {"all": {"hosts": {"one": host}, "vars": {"said": "\x1b[2Jby a host\u202e, {{ not_ours }}"}}}
-    (tmp_path / "hosts.json").write_text(json.dumps(inventory))
+    file = inventory(tmp_path, {"one": host})
     play = {
         "hosts": "all",
         "name": "Show",
@@ -35,7 +35,7 @@ def run(
     }
     (tmp_path / "play.yml").write_text(json.dumps([play]))
     env = environment(ANSIBLE_CALLBACK_RESULT_FORMAT=result_format)
-    arguments = ["-i", str(tmp_path / "hosts.json"), str(tmp_path / "play.yml"), *options]
+    arguments = ["-i", str(file), str(tmp_path / "play.yml"), *options]
     return ansible("ansible-playbook", *arguments, env=env)
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -17,6 +16,7 @@ import yaml
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import Reported, text_of
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.report import OPEN
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environment
+from ansible_collections.gguf.fleet.tests.builders.inventory import LOCAL, inventory
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
 from ansible_collections.gguf.fleet.tests.integration.ollama_double.conftest import Running, Start
 from ansible_collections.gguf.fleet.tests.integration.verify.conftest import create
@@ -39,10 +39,8 @@ def play(
     warnings: Sequence[str] = (),
     env: Optional[dict[str, str]] = None,
 ) -> subprocess.CompletedProcess[str]:
-    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "verify_max_tokens": 12}
-    inventory = tmp_path / "hosts.yml"
-    inventory.write_text(yaml.safe_dump({"all": {"vars": common, "hosts": hosts}}))
-    arguments = ["playbooks/verify.yml", "-i", str(inventory), *options]
+    file = inventory(tmp_path, dict(sorted(hosts.items())), **LOCAL, verify_max_tokens=12)
+    arguments = ["playbooks/verify.yml", "-i", str(file), *options]
     return ansible("ansible-playbook", *arguments, warnings=warnings, env=env)
 
 
