@@ -59,9 +59,7 @@ class Play:
             **LOCAL,
             "ansible_async_dir": str(place / "async"),
         }
-        self.environment = environment(
-            ANSIBLE_INVENTORY_UNPARSED_WARNING="false", GGUF_FLEET_LEDGER=str(place / "ledger.json")
-        )
+        self.environment = environment(GGUF_FLEET_LEDGER=str(place / "ledger.json"))
         self._place = place
         self._module = module
         self._options = options

@@ -48,7 +48,7 @@ def test_pruning_removes_undeclared_models_with_the_files_made_for_them_and_no_o
     play = [{"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.include_role": role}]}]
     (tmp_path / "play.yml").write_text(json.dumps(play), encoding="utf-8")
     options = ["-e", json.dumps(variables), str(tmp_path / "play.yml")]
-    env = environment(ANSIBLE_INVENTORY_UNPARSED_WARNING="false", GGUF_FLEET_LEDGER=str(tmp_path / "ledger.json"))
+    env = environment(GGUF_FLEET_LEDGER=str(tmp_path / "ledger.json"))
 
     def played(*arguments: str) -> str:
         done = ansible("ansible-playbook", *options, *arguments, env=env)
