@@ -155,7 +155,9 @@ def carry_out(
     warnings = drain(target, manager) if state.active and any(action.verb == "restart" for action in actions) else ()
     switches = any(action.verb == "switch" for action in actions)
     shares = _shares_before(target.wanted, manager, switches) if state.active and starts else {}
-    touched = [action.what for action in actions if action.verb in ("write", "remove")]
+    by_path = {file.path: file for file in files}
+    stays = {file.path for file in files if file.stays}
+    touched = [action.what for action in actions if action.verb in ("write", "remove") and action.what not in stays]
     old = journal.read_files(touched)
     before = Before(
         files={path: old.get(path) for path in touched},
@@ -173,7 +175,6 @@ def carry_out(
             f"the state of {target.service} cannot be kept: {error}. Nothing was changed.", "Mend that, then run again."
         ) from error
     waits = [reason for action in actions if action.verb in ("restart", "wait") for reason in action.reasons]
-    by_path = {file.path: file for file in files}
     try:
         if waits:
             journal.write_reasons(target.service, waits)

@@ -15,12 +15,16 @@ MOVED = "it moves from the script of an earlier version to supervisord"
 
 @dataclass(frozen=True)
 class File:
-    """A file that belongs to the service. A changed one is a reason to restart, unless it says otherwise."""
+    """A file that belongs to the service. A changed one is a reason to restart, unless it says otherwise.
+
+    stays: it belongs to what runs the service, and is not put back with it.
+    """
 
     path: str
     content: str
     mode: int = 0o644
     restart: bool = True
+    stays: bool = False
 
 
 @dataclass(frozen=True)

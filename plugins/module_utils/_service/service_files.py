@@ -67,14 +67,17 @@ def _unit(service: Service, manager: Systemd) -> List[File]:
 
 
 def _program(service: Service) -> List[File]:
-    """A new supervisord, and new programs of it, take over at the next start: they are no reason to unload a model."""
+    """A new supervisord, and new programs of it, take over at the next start: they are no reason to unload a model.
+
+    They stay where the change is undone: they are what undoes it.
+    """
     return [
         File(supervisord.program_path(service.name), supervisord.program(service), restart=False),
         File(supervisord.settings_path(service.name), supervisord.settings(service)),
-        File(supervisord.CONFIGURATION, supervisord.configuration(), restart=False),
-        File(supervisord.RUN_SERVICE, _standalone(run_service), 0o755, restart=False),
-        File(supervisord.DAEMON, _standalone(supervisord_program), 0o755, restart=False),
-        File(supervisord.CONTROL, _standalone(supervisord_program), 0o755, restart=False),
+        File(supervisord.CONFIGURATION, supervisord.configuration(), restart=False, stays=True),
+        File(supervisord.RUN_SERVICE, _standalone(run_service), 0o755, restart=False, stays=True),
+        File(supervisord.DAEMON, _standalone(supervisord_program), 0o755, restart=False, stays=True),
+        File(supervisord.CONTROL, _standalone(supervisord_program), 0o755, restart=False, stays=True),
     ]
 
 

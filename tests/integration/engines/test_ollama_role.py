@@ -130,6 +130,8 @@ def test_it_is_the_entry_point_of_a_container(host: Host) -> None:
         assert served.version() == OLD
         first = served.sh("pgrep -o -u ollama")
         served.sh("/usr/local/lib/gguf-fleet/supervisorctl restart ollama")
+        # By hand, and within a minute of the start before: it waits 3 s.
+        served.sh("curl --silent --fail --retry 30 --retry-connrefused --retry-delay 1 127.0.0.1:11434/api/version")
         assert served.sh("pgrep -o -u ollama") != first
         assert "entered RUNNING state" in docker("logs", served.name)
         docker("restart", "--time", "60", served.name)
