@@ -199,7 +199,7 @@ downloads:
       type: int
       returned: success
     sha256:
-      description: Sum of RV(path). In check mode only when the lock knows it.
+      description: Digest of RV(downloads[].path). In check mode only when the lock knows it.
       type: str
       returned: success
     sums:

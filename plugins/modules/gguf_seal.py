@@ -105,7 +105,7 @@ seals:
           type: dict
           returned: success
         merged_sha256:
-          description: The sha256 of the merged file, V(null) for O(layout=shards) of several shards.
+          description: The sha256 of the merged file, V(null) for O(downloads[].layout=shards) of several shards.
           type: str
           returned: success
 problem:
