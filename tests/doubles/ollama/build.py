@@ -25,7 +25,7 @@ from typing import Dict, List, Tuple
 
 _PACKAGE = Path(__file__).resolve().parent / "ollama_standin"
 # The parser of templates is the collection's own: it lies at the same place in the archive.
-_COLLECTIONS = Path(__file__).resolve().parents[3] / ".collections"
+_COLLECTION = Path(__file__).resolve().parents[3]
 _PARSER = Path("ansible_collections/gguf/fleet/plugins/module_utils/_ollama")
 _PARSER_FILES = ("go_template.py", "go_template_tokens.py")
 _MAIN = "import sys\n\nfrom ollama_standin.cli import main\n\nsys.exit(main(sys.argv[1:]))\n"
@@ -40,7 +40,7 @@ def _program(version: str) -> bytes:
     for path in sorted(_PACKAGE.glob("*.py")):
         sources["ollama_standin/" + path.name] = path.read_bytes()
     for name in _PARSER_FILES:
-        sources[str(_PARSER / name)] = (_COLLECTIONS / _PARSER / name).read_bytes()
+        sources[str(_PARSER / name)] = (_COLLECTION / "plugins/module_utils/_ollama" / name).read_bytes()
     for folder in (_PARSER, *_PARSER.parents[:-1]):
         sources[str(folder / "__init__.py")] = b""
     release = sources["ollama_standin/release.py"].decode()
