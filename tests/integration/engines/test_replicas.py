@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -46,55 +45,69 @@ SERVERS = {
 }
 
 
+def converge(
+    host: BareHost, shards: Path, archive: dict[str, str], engines: list[str], replicas: int, *how: str
+) -> int:
+    """So many instances of a model for each of the engines; the number of changes. how: playbook and its options."""
+    lama = {"name": "lama", "engine": "llama_cpp", "parameters": {"ctx-size": 512}}
+    smol = {"name": "smol", "engine": "ollama", "template": "chatml", "parameters": {"num_ctx": 512}}
+    source = {"hub": "path", "path": str(shards)}
+    done = host.play(
+        *(how or ["site.yml"]),
+        # Answers are asked for here.
+        "--skip-tags=verify",
+        **archive,
+        llama_cpp_source="path",
+        llama_cpp_path="/usr/bin/llama-server",
+        ollama_expect_gpu=False,
+        models_serve=[
+            {**model, "source": source, "replicas": replicas} for model in (lama, smol) if model["engine"] in engines
+        ],
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return changed(done)
+
+
 def test_two_instances_of_each_engine_answer_on_their_ports(
     bare_host: Start, smollm2: SmolLM2, ollama_archives: dict[str, Path], nvml_library: Path
 ) -> None:
     host = bare_host("forky", *simulated_gpus(nvml_library, H20X8))
     host.sh("ldconfig")
-    settings: dict[str, Any] = {
-        "llama_cpp_source": "path",
-        "llama_cpp_path": "/usr/bin/llama-server",
-        "ollama_expect_gpu": False,
-    }
-    source = {"hub": "path", "path": str(smollm2.shards[0].parent)}
+    given = (host, smollm2.shards[0].parent, release(ollama_archives, "0.5.7"), ["llama_cpp", "ollama"])
 
-    def run(replicas: object, version: str = "0.5.7", *options: str, playbook: str = "site.yml") -> int:
-        lama = {"name": "lama", "engine": "llama_cpp", "parameters": {"ctx-size": 512}}
-        smol = {"name": "smol", "engine": "ollama", "template": "chatml", "parameters": {"num_ctx": 512}}
-        served = [{**model, "source": source, "replicas": replicas} for model in (lama, smol)]
-        # Answers are asked for here.
-        done = host.play(
-            playbook,
-            "--skip-tags=verify",
-            *options,
-            **settings,
-            **release(ollama_archives, version),
-            models_serve=served,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return changed(done)
-
-    run(2)
+    converge(*given, 2)
     assert ["Paris" in answer(host, *where) for where in SERVERS.values()] == [True] * 4
     environments = {service: environment_of(host, service) for service in SERVERS}
     cards = [environments[service]["CUDA_VISIBLE_DEVICES"] for service in SERVERS]
     assert len(set(cards)) == 4 and all(card.startswith("GPU-") for card in cards)
     assert [environments[service].get("OLLAMA_NOPRUNE") for service in ("ollama", "ollama-2")] == [None, "1"]
-    assert run(2) == 0
+    assert converge(*given, 2) == 0
 
-    def versions() -> list[str]:
-        told = [host.sh(f"curl -fsS http://127.0.0.1:{port}/api/version") for port in (11434, 11435)]
-        return [json.loads(one)["version"] for one in told]
-
-    # By the lock file alone: nothing is resolved or planned again.
-    run(2, "0.33.2", "--tags=engine")
-    assert versions() == ["0.33.2"] * 2
-    run(2, "0.33.2", playbook="rollback.yml")
-    assert versions() == ["0.5.7"] * 2
-    assert [environment_of(host, service) for service in SERVERS] == list(environments.values())
-
-    run(1, "0.33.2")
+    converge(*given, 1)
     assert ["Paris" in answer(host, *SERVERS[service]) for service in ("llama-cpp-lama", "ollama")] == [True] * 2
     for port in (8081, 11435):
         assert host.sh(f"curl -fsS -m 5 http://127.0.0.1:{port}/ || echo gone").strip() == "gone"
     assert host.sh("ls /etc/gguf-fleet").split().count("ollama-2.env") == 0
+
+
+@pytest.mark.long
+def test_all_servers_of_ollama_are_upgraded_and_rolled_back_together(
+    bare_host: Start, smollm2: SmolLM2, ollama_archives: dict[str, Path], nvml_library: Path
+) -> None:
+    host = bare_host("forky", *simulated_gpus(nvml_library, H20X8))
+    host.sh("ldconfig")
+    names = ("ollama", "ollama-2")
+
+    def versions(version: str, *how: str) -> list[str]:
+        archive = release(ollama_archives, version)
+        converge(host, smollm2.shards[0].parent, archive, ["ollama"], 2, *how)
+        told = [host.sh(f"curl -fsS http://127.0.0.1:{SERVERS[name][0]}/api/version") for name in names]
+        return [json.loads(one)["version"] for one in told]
+
+    assert versions("0.5.7") == ["0.5.7"] * 2
+    before = [environment_of(host, name) for name in names]
+    # By the lock file alone: nothing is resolved or planned again.
+    assert versions("0.33.2", "site.yml", "--tags=engine") == ["0.33.2"] * 2
+    assert versions("0.33.2", "rollback.yml") == ["0.5.7"] * 2
+    assert [environment_of(host, name) for name in names] == before
+    assert ["Paris" in answer(host, *SERVERS[name]) for name in names] == [True] * 2
