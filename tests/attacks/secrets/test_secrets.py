@@ -54,7 +54,10 @@ class Server(http.server.BaseHTTPRequestHandler):
         if key not in keys:
             self.answer(401, {{"error": {{"code": 401, "message": "Invalid API Key"}}}})
         elif {serves}:
-            self.answer(200, {{"choices": [{{"text": "yes", "message": {{"content": "yes"}}}}]}})
+            self.send_response(200)
+            self.end_headers()
+            said = json.dumps({{"choices": [{{"text": "yes"}}]}})
+            self.wfile.write(f"data: {{said}}\\n\\ndata: [DONE]\\n\\n".encode())
         else:
             told = "cannot serve " + key + " " + os.environ.get("HF_TOKEN", "")
             self.answer(500, {{"error": {{"code": 500, "message": told}}}})
