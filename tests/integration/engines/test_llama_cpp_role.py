@@ -27,6 +27,11 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(json.dumps(told).encode())
 
+    def stream(self, told):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(("data: " + json.dumps(told) + "\\n\\ndata: [DONE]\\n\\n").encode())
+
     def do_GET(self):
         self.answer(200, {{"status": "ok"}})
 
@@ -35,7 +40,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         if self.headers["Authorization"] != "Bearer secret":
             self.answer(401, {{"error": {{"code": 401, "message": "Invalid API Key"}}}})
         elif {generates}:
-            self.answer(200, {{"choices": [{{"text": "yes"}}]}})
+            self.stream({{"choices": [{{"text": "yes"}}]}})
         else:
             self.answer(500, {{"error": {{"code": 500, "message": "CUDA error: no kernel image"}}}})
 
