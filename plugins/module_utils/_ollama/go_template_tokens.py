@@ -71,11 +71,11 @@ def tokens(source: str) -> Iterator[Token]:
             position, trim = closing.end(), closing.group() != _RIGHT
             continue
         yield Token(LEFT, _LEFT, start)
-        last = None
-        for last in _inside(source, after):
-            yield last
-        if last is None or last.kind != RIGHT:
+        inside = list(_inside(source, after))
+        yield from inside
+        if not inside or inside[-1].kind != RIGHT:
             return
+        last = inside[-1]
         position, trim = last.offset + len(last.text), last.text != _RIGHT
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 import pytest
 
@@ -57,7 +57,7 @@ class Host:
         self.broken: set[str] = set()
         self.at = ""
 
-    def run(self, version: str, names: list[str] = NAMES, stop_after: int = 9) -> None:
+    def run(self, version: str, names: Sequence[str] = tuple(NAMES), stop_after: int = 9) -> None:
         """What engine_service does for each of them, one after the other."""
         for number, name in enumerate(names[:stop_after]):
             manager: Any = self.managers[name]
