@@ -14,6 +14,7 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def hub_admin(path: str, body: object = None) -> None:
     urllib.request.urlopen(f"{HUB}/_admin/{path}", data=data, timeout=10).close()
 
 
-def provision(*tags: str, warnings: Sequence[str] = (), **variables: object) -> subprocess.CompletedProcess[str]:
+def provision(*tags: str, warnings: Sequence[str] = (), **variables: Any) -> subprocess.CompletedProcess[str]:
     arguments = ["site.yml", "-i", "lab", "--limit", HOST, "--tags", ",".join(tags)]
     return ansible("ansible-playbook", *arguments, "-e", json.dumps(variables), warnings=warnings)
 
@@ -71,7 +72,7 @@ def serving_is_not_disturbed() -> Iterator[None]:
 
 
 @pytest.fixture
-def spare(tmp_path: Path) -> Iterator[dict[str, object]]:
+def spare(tmp_path: Path) -> Iterator[dict[str, Any]]:
     """Variables that fetch the model once more, to a place and with a lock of their own."""
     yield {
         "models_serve": [model()],
@@ -82,7 +83,7 @@ def spare(tmp_path: Path) -> Iterator[dict[str, object]]:
     on_host("umount /srv/spare 2>/dev/null || true; rm -rf /srv/spare")
 
 
-def model(**source: str) -> dict[str, object]:
+def model(**source: str) -> dict[str, Any]:
     return {"name": "smollm2", "catalog": "smollm2-135m-instruct", "source": {"endpoint": HUB, **source}}
 
 
@@ -95,13 +96,13 @@ def model(**source: str) -> dict[str, object]:
     ],
 )
 def test_a_source_that_does_not_exist_is_named(
-    spare: dict[str, object], source: dict[str, str], words: tuple[str, ...]
+    spare: dict[str, Any], source: dict[str, str], words: tuple[str, ...]
 ) -> None:
     refused(provision("models", **{**spare, "models_serve": [model(**source)]}), *words)
     assert on_host("find /srv/spare -type f 2>/dev/null || true") == ""
 
 
-def test_a_full_disk_is_refused_before_the_download_and_served_when_there_is_room(spare: dict[str, object]) -> None:
+def test_a_full_disk_is_refused_before_the_download_and_served_when_there_is_room(spare: dict[str, Any]) -> None:
     on_host("mkdir -p /srv/spare && mount -t tmpfs -o size=32m tmpfs /srv/spare")
     refused(provision("models", **spare), "/srv/spare", "MiB")
     assert on_host("find /srv/spare -type f -size +1M") == ""
@@ -110,7 +111,7 @@ def test_a_full_disk_is_refused_before_the_download_and_served_when_there_is_roo
     lead_back()
 
 
-def test_bytes_that_do_not_match_their_sum_are_never_served(spare: dict[str, object]) -> None:
+def test_bytes_that_do_not_match_their_sum_are_never_served(spare: dict[str, Any]) -> None:
     hub_admin("faults", [{"kind": "flip", "path": "*00002*", "offset": 4096}])
     refused(provision("models", **spare), "00002-of-00005.gguf", "sha256")
     hub_admin("faults", [])

@@ -10,7 +10,7 @@ from typing import Any, Callable, List, Mapping, Optional, Sequence
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import ENGINES, OLLAMA, Engine, Server
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.environment import check_environment
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.environment import environment_problems
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.nearest_word import nearest
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import checked_template
@@ -90,7 +90,7 @@ def check_engine(engine: Engine, settings: Mapping[str, Any]) -> List[str]:
     if engine.name != OLLAMA:
         return []
     if _version(engine) is not None:
-        return _refused(check_environment, settings, str(engine.version))
+        return [str(problem) for problem in environment_problems(settings, str(engine.version))]
     return [
         f"ollama_version is {engine.version}. Ollama 0.5.7 and newer can be served; write the number without a v, "
         "such as 0.33.2."

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.nearest_word import did_you_mean, nearest
@@ -27,6 +27,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import
     parse_version,
     span,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import together
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import is_secret, masked
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -228,12 +229,34 @@ _VARIABLES: Mapping[str, _Variable] = {
 
 def check_environment(env: Mapping[str, Any], version: str) -> Dict[str, str]:
     """The environment as text, all of which that version of Ollama reads as it is meant; else EnvironmentProblem."""
+    texts, problems = _read(env, version)
+    if problems:
+        whole = together(problems)
+        raise EnvironmentProblem(whole.problem, whole.remedy)
+    return texts
+
+
+def environment_problems(env: Mapping[str, Any], version: str) -> List[EnvironmentProblem]:
+    """All that this version of Ollama would not read as it is meant."""
+    return _read(env, version)[1]
+
+
+def _read(env: Mapping[str, Any], version: str) -> Tuple[Dict[str, str], List[EnvironmentProblem]]:
     known = parse_version(version)
     known = NEWEST_TESTED if known == LOCALLY_BUILT else known
-    texts = {str(name): _text(str(name), value) for name, value in env.items()}
-    for name, value in texts.items():
-        _check(value, _Context(name, known, texts))
-    return texts
+    texts: Dict[str, str] = {}
+    problems: List[EnvironmentProblem] = []
+    for name, value in env.items():
+        try:
+            texts[str(name)] = _text(str(name), value)
+        except EnvironmentProblem as problem:
+            problems.append(problem)
+    for name, text in texts.items():
+        try:
+            _check(text, _Context(name, known, texts))
+        except EnvironmentProblem as problem:
+            problems.append(problem)
+    return texts, problems
 
 
 def _text(name: str, value: Any) -> str:

@@ -84,7 +84,7 @@ def test_an_interrupted_playbook_does_not_interrupt_the_transfer(model: Model, t
 
 
 def test_of_two_models_what_is_complete_stays_and_what_was_begun_goes_on(model: Model, tmp_path: Path) -> None:
-    with served(model, Fault("slow", bytes_per_second=4_000_000)) as hub:
+    with served(model, Fault("slow", bytes_per_second=1_000_000)) as hub:
         play = make_play(tmp_path, model.lock(hub))
         first, second = (tmp_path / "models" / name for name in ("first.gguf", "second.gguf"))
         downloads = [{"lock": model.lock(hub), "dest": str(path)} for path in (first, second)]
