@@ -26,11 +26,10 @@ class Quiet:
     def is_quiet(self) -> bool:
         return self._load <= LOAD_A_CORE
 
-    def compare(self, name: str, value: float, bar: float, *, at_most: bool = True) -> None:
+    def compare(self, name: str, value: float, most: float) -> None:
         """A line with a value and its bar, and whether it holds, where the machine allows to say so."""
-        held = value <= bar if at_most else value >= bar
-        verdict = ("ok    " if held else "MISSED") if self.is_quiet else "?     "
-        print(f"  {verdict} {name}: {value:.2f} (bar {bar:g}{'' if at_most else ' or more'})")
+        verdict = ("ok  " if value <= most else "OVER") if self.is_quiet else "?   "
+        print(f"  {verdict} {name}: {value:.2f} (bar {most:g})")
 
     def describe(self) -> None:
         """How busy the machine was before the bench began, and how fast and steady it hashes."""
