@@ -382,9 +382,9 @@ def main() -> None:
         model_mib = bench.model_bytes / MIB
         largest_mib = max(path.stat().st_size for path in bench.paths) / MIB
         header_speed(bench.paths, quiet)
-        for title, prepare, files, bar in (("warm page cache", warm, 1, 1.08), ("cold page cache", cold, 2, 1.12)):
+        for title, prepare, files, most in (("warm page cache", warm, 1, 1.08), ("cold page cache", cold, 2, 1.12)):
             print(f"\n{title}")
-            report(title, bench.run(given.rounds, prepare, files), model_mib, quiet, bar)
+            report(title, bench.run(given.rounds, prepare, files), model_mib, quiet, most)
         consumed = bench.consume()
         print(f"\nconsume: {consumed.wall:.2f} s wall, {consumed.cpu:.2f} s CPU")
         quiet.compare("peak disk in models", consumed.disk_mib / model_mib, round(1.005 + largest_mib / model_mib, 3))
