@@ -131,7 +131,10 @@ class Endpoint:
         answer = self.ask(method, path, body, limit_seconds=limit_seconds)
         if not 200 <= answer.status < 300:
             raise self.refusal(path, answer)
-        return self.object_of(path, answer)
+        told = answer.json() if answer.body.strip() else {}
+        if not isinstance(told, dict):
+            raise self.no_engine(path, answer.body)
+        return told
 
     def upload(
         self, path: str, file: BinaryIO, size_bytes: int, *, limit_seconds: float, silence_seconds: float
@@ -161,13 +164,6 @@ class Endpoint:
             for line in read_lines(response, line_bytes=_MAX_LINE_BYTES, limit_bytes=limit_bytes, what=what):
                 if line.strip():
                     yield line.strip()
-
-    def object_of(self, path: str, answer: Answer) -> Dict[str, Any]:
-        """The JSON object that an answer has to be."""
-        told = answer.json() if answer.body.strip() else {}
-        if not isinstance(told, dict):
-            raise self.no_engine(path, answer.body)
-        return told
 
     def no_engine(self, path: str, data: bytes) -> EngineProblem:
         """What answers does not speak as an engine does."""

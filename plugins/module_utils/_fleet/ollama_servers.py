@@ -13,7 +13,12 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import Listen
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.problem import DeclarationProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import count_of, counts_of, visible_cards
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import (
+    count_of,
+    counts_of,
+    on_own_cards,
+    visible_cards,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import OLLAMA, Server
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import instance_name
 
@@ -23,7 +28,7 @@ _LAST_PORT = 65535
 
 def has_instances(models: Sequence[Mapping[str, Any]]) -> bool:
     """Whether some of these models run on servers of their own."""
-    return any(_on_own_cards(model) for model in models)
+    return any(on_own_cards(model) for model in models)
 
 
 def ollama_servers(
@@ -47,7 +52,7 @@ def ollama_servers(
         instance = instance_name(name, number)
         found.append((instance, (name,), cards.get(instance)))
     lead = _lead(models)
-    first = tuple(model["name"] for model in models if model is lead or not _on_own_cards(model))
+    first = tuple(model["name"] for model in models if model is lead or not on_own_cards(model))
     if found and lead:
         del found[0]
     seen = (planned or {}).get("first_server") if models else None
@@ -82,14 +87,10 @@ def _server(
     )
 
 
-def _on_own_cards(model: Mapping[str, Any]) -> bool:
-    return model["replicas"] is not None or bool(model["gpus"])
-
-
 def _lead(models: Sequence[Mapping[str, Any]]) -> Optional[Mapping[str, Any]]:
     """The model whose first instance is on the first server; see `first_server_of` of the plan."""
     replicated = [model for model in models if model["replicas"] is not None]
-    if not replicated and all(map(_on_own_cards, models)):
+    if not replicated and all(map(on_own_cards, models)):
         replicated = list(models)
     return replicated[0] if replicated else None
 
@@ -100,7 +101,7 @@ def _instances(models: Sequence[Mapping[str, Any]], planned: Optional[Mapping[st
     The first instances of all models come before the others, so that one more moves few of them.
     """
     lead, counts = _lead(models), counts_of(planned or {})
-    own = sorted((model for model in models if _on_own_cards(model)), key=lambda model: model is not lead)
+    own = sorted((model for model in models if on_own_cards(model)), key=lambda model: model is not lead)
     for model in own:
         yield model["name"], 0
     for model in own:
@@ -116,7 +117,7 @@ def check_instances(
     gpus: ollama_gpus; environment: of the server, without what the instances add; adopted: the installation was there
     before.
     """
-    own = [model["name"] for model in models if _on_own_cards(model)]
+    own = [model["name"] for model in models if on_own_cards(model)]
     if not own:
         return []
     found = []

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.problem import DeclarationProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import Quant
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import on_own_cards
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.together import plan_together
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import OLLAMA, Host
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import Variables
@@ -64,7 +65,7 @@ def check_cards(models: Sequence[Mapping[str, Any]], variables: Variables) -> Li
 def needs_plan(host: Host) -> bool:
     """Whether it takes the host's plan to say which servers it has, or which cards they see."""
     by_ollama = [model for model in host.models if model["engine"] == OLLAMA]
-    own = [model for model in host.models if model["replicas"] is not None or model["gpus"]]
+    own = [model for model in host.models if on_own_cards(model)]
     return any(model["replicas"] == MAX for model in own) or bool(own and by_ollama)
 
 
@@ -99,9 +100,5 @@ def plan_instances(host: Host, quants: Mapping[str, Sequence[Quant]], *, refuse:
 
 def too_many(models: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]) -> List[str]:
     """Why the cards are not enough for the instances of Ollama's models, whose servers cannot do without theirs."""
-    own = [
-        model["name"]
-        for model in models
-        if model["engine"] == OLLAMA and (model["replicas"] is not None or model["gpus"])
-    ]
+    own = [model["name"] for model in models if model["engine"] == OLLAMA and on_own_cards(model)]
     return [f"models_serve: {own[0]}: {plan['short_of_cards']}"] if own and plan["short_of_cards"] else []

@@ -35,6 +35,11 @@ def ports_of(models: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> 
     return found
 
 
+def on_own_cards(model: Mapping[str, Any]) -> bool:
+    """Whether a declared model has instances, or cards, of its own."""
+    return model["replicas"] is not None or bool(model["gpus"])
+
+
 def count_of(model: Mapping[str, Any], counts: Mapping[str, int]) -> int:
     """How many instances of a declared model there are; one for `max` as long as nothing in `counts` tells."""
     declared = model["replicas"] or 1

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 import stat
@@ -48,7 +47,7 @@ def _groups(uid: int, gid: int) -> Set[int]:
         user = pwd.getpwuid(uid)
     except KeyError:
         return {gid}
-    return {gid, user.pw_gid} | {group.gr_gid for group in grp.getgrall() if user.pw_name in group.gr_mem}
+    return {gid, *os.getgrouplist(user.pw_name, user.pw_gid)}
 
 
 def _allows(status: os.stat_result, needed: int, uid: int, groups: Set[int]) -> bool:

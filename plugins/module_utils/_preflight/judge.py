@@ -20,6 +20,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import make_p
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
 from ansible_collections.gguf.fleet.plugins.module_utils._host import memory
+from ansible_collections.gguf.fleet.plugins.module_utils._host.access import closed_to
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checks, gpus, look, xid
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import ERROR, Finding
 
@@ -88,7 +89,7 @@ def _of_disks(expected: Expected) -> list[Finding]:
     for engine in expected.engines:
         user = engine.get("service_user")
         for directory in filter(None, (expected.models_dir, engine.get("store"))):
-            found += checks.judge_traverse(user, directory, look.first_refused(directory, user)) if user else []
+            found += checks.judge_traverse(user, directory, closed_to(directory, user)) if user else []
     return found
 
 

@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import pwd
 import stat
 import time
 import urllib.parse
@@ -21,6 +20,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
 from ansible_collections.gguf.fleet.plugins.module_utils._host.disk import existing_directory, free_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import mount_of
+from ansible_collections.gguf.fleet.plugins.module_utils._host.users import name_of
 from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.checks import Disk, Way
@@ -116,31 +116,6 @@ def read_speed(path: str) -> Optional[float]:
         return done / max(time.monotonic() - start, 1e-6)
 
 
-def first_refused(path: str, user: str) -> Optional[str]:
-    """The first directory on the way that the user may not walk through; None when all is well or not there yet."""
-    try:
-        account = pwd.getpwnam(user)
-    except KeyError:
-        return None
-    groups = set(os.getgrouplist(user, account.pw_gid))
-    walked = ""
-    for part in [part for part in os.path.realpath(path).split(os.sep) if part]:
-        walked += os.sep + part
-        try:
-            entry = os.stat(walked)
-        except FileNotFoundError:
-            return None
-        if account.pw_uid == entry.st_uid:
-            allowed = entry.st_mode & stat.S_IXUSR
-        elif entry.st_gid in groups:
-            allowed = entry.st_mode & stat.S_IXGRP
-        else:
-            allowed = entry.st_mode & stat.S_IXOTH
-        if not allowed:
-            return walked
-    return None
-
-
 def holders_of(ports: Iterable[int], tables: Iterable[str] = ("/proc/net/tcp", "/proc/net/tcp6")) -> dict[int, str]:
     """Who listens on these ports: program, pid and user.
 
@@ -158,7 +133,7 @@ def holders_of(ports: Iterable[int], tables: Iterable[str] = ("/proc/net/tcp", "
                     port = int(words[1].rpartition(":")[2], 16)
                     if words[3] == LISTENING and port in wanted:
                         sockets[words[9]] = port
-                        users[port] = _user_name(int(words[7]))
+                        users[port] = name_of(int(words[7]))
         except FileNotFoundError:
             continue
     held = {port: f"a program of the user {user}" for port, user in users.items()}
@@ -167,13 +142,6 @@ def holders_of(ports: Iterable[int], tables: Iterable[str] = ("/proc/net/tcp", "
             port = sockets[inode]
             held[port] = f"{program_of(pid)} (pid {pid}) of the user {users[port]}"
     return held
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _sockets_of(pid: str) -> set[str]:

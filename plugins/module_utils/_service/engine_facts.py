@@ -53,13 +53,13 @@ def look(question: Question) -> Dict[str, Any]:
     pid_of = functools.cache(lambda service: manager.manager(name, service).state().pid)
     ports.refuse_taken(question.services, undeclared, pid_of, _OTHER_PORT[engine.name])
     adopted: Dict[str, Any] = {}
-    foreign = {"prefix": "", "unit": ""}
+    somebody_elses = {"prefix": "", "unit": ""}
     if engine.name == "ollama":
         way = manager.manager(name, engine.name)
         adopted = adoption.read(engine.name, way, adoption.user_of)
-        foreign["unit"] = adoption.foreign_unit(way)
+        somebody_elses["unit"] = adoption.foreign_unit(way)
         if not installed.current:
-            foreign["prefix"] = _foreign_prefix(engine, question.root)
+            somebody_elses["prefix"] = _foreign_prefix(engine, question.root)
     return {
         "architecture": ARCHITECTURES.get(os.uname().machine, os.uname().machine),
         "manager": name,
@@ -75,7 +75,7 @@ def look(question: Question) -> Dict[str, Any]:
         "undeclared": undeclared,
         "user": adoption.user_of(adopted.get("user") or question.user),
         "adopted": adoption.told(adopted),
-        "foreign": foreign,
+        "foreign": somebody_elses,
     }
 
 

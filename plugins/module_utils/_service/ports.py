@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import pwd
 from typing import Callable, List, Mapping, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._host.users import name_of
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import masked_text
 from ansible_collections.gguf.fleet.plugins.module_utils._service import addresses, process
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
@@ -46,7 +46,7 @@ def _conflicts(text: str, ours: Sequence[str], pid_of: Callable[[str], int]) -> 
     if holder is not None:
         who = f"{holder.name} (pid {holder.pid}, {masked_text(holder.command)})"
     else:
-        who = f"a process of user {_name_of(uid)}"
+        who = f"a process of user {name_of(uid)}"
     return [f"port {port} of {sockets[0].local[0]} is in use by {who}"]
 
 
@@ -63,10 +63,3 @@ def refuse_public(given: Mapping[str, str]) -> None:
                 "Whoever reaches the RPC server owns it, so give it the address of an interface that is in a private "
                 "network, with the other llama.cpp hosts only (127.0.0.1 for a test on one host). Nothing was changed.",
             )
-
-
-def _name_of(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

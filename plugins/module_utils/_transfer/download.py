@@ -170,7 +170,7 @@ def _fetch_all(request: Request, ledger: Ledger, hold: Hold, tick: Optional[Tick
         raise TransferError(
             f"The transfer was stopped on request, with {shown_bytes(last.bytes_done)} on the disk.",
             "Run again to continue it.",
-            reason="stopped",
+            reason=STOPPED,
         ) from None
     except (TransferError, OSError) as error:
         known = error if isinstance(error, TransferError) else write_problem(request.places.journal, error)
