@@ -56,8 +56,20 @@ _value:
           the host itself, C(models), and C(instance), C(gpus) and C(environment) of its own where a model has replicas
           or gpus. C(unknown_cards) says why the cards of Ollama's instances are not known, if they are not.
         - C(models) are the declared models, completed from the catalog; C(endpoints) is where each is asked
-          (C(engine), C(model), C(url) for the host itself, C(port), C(open)); C(ports) are all ports in use.
+          (C(engine), C(model), C(url) for the host itself, C(port), C(open)); C(ports) are all ports in use. C(gateway)
+          says whether it is in the group of that name, C(only_gateway) whether it has no engine beside.
       type: dict
+    gateways:
+      description:
+        - The hosts of the group C(gateway) by their names, with the C(name) and C(url) that clients use, C(port),
+          C(transport) to the engines, limits, C(origins), and C(clients) without their keys.
+      type: dict
+    instances:
+      description:
+        - Where there is a gateway, each server that serves a model, with C(host), its C(address), C(server), C(engine),
+          C(listen), C(models), C(slots), how many requests it answers at once by model, and C(door_port).
+      type: list
+      elements: dict
     quants:
       description:
         - What is known of each quant by its lock name. One with C(name), C(size_bytes) by the lock and C(gguf), the
@@ -78,6 +90,7 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
 from ansible_collections.gguf.fleet.plugins.plugin_utils.fleet import describe, describe_one, locks_of
@@ -95,7 +108,7 @@ def fleet(hostvars: Mapping[str, Mapping[str, Any]], quant: str = "", refuse: bo
         return describe(hostvars, quant).as_dict()
     except Problem as problem:
         if not refuse:
-            return {"hosts": {}, "sources": [], "quants": {}, "problems": lines(failure(problem)["msg"])}
+            return {**Fleet({}).as_dict(), "problems": lines(failure(problem)["msg"])}
         raise AnsibleFilterError(failure(problem)["msg"]) from problem
 
 

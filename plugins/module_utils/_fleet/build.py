@@ -20,6 +20,15 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration impo
     declare_all,
     sources,
 )
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.gateway import (
+    GROUP,
+    Gateway,
+    Instance,
+    check_door_port,
+    check_fleet,
+    gateway_of,
+    instances_of,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import LLAMA_CPP_PORT, Listen, ollama_listen
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.llama_cpp_source import check_source
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.ollama import ollama_settings
@@ -48,6 +57,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import (
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import (
     ADDRESS,
     ADOPTED,
+    GROUPS,
     SEEN,
     Variables,
 )
@@ -124,7 +134,36 @@ def describe_fleet(
         elif OLLAMA in host.engines and has_instances(_served_by(OLLAMA, host.models)):
             described[name] = dataclasses.replace(host, unknown_cards=unknown)
     _refuse(wrong)
-    return Fleet(hosts=described, sources=tuple(found), quants=quants)
+    gateways, instances = _gateways(described, read, wrong)
+    _refuse(wrong)
+    return Fleet(
+        hosts=described,
+        sources=tuple(found),
+        quants=quants,
+        gateways={gateway.host: gateway.as_dict() for gateway in gateways},
+        instances=tuple(instance.as_dict() for instance in instances),
+    )
+
+
+def _gateways(
+    hosts: Mapping[str, Host], read: Mapping[str, Variables], wrong: List[str]
+) -> Tuple[List[Gateway], List[Instance]]:
+    """The gateways and what is behind them; nothing at all where the inventory has none."""
+    members = [host for host in hosts.values() if host.gateway]
+    if not members:
+        return [], []
+    gateways = [gateway for host in members if (gateway := gateway_of(host, read[host.name], wrong))]
+    instances: List[Instance] = []
+    for name, host in hosts.items():
+        problems = check_door_port(read[name])
+        wrong += [f"{name}: {problem}" for problem in problems]
+        try:
+            port = 0 if problems else int(read[name]["gateway_door_port"])
+            instances += instances_of(host, port, read[name]["llama_cpp_servers"])
+        except Problem as problem:
+            wrong.append(f"{name}: {problem}")
+    wrong += check_fleet(gateways, instances, hosts, read)
+    return gateways, instances
 
 
 def describe_host(
@@ -210,6 +249,7 @@ def _describe_host(
         engines=engines,
         ollama=ollama,
         models=tuple({**model, "parameters": _shown(model["parameters"])} for model in models),
+        gateway=GROUP in (variables.get(GROUPS) or ()),
     )
     wrong += [f"{name}: {problem}" for problem in check_listening(host.servers)]
     return host

@@ -85,7 +85,7 @@ class Host:
     said where its Ollama listens, empty where it can. unknown_cards: why it cannot be said which cards each of its
     Ollama servers gets, empty where it can. ram_bytes: by the same order as gpus, None where nothing says it.
     engines: those that it has models or servers for. ollama: where its Ollama is, if it has one, declared or left over.
-    models: as `declare` completes them, in the order of models_serve.
+    models: as `declare` completes them, in the order of models_serve. gateway: it is in the group of that name.
     """
 
     name: str
@@ -101,6 +101,12 @@ class Host:
     ollama: Engine
     models: Tuple[Mapping[str, Any], ...]
     unknown_cards: str = ""
+    gateway: bool = False
+
+    @property
+    def only_gateway(self) -> bool:
+        """Whether nothing of an engine concerns it."""
+        return self.gateway and not self.engines
 
     @property
     def servers(self) -> Tuple[Server, ...]:
@@ -144,6 +150,8 @@ class Host:
             "ollama": self.ollama.as_dict(),
             "models": [{**model, "source": masked(model["source"])} for model in self.models],
             "servers": [server.as_dict() for server in self.servers],
+            "gateway": self.gateway,
+            "only_gateway": self.only_gateway,
             "endpoints": list(self.endpoints),
             "hubs": [masked_text(url) for url in self.hubs],
             "ports": sorted({server.listen.port for server in self.servers}),
@@ -152,11 +160,16 @@ class Host:
 
 @dataclass(frozen=True)
 class Fleet:
-    """All hosts of the inventory by name, the sources of their models, each once, and what is known of their quants."""
+    """All hosts of the inventory by name, the sources of their models, each once, and what is known of their quants.
+
+    gateways: by host, plain data of `Gateway`. instances: of `Instance`, all that a gateway may send requests to.
+    """
 
     hosts: Mapping[str, Host]
     sources: Tuple[Mapping[str, Any], ...] = ()
     quants: Mapping[str, Sequence[Quant]] = field(default_factory=dict)
+    gateways: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    instances: Tuple[Mapping[str, Any], ...] = ()
 
     def needed_bytes(self, host: Host) -> int:
         """Of all files of a host's models that have a lock, each file once, however many names it serves under."""
@@ -172,4 +185,6 @@ class Fleet:
             "problems": [],
             "sources": [dict(masked(source)) for source in self.sources],
             "quants": {name: [quant.as_dict() for quant in quants] for name, quants in self.quants.items()},
+            "gateways": {name: dict(gateway) for name, gateway in self.gateways.items()},
+            "instances": [dict(instance) for instance in self.instances],
         }

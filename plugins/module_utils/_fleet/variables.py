@@ -17,6 +17,18 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "fleet_fabric_manager": False,
         "fleet_gpus": [],
         "fleet_ram_gib": 0,
+        "gateway_bind": "",
+        "gateway_clients": [],
+        "gateway_door_port": 8443,
+        "gateway_http_redirect": False,
+        "gateway_max_body_bytes": 2097152,
+        "gateway_max_connections": 1000,
+        "gateway_name": "",
+        "gateway_origins": [],
+        "gateway_port": 443,
+        "gateway_queue": 100,
+        "gateway_queue_seconds": 600,
+        "gateway_transport": "mtls",
         "host_models_dir": "/srv/gguf-fleet/models",
         "llama_cpp_environment": {},
         "llama_cpp_gpus": [],
@@ -57,6 +69,7 @@ RENAMED_VALUES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 # Known by Ansible itself, or by what ran before in the same play.
 ADDRESS = "ansible_host"
 ADOPTED = "__ollama_info"
+GROUPS = "group_names"
 # What the module host told of it.
 SEEN = "__host_info"
 
