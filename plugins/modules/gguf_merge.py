@@ -142,23 +142,14 @@ tail_padding_bytes:
   type: int
   sample: 0
 actions:
-  description: What was done, or would be done in check mode, with the bytes that it moves or frees.
+  description:
+    - What was done, or would be done in check mode, in this order, with the bytes that it moves or frees.
+    - B(merge) writes the file. B(compare) reads a file that is there and not recorded, and the shards. B(hash) reads
+      the recorded file. B(record) adds a file to the ledger that an interrupted run finished. B(remove) removes a file.
   returned: always
   type: list
-  elements: dict
-  contains:
-    action:
-      description:
-        - V(merge) writes the file. V(compare) reads a file that is there and not recorded, and the shards. V(hash)
-          reads the recorded file. V(record) adds a file to the ledger that an interrupted run finished. V(remove)
-          removes a file.
-      type: str
-    path:
-      description: The file.
-      type: str
-    bytes:
-      description: Its size.
-      type: int
+  elements: str
+  sample: ["merge /srv/models/r1.gguf (226,000,000,000 bytes)"]
 disk_needed_bytes:
   description: Disk space that the merge takes beyond what is used before it.
   returned: when O(state=present)
@@ -212,6 +203,7 @@ from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._action import sentences
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock
@@ -265,7 +257,7 @@ def present(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     outcome: dict[str, Any] = {
         "changed": plan.changed or waited,
         "path": params["dest"],
-        "actions": plan.actions,
+        "actions": sentences(plan.actions),
         "disk_needed_bytes": plan.disk_needed_bytes,
         "disk_free_bytes": plan.disk_free_bytes,
         "diff": difference(plan),
@@ -304,14 +296,13 @@ def absent(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return {
         "changed": removal.changed,
         "path": params["dest"],
-        "actions": removal.actions,
+        "actions": sentences(removal.actions),
         "diff": {"before": removal.listing, "after": ""},
     }
 
 
 def difference(plan: MergePlan) -> dict[str, str]:
-    after = [f"{step['action']} {step['path']} ({step['bytes']:,} bytes)" for step in plan.actions]
-    return {"before": "", "after": "".join(line + "\n" for line in after) if plan.changed else ""}
+    return {"before": "", "after": "".join(f"{line}\n" for line in sentences(plan.actions)) if plan.changed else ""}
 
 
 def main() -> None:

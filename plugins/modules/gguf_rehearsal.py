@@ -90,18 +90,9 @@ disk_bytes:
 actions:
   description: What was done, or would be done in check mode.
   type: list
-  elements: dict
+  elements: str
   returned: always
-  contains:
-    action:
-      description: V(write) or V(remove).
-      type: str
-    path:
-      description: The file.
-      type: str
-    bytes:
-      description: Its length in bytes.
-      type: int
+  sample: ["write /srv/rehearsal/model-00001-of-00003.gguf (47,000,000,000 bytes)"]
 problem:
   description: What is wrong.
   type: str
@@ -118,6 +109,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._action import sentence
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.files import destination
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf import rehearsal
 from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
@@ -148,8 +140,8 @@ def present(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     found = rehearsal.check_folder(dest)
     files = wanted_files(params)
     paths = [file.path for file in files]
-    actions = [action("remove", path, os.path.getsize(path)) for path in found if path not in paths]
-    actions += [action("write", file.path, file.size_bytes) for file in files if not file.is_there()]
+    actions = [removed(path) for path in found if path not in paths]
+    actions += [sentence("write", file.path, size_bytes=file.size_bytes) for file in files if not file.is_there()]
     outcome = {**result(dest, actions), "paths": paths, "size_bytes": sum(file.size_bytes for file in files)}
     if not check_mode:
         rehearsal.write(dest, files, Ledger())
@@ -162,18 +154,18 @@ def absent(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     dest = params["dest"]
     found = rehearsal.check_folder(dest)
     there = os.path.isdir(dest)
-    outcome = result(dest, [action("remove", path, os.path.getsize(path)) for path in found])
+    outcome = result(dest, [removed(path) for path in found])
     if there and not check_mode:
         rehearsal.remove(dest, found, Ledger())
     return {**outcome, "changed": there}
 
 
-def action(name: str, path: str, length_bytes: int) -> dict[str, Any]:
-    return {"action": name, "path": path, "bytes": length_bytes}
+def removed(path: str) -> str:
+    return sentence("remove", path, size_bytes=os.path.getsize(path))
 
 
-def result(dest: str, actions: list[dict[str, Any]]) -> dict[str, Any]:
-    shown = "".join(f"{step['action']} {step['path']} ({step['bytes']:,} bytes)\n" for step in actions)
+def result(dest: str, actions: list[str]) -> dict[str, Any]:
+    shown = "".join(f"{action}\n" for action in actions)
     return {"changed": bool(actions), "path": dest, "actions": actions, "diff": {"before": "", "after": shown}}
 
 

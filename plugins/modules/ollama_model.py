@@ -213,7 +213,7 @@ models:
       description: As RV(actions), for this model.
       returned: success
       type: list
-      elements: dict
+      elements: str
     freed_bytes:
       description: As RV(freed_bytes), for this model.
       returned: success
@@ -259,27 +259,11 @@ removed:
 actions:
   description:
     - What was done, or would be done in check mode, in this order.
-    - The ways to bring in the file are V(hard_link), V(symbolic_link), V(copy) and V(upload).
+    - The ways to bring in the file are B(hard link), B(symbolic link), B(copy) and B(upload).
   returned: always
   type: list
-  elements: dict
-  contains:
-    action:
-      description: The kind of action.
-      type: str
-      sample: hard_link
-    path:
-      description: The file, or the model's name.
-      type: str
-      sample: /var/lib/ollama/models/blobs/sha256-5f1…
-    reason:
-      description: Why.
-      type: str
-      sample: not there yet
-    size_bytes:
-      description: The size of what is written, or what removing it frees.
-      type: int
-      sample: 226000000000
+  elements: str
+  sample: ["hard link /var/lib/ollama/models/blobs/sha256-5f1… (226,000,000,000 bytes): not there yet"]
 freed_bytes:
   description: The bytes that were really freed. A removed blob frees nothing while the file has another name.
   returned: always
@@ -317,6 +301,7 @@ from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._action import sentences
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.arguments import MODEL_SETTINGS
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.model_run import Request, Result
@@ -363,7 +348,7 @@ def returned(names: List[str], outcome: Outcome) -> Dict[str, Any]:
     found: Dict[str, Any] = {
         "changed": any(result.actions for result in results),
         "models": [{"name": name, **answered(answer)} for name, answer in zip(names, outcome.answers)],
-        "actions": [action for result in results for action in result.actions],
+        "actions": [action for result in results for action in sentences(result.actions)],
         "freed_bytes": sum(result.freed_bytes for result in results),
         "kept_files": [dict(file) for result in results for file in result.kept_files],
         "diff": [diff for result in results for diff in diffs(result)],
@@ -375,7 +360,7 @@ def returned(names: List[str], outcome: Outcome) -> Dict[str, Any]:
 
 def answered(answer: Answer) -> Dict[str, Any]:
     if isinstance(answer, Result):
-        return answer.as_dict()
+        return {**answer.as_dict(), "actions": sentences(answer.actions)}
     told = failure(answer)
     return {"problem": told["problem"], "remedy": told["remedy"]}
 

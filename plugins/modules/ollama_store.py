@@ -62,16 +62,8 @@ actions:
   description: What was done, or would be done in check mode, in this order.
   returned: success
   type: list
-  elements: dict
-  contains:
-    action:
-      description: The kind of action.
-      type: str
-      sample: make
-    path:
-      description: The file or directory.
-      type: str
-      sample: /var/lib/ollama/models/blobs
+  elements: str
+  sample: [make /var/lib/ollama/models/blobs]
 kept:
   description: What stays in the models directory, since it is not a store's or not ours.
   returned: success
@@ -94,6 +86,7 @@ remedy:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._action import sentences
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import store_directories, store_removal
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
@@ -128,15 +121,14 @@ def main() -> None:
     if kept:
         more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
         module.warn(printable(f"What is not the store's, or not ours, stays: {', '.join(kept[:_NAMED])}{more}."))
-    actions = [{**action, "path": printable(action["path"])} for action in outcome.actions]
-    lines = "".join(f"{action['action']} {action['path']}\n" for action in actions)
+    actions = sentences(outcome.actions)
     module.exit_json(
         changed=bool(actions),
         path=path,
         actions=actions,
         kept=kept,
         freed_bytes=outcome.freed_bytes,
-        diff={"before": "", "after": lines},
+        diff={"before": "", "after": "".join(f"{action}\n" for action in actions)},
     )
 
 

@@ -9,12 +9,12 @@ import os
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._action import sentences
 from ansible_collections.gguf.fleet.plugins.module_utils._install import account, change, engines
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import store_directories
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
-from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 
 @dataclass(frozen=True)
@@ -85,4 +85,4 @@ def _store_present(given: Optional[Mapping[str, Any]], check: bool) -> List[str]
         return []
     owner = store_directories.owner_of(given["owner"], given["group"], check=check)
     outcome = store_directories.present(given["path"], owner, Ledger(), check=check)
-    return [f"{action['action']} {printable(action['path'])}" for action in outcome.actions]
+    return sentences(outcome.actions)

@@ -16,6 +16,7 @@ import stat
 from dataclasses import dataclass
 from typing import Collection, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._action import sentence
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, parent_of
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_entry
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
@@ -58,7 +59,7 @@ class Action:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.version}: {self.reason}"
+        return sentence(self.verb, self.version, reasons=(self.reason,))
 
 
 def check_version(version: str) -> str:

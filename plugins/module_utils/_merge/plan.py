@@ -93,8 +93,8 @@ class MergePlan:
         """The plan for people: what is done to which path, with the bytes that move."""
         steps: list[dict[str, Any]] = []
         if self.outcome != UNCHANGED:
-            steps.append({"action": self.outcome, "path": self.request.dest, "bytes": self._size_bytes})
-        steps += [{"action": "remove", "path": path, "bytes": size_bytes} for path, size_bytes in self.remove]
+            steps.append({"action": self.outcome, "path": self.request.dest, "size_bytes": self._size_bytes})
+        steps += [{"action": "remove", "path": path, "size_bytes": size_bytes} for path, size_bytes in self.remove]
         return steps
 
     @property

@@ -30,7 +30,7 @@ class RemovalPlan:
 
     @property
     def actions(self) -> list[dict[str, Any]]:
-        return [{"action": "remove", "path": path, "bytes": size_bytes} for path, size_bytes in self.files]
+        return [{"action": "remove", "path": path, "size_bytes": size_bytes} for path, size_bytes in self.files]
 
     @property
     def listing(self) -> str:

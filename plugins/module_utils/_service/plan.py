@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._action import sentence
 from ansible_collections.gguf.fleet.plugins.module_utils._service.state import State
 
 MOVED = "it moves from the script of an earlier version to supervisord"
@@ -43,7 +44,7 @@ class Action:
     reasons: Tuple[str, ...] = field(default=())
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.what}" + (f": {', '.join(self.reasons)}" if self.reasons else "")
+        return sentence(self.verb, self.what, reasons=self.reasons)
 
 
 def plan_started(

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._action import sentence
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
@@ -143,8 +144,10 @@ def foretold(work: Work, ledger: Ledger) -> Result:
         return proved_result(work)
     moves = work.moves()
     missing, rate = sum(moves.values()), _last_rate(ledger)
-    actions = [f"fetch {shown_bytes(count)} ({count:,} bytes) from {name}" for name, count in moves.items()]
-    actions.append(f"take {shown_bytes(work.needed_bytes)} of disk ({work.needed_bytes:,} bytes)")
+    actions = [
+        sentence("fetch", f"{shown_bytes(count)} from {name}", size_bytes=count) for name, count in moves.items()
+    ]
+    actions.append(sentence("take", f"{shown_bytes(work.needed_bytes)} of disk", size_bytes=work.needed_bytes))
     if rate:
         actions.append(
             f"take about {shown_seconds(missing / rate)} at the rate of the last download ({shown_bytes(rate)}/s)"

@@ -684,8 +684,8 @@ def test_check_mode_plan_equals_what_the_run_does(place: Place) -> None:
     plan = place.plan(consume=True, shard_sha256=place.sums)
     assert sorted(os.listdir(place.directory)) == before
     assert plan.actions == [
-        {"action": "merge", "path": str(place.dest), "bytes": len(WHOLE)},
-        *[{"action": "remove", "path": str(path), "bytes": path.stat().st_size} for path in place.shards],
+        {"action": "merge", "path": str(place.dest), "size_bytes": len(WHOLE)},
+        *[{"action": "remove", "path": str(path), "size_bytes": path.stat().st_size} for path in place.shards],
     ]
 
 
