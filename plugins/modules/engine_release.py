@@ -47,7 +47,7 @@ options:
     description:
       - The release's archive, and after it add-ons of the same release that are unpacked over it (rocm, jetpack,
         cudart).
-      - Needed for a version that is not on the host. For one that is, only the sums are compared, when all are given.
+      - Needed for a version that is not on the host. For one that is, only checksums are compared, when all are given.
       - A version that was adopted came from an unknown archive; it is fetched anew, unless this list is empty.
     type: list
     elements: dict
@@ -202,7 +202,7 @@ previous:
   returned: when O(version) is given, and with O(state=absent)
   type: str
 sha256:
-  description: The sums of the archives, the add-ons' after the release's.
+  description: The checksums of the archives, the add-ons' after the release's.
   returned: when O(state=present) and O(version) is given
   type: list
   elements: str

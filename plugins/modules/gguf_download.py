@@ -12,8 +12,8 @@ version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
   - Reads the shards' headers by small ranges, computes the merged file's layout, checks the disk in exact bytes, and
-    then moves every tensor byte straight to its final place, over several connections. The sums of the shards and of
-    the merged file are computed while the bytes pass. A file gets its name only when all of it is proved.
+    then moves every tensor byte straight to its final place, over several connections. The checksums of the shards and
+    of the merged file are computed while the bytes pass. A file gets its name only when all of it is proved.
   - Takes all models of a host in one run. Before a byte moves, what all of them still take is compared with the free
     space of each file system; where it is not enough, nothing is fetched. Then they are fetched one after the other,
     since they share the line. After one that failed the others are fetched all the same; the failure then names each
@@ -87,7 +87,8 @@ options:
       - Other places that have the same files, asked before the lock's own addresses. Each is an address or a directory
         on the host that the files' paths are appended to, or a pattern with C({path}), C({name}), C({repo}),
         C({revision}) or C({commit}).
-      - A mirror that is much slower than another one, unreachable, or whose bytes do not have the lock's sums is left.
+      - A mirror that is much slower than another one, unreachable, or whose bytes do not have the lock's checksums is
+        left.
       - Mirrors never get the O(downloads[].token).
     type: list
     elements: str
@@ -95,7 +96,7 @@ options:
   find_in:
     description:
       - Directories on the host that may hold the files already. Copies of the right size are used instead of the
-        network, and their sums are checked like all others.
+        network, and their checksums are checked like all others.
       - The caches of the ModelScope and Hugging Face SDKs of the user that runs the task are looked at without being
         named.
     type: list
@@ -202,8 +203,8 @@ downloads:
       description: Digest of RV(downloads[].path). In check mode only when the lock knows it.
       type: str
       returned: success
-    sums:
-      description: Sums of the locked files by their paths in the repository, as computed in this run.
+    checksums:
+      description: Checksums of the locked files by their paths in the repository, as computed in this run.
       type: dict
       returned: when bytes were fetched
     bytes_moved:
@@ -399,7 +400,7 @@ def answered(request: download.Request, answer: Union[download.Result, Problem],
         actions=answer.actions,
     )
     if answer.file_sha256:
-        values["sums"] = answer.file_sha256
+        values["checksums"] = answer.file_sha256
     if check:
         values["bytes_to_move"] = answer.bytes_to_move
         if answer.expected_seconds is not None:

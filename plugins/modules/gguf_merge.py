@@ -65,7 +65,7 @@ options:
     default: true
   lock:
     description:
-      - The lock of the model, as M(gguf.fleet.gguf_resolve) returns it. The shards must have its sums.
+      - The lock of the model, as M(gguf.fleet.gguf_resolve) returns it. The shards must have its checksums.
     type: dict
   shard_checksums:
     description:
@@ -216,7 +216,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import 
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Reporter, StatusFile
 
 
-def plain_sum(checksum: str, what: str) -> str:
+def plain_digest(checksum: str, what: str) -> str:
     digest = checksum.strip().lower()
     digest = digest[len("sha256:") :] if digest.startswith("sha256:") else digest
     if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
@@ -224,15 +224,15 @@ def plain_sum(checksum: str, what: str) -> str:
     return digest
 
 
-def shard_sums(params: dict[str, Any]) -> dict[str, str]:
-    sums = {
+def shard_digests(params: dict[str, Any]) -> dict[str, str]:
+    digests = {
         os.path.basename(file["path"]): file["sha256"]
         for file in (check_lock(params["lock"])["files"] if params["lock"] else [])
         if file.get("sha256")
     }
     for name, checksum in (params["shard_checksums"] or {}).items():
-        sums[name] = plain_sum(str(checksum), f"shard_checksums.{name}")
-    return sums
+        digests[name] = plain_digest(str(checksum), f"shard_checksums.{name}")
+    return digests
 
 
 def request(params: dict[str, Any]) -> MergeRequest:
@@ -242,8 +242,8 @@ def request(params: dict[str, Any]) -> MergeRequest:
         dest=params["dest"],
         consume=params["consume"],
         get_sha256=params["get_checksum"] or checksum is not None,
-        sha256=plain_sum(checksum, "checksum") if checksum is not None else None,
-        shard_sha256=shard_sums(params),
+        sha256=plain_digest(checksum, "checksum") if checksum is not None else None,
+        shard_sha256=shard_digests(params),
         verify_full=params["verify"] == "full",
     )
 

@@ -12,8 +12,8 @@ version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
   - Finds the files of one quant of a model on a hub, checks that the set is whole, reads the shards' headers by
-    range requests, and returns a lock. The lock holds paths, sizes, sums, addresses and what the headers say, which
-    is enough to plan the placement and to lay out the merge before the first tensor byte moves.
+    range requests, and returns a lock. The lock holds paths, sizes, checksums, addresses and what the headers say,
+    which is enough to plan the placement and to lay out the merge before the first tensor byte moves.
   - Takes all sources of a fleet in one run. A repository is listed once, whatever is asked for of it; the headers are
     read over several connections. All sources are asked, also when one fails; the failure then names each that failed,
     and nothing is written.
@@ -78,7 +78,7 @@ options:
             description: The folder with the files, for V(path).
             type: path
           sha256:
-            description: Sums that are known from elsewhere, by file name or by path in the repository.
+            description: Checksums that are known from elsewhere, by file name or by path in the repository.
             type: dict
             default: {}
           endpoint:
@@ -92,7 +92,7 @@ options:
       seal:
         description:
           - What M(gguf.fleet.gguf_seal) returned from a host with verified files. It is added to the lock, with the
-            sums of pieces, the sums that the hub did not tell, and the sum of the merged file.
+            checksums of pieces, the checksums that the hub did not tell, and the checksum of the merged file.
           - A seal that contradicts the lock is refused.
         type: dict
       optional:
@@ -107,8 +107,8 @@ options:
   update:
     description:
       - Ask the hubs although the locks are there, and write what changed.
-      - The seal, and sums that the hub does not tell, stay when the hub lists the same sums as before, or the same
-        files at the same commit.
+      - The seal, and checksums that the hub does not tell, stay when the hub lists the same checksums as before, or the
+        same files at the same commit.
     type: bool
     default: false
   ca_file:
@@ -231,11 +231,11 @@ locks:
           type: dict
           returned: success
         merged:
-          description: Size in bytes, sum (V(null) until sealed) and tail padding in bytes of the merged file.
+          description: Size in bytes, checksum (V(null) until sealed) and tail padding in bytes of the merged file.
           type: dict
           returned: success
         seal:
-          description: The sums of the pieces of each file, and how large a piece is in bytes.
+          description: The checksums of the pieces of each file, and how large a piece is in bytes.
           type: dict
           returned: when sealed
 asked:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gguf_seal
-short_description: Compute from verified files the sums that complete locks
+short_description: Compute from verified files the checksums that complete locks
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
-  - Reads the files that M(gguf.fleet.gguf_download) fetched and returns the sums of their pieces, of each file, and of
-    the merged file. Give them to O(gguf.fleet.gguf_resolve#module:sources[].seal), once, and commit the lock file.
+  - Reads the files that M(gguf.fleet.gguf_download) fetched and returns the checksums of their pieces, of each file,
+    and of the merged file. Give them to O(gguf.fleet.gguf_resolve#module:sources[].seal), once, and commit the
+    lock file.
   - Later hosts then verify pieces side by side, fetch only a bad piece again, and need not hash the merged file.
   - A lock that is sealed already is left out, without a byte read.
-  - Refuses a copy whose sums contradict the lock. The others are read all the same; the failure names each that failed.
+  - Refuses a copy whose checksums contradict the lock. The others are read all the same; the failure names each
+    that failed.
   - With C(layout=merged) a few MiB, the shards' headers, are read from the addresses in the lock.
   - Reads every byte once or twice. The playbook's output shows how far it is (phase C(seal)); a hidden file beside
     the files (C(.<name>.seal-status)) tells the same as JSON to other programs. Set the variable C(models_progress) to
@@ -83,12 +85,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 seals:
-  description: The sums by name, each for O(gguf.fleet.gguf_resolve#module:sources[].seal).
+  description: The checksums by name, each for O(gguf.fleet.gguf_resolve#module:sources[].seal).
   type: dict
   returned: always
   contains:
     NAME:
-      description: The sums of one lock's files.
+      description: The checksums of one lock's files.
       type: dict
       returned: success
       contains:

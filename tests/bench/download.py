@@ -83,7 +83,7 @@ def make_shards(folder: Path, total_bytes: int) -> List[Path]:
 
 def make_lock(paths: Sequence[Path], urls: Sequence[str]) -> Dict[str, object]:
     headers = [read_header(str(path)) for path in paths]
-    sums = subprocess.run(["sha256sum", *map(str, paths)], capture_output=True, text=True, check=True).stdout
+    digests = subprocess.run(["sha256sum", *map(str, paths)], capture_output=True, text=True, check=True).stdout
     files = [
         {
             "path": path.name,
@@ -92,7 +92,7 @@ def make_lock(paths: Sequence[Path], urls: Sequence[str]) -> Dict[str, object]:
             "url": url,
             "header_bytes": head.header_bytes,
         }
-        for path, url, head, line in zip(paths, urls, headers, sums.splitlines())
+        for path, url, head, line in zip(paths, urls, headers, digests.splitlines())
     ]
     merged = {"size_bytes": merge_layout(headers).size_bytes, "sha256": None}
     return {"lock_version": 1, "repo": None, "files": files, "merged": merged}
@@ -202,7 +202,7 @@ def aria2(urls: Sequence[str]) -> Contender:
     return lambda folder: [["aria2c", *options, "-Z", *urls]]
 
 
-def two_sums(paths: Sequence[Path]) -> Contender:
+def two_digests(paths: Sequence[Path]) -> Contender:
     command = " ".join(["openssl", "dgst", "-sha256", *map(str, paths)])
     return lambda folder: [["&", command, command]]
 
@@ -357,7 +357,7 @@ def bench_condition(
             "hf download (unverified)": hugging_face(address),
         }
         if condition == "free":
-            contenders["two openssl passes"] = two_sums(paths)
+            contenders["two openssl passes"] = two_digests(paths)
         if options.only:
             contenders = {name: contenders[name] for name in [MINE, *options.only.split(";")]}
         size_mib = sum(path.stat().st_size for path in paths) / MIB

@@ -58,9 +58,7 @@ def machines(count: int) -> Iterator[str]:
     docker("network", "create", NETWORK)
     try:
         hub = [f"--volume={ROOT}/tests/doubles/hub:/opt/hub:ro", f"--volume={CACHE}/assets:/srv/assets:ro"]
-        serve = (
-            "python3 -B /opt/hub/serve.py --root /srv/assets/hub --sums-file /tmp/sums.json --host 0.0.0.0 --port 8080"
-        )
+        serve = "python3 -B /opt/hub/serve.py --root /srv/assets/hub --checksums-file /tmp/hub.json --host 0.0.0.0"
         start_machine(f"{NETWORK}-hub", *hub, "gguf-fleet-bookworm", *serve.split(), "--port", "8080")
         gpus = [
             f"--volume={CACHE}/assets/nvml/libnvidia-ml.so.1:/usr/local/lib/libnvidia-ml.so.1:ro",

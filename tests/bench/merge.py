@@ -305,14 +305,14 @@ class Bench:
 
     def consume(self) -> Sample:
         """Last of all, since it takes the shards away."""
-        sums = {}
+        digests = {}
         for path in self.paths:
             with path.open("rb") as file:
                 digest = hashlib.sha256()
                 while chunk := file.read(MIB):
                     digest.update(chunk)
-            sums[path.name] = digest.hexdigest()
-        return measure(self.ours(consume=True, shard_sha256=sums), self.folder)
+            digests[path.name] = digest.hexdigest()
+        return measure(self.ours(consume=True, shard_sha256=digests), self.folder)
 
 
 # --- report ----------------------------------------------------------------------------------------------------------

@@ -52,8 +52,8 @@ class Model:
         hub: Optional[HubDouble] = None,
         *,
         sealed_pieces: int = 0,
-        sums: bool = True,
-        header_sums: bool = True,
+        digests: bool = True,
+        header_digests: bool = True,
     ) -> Dict[str, Any]:
         files = []
         for path, content in zip(self.paths, self.shards):
@@ -62,10 +62,10 @@ class Model:
                 {
                     "path": path,
                     "size_bytes": len(content),
-                    "sha256": sha256(content) if sums else None,
+                    "sha256": sha256(content) if digests else None,
                     "url": hub.file_url(REPO, path) if hub else (self.root / REPO / path).as_uri(),
                     "header_bytes": header.header_bytes,
-                    "header_sha256": sha256(header.raw) if header_sums else None,
+                    "header_sha256": sha256(header.raw) if header_digests else None,
                 }
             )
         lock: Dict[str, Any] = {

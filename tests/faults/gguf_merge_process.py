@@ -61,12 +61,12 @@ def die_at(number: int) -> None:
 
 def main(first: str, dest: str, ledger_path: str, consume: str, kill_at: str = "0") -> None:
     directory = Path(first).parent
-    sums = {}
-    for line in (directory / "sums").read_text().splitlines():
+    digests = {}
+    for line in (directory / "digests").read_text().splitlines():
         name, digest = line.split()
-        sums[name] = digest
+        digests[name] = digest
     ledger = Ledger(ledger_path)
-    plan = plan_merge(MergeRequest(first, dest, consume=consume == "consume", shard_sha256=sums), ledger)
+    plan = plan_merge(MergeRequest(first, dest, consume=consume == "consume", shard_sha256=digests), ledger)
     writing.WINDOW_BYTES = WINDOW_BYTES
     if int(kill_at):
         die_at(int(kill_at))

@@ -48,7 +48,7 @@ class Scene:
     def __init__(self, directory: Path, consume: bool) -> None:
         directory.mkdir()
         self.paths = [Path(path) for path in write_shards(directory, SHARDS)]
-        (directory / "sums").write_text("".join(f"{path.name} {sum}\n" for path, sum in zip(self.paths, SUMS)))
+        (directory / "digests").write_text("".join(f"{path.name} {sum}\n" for path, sum in zip(self.paths, SUMS)))
         self.dest = directory / "merged.gguf"
         self.directory = directory
         self.consume = consume
@@ -82,7 +82,7 @@ class Scene:
         digest, resumed = run.stdout.split()[1:]
         assert digest == SUM
         rest = {path.name for path in self.directory.iterdir()} - {path.name for path in self.paths}
-        assert rest <= {"merged.gguf", "ledger.json", "ledger.json.lock", "ledger.json.new", "sums"}
+        assert rest <= {"merged.gguf", "ledger.json", "ledger.json.lock", "ledger.json.new", "digests"}
         return int(resumed)
 
 

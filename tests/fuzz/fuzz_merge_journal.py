@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
     from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
     from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import Segment
     from ansible_collections.gguf.fleet.plugins.module_utils._merge.journal import VERSION, MergeJob, Shard, parse
-    from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import final_sum
+    from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import final_digest
     from ansible_collections.gguf.fleet.tests.fuzz.json_changes import changed_json
 
 MAX_SECONDS = 2
@@ -61,7 +61,7 @@ def check(data: bytes) -> None:
     assert all(0 <= index < len(job.shards) for index in content.verified)
     assert all(point.offset >= 0 and len(point.sha256) == 64 for point in content.checkpoints)
     assert isinstance(content.device + content.inode, int)
-    last = final_sum(content)
+    last = final_digest(content)
     assert last is None or len(last) == 64
     json.dumps(asdict(job))
 

@@ -53,7 +53,7 @@ def one_input(data: bytes) -> None:
 def releases_of() -> None:
     found = record.read(OLLAMA, str(ROOT))
     assert {release.version for release in found.releases} == {"0.5.7"}
-    assert all(isinstance(text, str) for release in found.releases for text in release.sums)
+    assert all(isinstance(text, str) for release in found.releases for text in release.digests)
     assert record.adopted(OLLAMA, str(ROOT)) in (None, "0.5.7")
     for action in releases.plan_absent(found, None):
         assert os.sep not in action.version

@@ -45,7 +45,7 @@ start_hub() {
     ensure_container hub --init --read-only --tmpfs=/tmp \
         --volume="$root/tests/doubles/hub:/opt/hub:ro" \
         --volume="$assets:/srv/assets:ro" \
-        gguf-fleet-bookworm python3 -B /opt/hub/serve.py --root /srv/assets/hub --sums-file /tmp/sums.json --host 0.0.0.0 --port 8080
+        gguf-fleet-bookworm python3 -B /opt/hub/serve.py --root /srv/assets/hub --checksums-file /tmp/checksums.json --host 0.0.0.0 --port 8080
 }
 
 start_host() {

@@ -25,7 +25,7 @@ def plans_to_judge(planned: Iterable[Mapping[str, Any]], locks: Mapping[str, Any
         else:
             each = [(item["name"], item, result["plan"])]
         lock = locks.get(item["lock_name"])
-        # Piece sums are the largest part of a lock, and no part of the question.
+        # Piece checksums are the largest part of a lock, and no part of the question.
         known = {key: value for key, value in lock.items() if key != "seal"} if lock else None
         found += [
             {"name": name, "plan": plan, "parameters": dict(asked["parameters"] or {}), "lock": known}

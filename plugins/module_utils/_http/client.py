@@ -113,7 +113,7 @@ class HttpClient:
                     "Look at this server or name another mirror.",
                     reason="bad-redirect",
                 )
-            # Hugging Face tells the file's sum in its redirect; the object store behind it does not know it.
+            # Hugging Face tells the file's checksum in its redirect; the object store behind it does not know it.
             linked_etag = response.getheader("X-Linked-ETag") or linked_etag
             self._discard(where, response)
             where = redirect_target(where, location)

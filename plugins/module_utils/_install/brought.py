@@ -43,11 +43,11 @@ def from_file(path: str, sha256: Optional[str], folder: str, repacked: str) -> B
 
             def make(dest: str) -> None:
                 with _open(path) as again:
-                    fetch.check_sum(fetch.sha256_of(again), sha256, path)
+                    fetch.check_digest(fetch.sha256_of(again), sha256, path)
                     archive.repack_as_gzip(again, path, dest)
 
             return _repacked(sha256, path, folder, repacked, make)
-        fetch.check_sum(fetch.sha256_of(file), sha256, path)
+        fetch.check_digest(fetch.sha256_of(file), sha256, path)
     dest = os.path.join(folder, os.path.basename(path))
     return Brought(path, dest, {"src": dest, **({"sha256": sha256} if sha256 else {})})
 

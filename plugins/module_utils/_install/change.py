@@ -107,7 +107,7 @@ def plan_present(wanted: Wanted) -> Plan:
         current=current,
         previous=state.current if state.current != current else state.previous,
         after=tuple(sorted({release.version for release in state.releases} - gone | {version})),
-        digests=there.sums if there is not None and not fetches else known,
+        digests=there.digests if there is not None and not fetches else known,
         known=known,
     )
 
@@ -122,7 +122,7 @@ def apply_present(wanted: Wanted, plan: Plan) -> Tuple[Plan, int]:
         elif action.verb == "fetch":
             note = record.writer(engine, root, plan.known)
             unpacked = install.install(engine, root, wanted.version, plan.sources, wanted.max_bytes, record=note)
-            plan = replace(plan, digests=tuple(plan.known or unpacked.sums))
+            plan = replace(plan, digests=tuple(plan.known or unpacked.digests))
             fetched_bytes = unpacked.bytes_fetched
         elif action.verb in ("switch", "link"):
             releases.switch(root, wanted.version, wanted.links)

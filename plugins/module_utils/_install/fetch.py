@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bring one archive to this machine, and believe nothing before its sum is right."""
+"""Bring one archive to this machine, and believe nothing before its checksum is right."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def sha256_of(file: IO[bytes]) -> str:
         digest.update(block)
 
 
-def check_sum(told: str, wanted: Optional[str], what: str) -> None:
+def check_digest(told: str, wanted: Optional[str], what: str) -> None:
     if wanted is not None and told != wanted:
         raise InstallProblem(
             f"{what} has the wrong checksum: sha256 {told}, wanted {wanted}.",
-            "Nothing was unpacked and nothing that serves was changed. Compare the pinned sum with the official "
-            "sha256sum.txt of that version; if the sum is right, the mirror or the file is not.",
+            "Nothing was unpacked and nothing that serves was changed. Compare the pinned checksum with the official "
+            "sha256sum.txt of that version; if the checksum is right, the mirror or the file is not.",
         )
 
 
@@ -98,7 +98,7 @@ def fetch(
             f"{name} cannot be fetched: {reason}.",
             "Check the network or proxy of this host, or give the archive as a file of the controller.",
         ) from None
-    check_sum(digest.hexdigest(), sha256, name)
+    check_digest(digest.hexdigest(), sha256, name)
     return digest.hexdigest()
 
 

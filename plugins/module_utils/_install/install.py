@@ -38,7 +38,7 @@ Record = Callable[[str, Sequence[str]], object]
 
 @dataclass(frozen=True)
 class Source:
-    """One archive: a URL or a file of this host, and the sum that it must have (None: allowed to go unchecked)."""
+    """One archive: a URL or a file of this host, and the checksum that it must have (None: allowed to go unchecked)."""
 
     url: Optional[str]
     path: Optional[str]
@@ -54,7 +54,7 @@ class Source:
 class Unpacked:
     """What an installation brought."""
 
-    sums: Tuple[str, ...]
+    digests: Tuple[str, ...]
     told_version: str
     bytes_fetched: int
 
@@ -81,7 +81,7 @@ def _new_file(directory: Directory) -> IO[bytes]:
 
 @contextlib.contextmanager
 def _bring(source: Source, scratch: Directory, max_bytes: int) -> Iterator[Tuple[IO[bytes], str, int]]:
-    """The verified archive as an open file, its sum, and the bytes that moved."""
+    """The verified archive as an open file, its checksum, and the bytes that moved."""
     with contextlib.ExitStack() as opened:
         if source.path is not None:
             file = opened.enter_context(_open_archive(source.path))
@@ -89,7 +89,7 @@ def _bring(source: Source, scratch: Directory, max_bytes: int) -> Iterator[Tuple
             if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
                 file = _copied(file, opened.enter_context(_new_file(scratch)), source.path, max_bytes)
             told, moved = fetch.sha256_of(file), 0
-            fetch.check_sum(told, source.sha256, source.path)
+            fetch.check_digest(told, source.sha256, source.path)
         else:
             file = opened.enter_context(_new_file(scratch))
             told = fetch.fetch(str(source.url), file, source.sha256, max_bytes)
@@ -126,16 +126,16 @@ def install(
 ) -> Unpacked:
     """Put <root>/<version> in place. A kill at any point leaves no such directory, the old one or the new one.
 
-    record: notes the version's directory and its sums; when that fails, everything is as it was.
+    record: notes the version's directory and its checksums; when that fails, everything is as it was.
     """
     releases.check_version(version)
-    sums: List[str] = []
+    digests: List[str] = []
     fetched = unpacked = 0
     with _on_disk(root), releases.open_root(root, make=True) as top, _scratch(top, version) as scratch:
         with scratch.enter("tree", make=True) as tree:
             for index, source in enumerate(sources):
                 with _bring(source, scratch, max_bytes) as (file, told, moved):
-                    sums.append(told)
+                    digests.append(told)
                     fetched += moved
                     if index == 0:
                         unpacked += archive.unpack(file, source.name, tree, max_bytes)
@@ -148,8 +148,8 @@ def install(
             # The program runs as nobody, who has to reach it; the name is random, and all in it is root's.
             os.fchmod(scratch.fd, 0o711)
             told_version = engines.prove(engine, tree.path, version)
-        _take_place(top, scratch, version, lambda path: record(path, sums))
-    return Unpacked(tuple(sums), told_version, fetched)
+        _take_place(top, scratch, version, lambda path: record(path, digests))
+    return Unpacked(tuple(digests), told_version, fetched)
 
 
 @contextlib.contextmanager

@@ -33,8 +33,8 @@ def _is_whole(notes: Mapping[str, Any]) -> bool:
 
 
 def read(engine: Engine, root: str) -> releases.Installed:
-    sums = {version: tuple(entry.notes["archives"]) for version, entry in _entries(engine, root).items()}
-    return releases.read_installed(root, engine.program, sums)
+    digests = {version: tuple(entry.notes["archives"]) for version, entry in _entries(engine, root).items()}
+    return releases.read_installed(root, engine.program, digests)
 
 
 def adopted(engine: Engine, root: str) -> Optional[str]:
@@ -45,10 +45,10 @@ def adopted(engine: Engine, root: str) -> Optional[str]:
 def writer(
     engine: Engine, root: str, known: Sequence[str] = (), *, adopted: bool = False
 ) -> Callable[[str, Sequence[str]], object]:
-    """Notes the directory of a version with the sums that came, or with those that were known before."""
+    """Notes the directory of a version with the checksums that came, or with those that were known before."""
 
-    def write(path: str, sums: Sequence[str]) -> None:
-        archives = list(known or sums)
+    def write(path: str, digests: Sequence[str]) -> None:
+        archives = list(known or digests)
         Ledger().record(
             path,
             sha256=archives[0] if archives else None,

@@ -28,13 +28,13 @@ PREVIOUS = "previous"
 
 @dataclass(frozen=True)
 class Release:
-    """One version on the disk, and the sums of the archives that it came from (empty: not known).
+    """One version on the disk, and the checksums of the archives that it came from (empty: not known).
 
     ours: whether the ledger says that we made it; what others made is used, but never removed.
     """
 
     version: str
-    sums: Tuple[str, ...]
+    digests: Tuple[str, ...]
     ours: bool = True
 
 
@@ -87,11 +87,11 @@ def current(root: str) -> Optional[str]:
     return _link_version(root, CURRENT)
 
 
-def read_installed(root: str, program: str, sums: Mapping[str, Tuple[str, ...]]) -> Installed:
-    """The versions below root; sums are what the ledger knows, by version (none for what we did not make)."""
+def read_installed(root: str, program: str, digests: Mapping[str, Tuple[str, ...]]) -> Installed:
+    """The versions below root; digests are what the ledger knows, by version (none for what we did not make)."""
     names = sorted(os.listdir(root)) if os.path.isdir(root) else []
     releases = tuple(
-        Release(name, sums.get(name, ()), name in sums)
+        Release(name, digests.get(name, ()), name in digests)
         for name in names
         if VERSION.match(name)
         and not os.path.islink(directory(root, name))
@@ -105,12 +105,12 @@ class Wanted:
     """The version that should be there.
 
     archives: whether it could be fetched; if not, one whose origin is unknown is taken as it is (a rollback).
-    sums: of the archives when all are known before; empty means that any verified copy of the version will do.
+    digests: of the archives when all are known before; empty means that any verified copy of the version will do.
     """
 
     version: str
     archives: bool
-    sums: Tuple[str, ...]
+    digests: Tuple[str, ...]
     activate: bool
     keep: int
 
@@ -127,9 +127,9 @@ def plan_present(
     there = installed.get(version)
     if there is None:
         actions.append(Action("fetch", version, "it is not on this host"))
-    elif wanted.archives and not there.sums:
+    elif wanted.archives and not there.digests:
         actions.append(Action("fetch", version, "nothing says which archive the directory came from"))
-    elif wanted.sums and there.sums != wanted.sums:
+    elif wanted.digests and there.digests != wanted.digests:
         actions.append(Action("fetch", version, "the archive's sha256 is another one than that of the installed copy"))
     if wanted.activate and installed.current != version:
         actions.append(Action("switch", version, f"{installed.current or 'no version'} is the current one"))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""Find before fetch: where a host may have files of a lock already. Same size only; the sums decide after this."""
+"""Find before fetch: where a host may have files of a lock already. Same size only; the checksums decide after this."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _in_folders(
 
 
 def _in_ollama(stores: Sequence[str], entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Ollama's blobs are named by their sum (ollama manifest/paths.go)."""
+    """Ollama's blobs are named by their checksum (ollama manifest/paths.go)."""
     if entry.get("sha256"):
         for store in stores:
             yield "Ollama store", posixpath.join(store, "blobs", f"sha256-{entry['sha256']}")
@@ -117,7 +117,7 @@ def _in_modelscope(
 def _in_huggingface(
     caches: Sequence[str], lock: Mapping[str, Any], index: int, entry: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    """huggingface_hub's blobs, named by their sum, and its snapshots that link to them."""
+    """huggingface_hub's blobs, named by their checksum, and its snapshots that link to them."""
     if index == MERGED or not lock.get("repo"):
         return
     for cache in caches:

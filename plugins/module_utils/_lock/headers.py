@@ -36,7 +36,7 @@ LONGEST_WAIT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Shard:
-    """A file of the set, with its size and sum as both the listing and the server tell them, and its header."""
+    """A file of the set, with its size and checksum as both the listing and the server tell them, and its header."""
 
     file: ListedFile
     header: Header
@@ -100,9 +100,9 @@ def _read_remote(file: ListedFile, client: HttpClient) -> Shard:
         missing = wanted - len(data)
         if file.size_bytes is not None:
             missing = min(missing, file.size_bytes - len(data))
-        more, total_bytes, told_sum = _read_range(file, len(data), max(missing, 1), client)
+        more, total_bytes, told_digest = _read_range(file, len(data), max(missing, 1), client)
         data += more
-        file = _agreed(file, total_bytes, told_sum)
+        file = _agreed(file, total_bytes, told_digest)
         try:
             return Shard(file, parse_header(data, size_bytes=file.size_bytes))
         except NeedMore as need:
@@ -134,7 +134,7 @@ def _unreadable(file: ListedFile, error: OSError) -> HubProblem:
     return HubProblem(f"{file.path} cannot be read: {error.strerror}.", "Look at the file and its permissions.")
 
 
-def _agreed(file: ListedFile, total_bytes: Optional[int], told_sum: Optional[str]) -> ListedFile:
+def _agreed(file: ListedFile, total_bytes: Optional[int], told_digest: Optional[str]) -> ListedFile:
     """The file with what was not known before; a contradiction between listing and server ends it."""
     if total_bytes is not None and file.size_bytes not in (None, total_bytes):
         raise HubProblem(
@@ -142,7 +142,7 @@ def _agreed(file: ListedFile, total_bytes: Optional[int], told_sum: Optional[str
             f"({shown_size(total_bytes)}).",
             "The file is being replaced, or this endpoint's listing is wrong: try later or another endpoint.",
         )
-    digest = (told_sum or "").strip('"').lower()
+    digest = (told_digest or "").strip('"').lower()
     if is_sha256(digest) and file.sha256 not in (None, digest):
         raise HubProblem(
             f"The listing gives {file.path} the sha256 {file.sha256}, but the server says {digest}.",

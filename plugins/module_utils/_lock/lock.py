@@ -59,7 +59,7 @@ def check_lock(lock: Any) -> Dict[str, Any]:
 
 
 def check_seal(seal: Any, files: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse piece sums that do not cover exactly these files."""
+    """Refuse piece checksums that do not cover exactly these files."""
     if not isinstance(seal, dict) or not isinstance(seal.get("pieces"), dict):
         _refuse("has a seal without pieces")
     piece_bytes = seal.get("piece_bytes")
@@ -68,10 +68,10 @@ def check_seal(seal: Any, files: Sequence[Mapping[str, Any]]) -> None:
     sizes = {file["path"]: file["size_bytes"] for file in files}
     if set(seal["pieces"]) != set(sizes):
         _refuse("is sealed for other files than it lists")
-    for path, sums in seal["pieces"].items():
+    for path, digests in seal["pieces"].items():
         count = -(-sizes[path] // piece_bytes)
-        if not isinstance(sums, list) or len(sums) != count or not all(map(is_sha256, sums)):
-            _refuse(f"needs {count} piece sums for {path}, each of 64 digits")
+        if not isinstance(digests, list) or len(digests) != count or not all(map(is_sha256, digests)):
+            _refuse(f"needs {count} piece checksums for {path}, each of 64 digits")
 
 
 def difference(lock: Mapping[str, Any], request: Request) -> Optional[str]:

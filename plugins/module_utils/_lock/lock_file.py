@@ -24,7 +24,7 @@ MAX_DEPTH = 20
 
 HEADING = """\
 ---
-# Written by gguf.fleet.gguf_resolve: the files that every host gets, pinned by size and sum. Commit this file.
+# Written by gguf.fleet.gguf_resolve: the files that every host gets, pinned by size and checksum. Commit this file.
 """
 
 
@@ -117,7 +117,7 @@ def dump(locks: Mapping[str, Any]) -> str:
 
 
 def shown(locks: Mapping[str, Any]) -> str:
-    """The text for a diff: thousands of piece sums become their number, so that people can read it."""
+    """The text for a diff: thousands of piece checksums become their number, so that people can read it."""
     return dump({name: _without_pieces(lock) for name, lock in locks.items()}) if locks else ""
 
 
@@ -125,7 +125,11 @@ def _without_pieces(lock: Any) -> Any:
     seal = lock.get("seal") if isinstance(lock, dict) else None
     if not isinstance(seal, dict) or not isinstance(seal.get("pieces"), dict):
         return lock
-    short = {path: f"{len(sums)} sums, the last one {sums[-1]}" for path, sums in seal["pieces"].items() if sums}
+    short = {
+        path: f"{len(digests)} checksums, the last one {digests[-1]}"
+        for path, digests in seal["pieces"].items()
+        if digests
+    }
     return {**lock, "seal": {**seal, "pieces": short}}
 
 

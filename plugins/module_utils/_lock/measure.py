@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""The sums that a seal is made of, from the verified files on a host: the shards, or the merged file alone.
+"""The checksums that a seal is made of, from the verified files on a host: the shards, or the merged file alone.
 
 A merged file holds every tensor byte of its shards. What it lacks, the shards' headers and the padding, is a few MiB
 that are read from the hub, so that each shard can be summed as if it were there.
@@ -23,7 +23,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.client import Htt
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.headers import read_bytes, read_shard
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.listing import ListedFile
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._lock.seal import PIECE_BYTES, FileSums, make_seal, sum_blocks
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.seal import (
+    PIECE_BYTES,
+    FileDigests,
+    make_seal,
+    sum_blocks,
+)
 
 READ_BYTES = 4 << 20
 MERGED = "merged"
@@ -61,19 +66,19 @@ def measure(
     merging = layout == MERGED and len(lock["files"]) > 1
     jobs: Dict[str, Job]
     if merging:
-        # The merged file is one more to sum, beside the shards that it is made of.
+        # The merged file is one more to hash, beside the shards that it is made of.
         jobs = {**_from_merged(lock, dest, client), MERGED: _file_job(dest)}
     else:
         jobs = {file["path"]: _file_job(_place(file, dest, layout)) for file in lock["files"]}
     total = sum(file["size_bytes"] for file in lock["files"]) + (lock["merged"]["size_bytes"] if merging else 0)
     found = _sum_side_by_side(jobs.values(), piece_bytes, workers, lambda done: tell("seal", done, total))
-    sums: Dict[str, FileSums] = dict(zip(jobs, found))
+    digests: Dict[str, FileDigests] = dict(zip(jobs, found))
     merged: Optional[str] = None
     if merging:
-        merged = sums.pop(MERGED).sha256
-    elif len(sums) == 1:
+        merged = digests.pop(MERGED).sha256
+    elif len(digests) == 1:
         merged = found[0].sha256
-    return make_seal(lock, sums, merged, piece_bytes)
+    return make_seal(lock, digests, merged, piece_bytes)
 
 
 def status_path(dest: str) -> str:
@@ -130,11 +135,11 @@ def shard_runs(layout: MergeLayout, shard: int, size_bytes: int) -> List[Run]:
 
 def _sum_side_by_side(
     jobs: Iterable[Job], piece_bytes: int, workers: int, tell: Callable[[int], None]
-) -> List[FileSums]:
+) -> List[FileDigests]:
     counts: List[int] = []
     over = threading.Event()
 
-    def run(job: Job, number: int) -> FileSums:
+    def run(job: Job, number: int) -> FileDigests:
         return sum_blocks(_counted(job(), counts, number, over), piece_bytes)
 
     with ThreadPoolExecutor(workers) as pool:

@@ -22,7 +22,7 @@ SUFFIX = ".gguf"
 
 
 def list_repository(request: Request, token: Optional[str]) -> Listing:
-    """The GGUF files below the folder. Their sums are known only where they are given or sealed."""
+    """The GGUF files below the folder. Their checksums are known only where they are given or sealed."""
     folder = Path(os.path.abspath(os.path.expanduser(request.path or "")))
     if not folder.is_dir():
         raise HubProblem(

@@ -62,8 +62,8 @@ class Request:
                     f"The sha256 given for {name} is {digest!r}.", "A sha256 has 64 digits from 0 to 9 and a to f."
                 )
 
-    def sum_of(self, path: str) -> Optional[str]:
-        """The sum that was given for a file, by its path or by its name."""
+    def digest_of(self, path: str) -> Optional[str]:
+        """The checksum that was given for a file, by its path or by its name."""
         return self.sha256.get(path) or self.sha256.get(path.rpartition("/")[2])
 
     @property

@@ -57,7 +57,7 @@ class _Chosen:
         told = hub_secrets({"hub": self.listing.hub, "endpoint": self.listing.endpoint}, self.token)
         client = HttpClient(secrets=told, ca_file=ca_file)
         try:
-            return read_shard(_with_given_sum(file, self.request), client)
+            return read_shard(_with_given_digest(file, self.request), client)
         except HubProblem as problem:
             return problem
         finally:
@@ -142,8 +142,8 @@ def _listing(request: Request, token: Optional[str], seconds: float) -> Listing:
     ) from found
 
 
-def _with_given_sum(file: ListedFile, request: Request) -> ListedFile:
-    given = request.sum_of(file.path)
+def _with_given_digest(file: ListedFile, request: Request) -> ListedFile:
+    given = request.digest_of(file.path)
     if given is None:
         return file
     if file.sha256 not in (None, given):

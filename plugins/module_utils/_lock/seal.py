@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""The seal: what only a verified copy can tell, added to a lock once: sums of pieces, missing sums, the merged one."""
+"""The seal: what only a verified copy can tell, added to a lock once: digests of pieces, missing and merged ones."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ PIECE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
-class FileSums:
-    """The sums of one file: of the whole, and of its pieces in order."""
+class FileDigests:
+    """The checksums of one file: of the whole, and of its pieces in order."""
 
     size_bytes: int
     sha256: str
     pieces: List[str]
 
 
-def sum_blocks(blocks: Iterable[bytes], piece_bytes: int = PIECE_BYTES) -> FileSums:
-    """The sums of a file whose bytes come as blocks of any size."""
+def sum_blocks(blocks: Iterable[bytes], piece_bytes: int = PIECE_BYTES) -> FileDigests:
+    """The checksums of a file whose bytes come as blocks of any size."""
     whole, piece, pieces, in_piece, size_bytes = hashlib.sha256(), hashlib.sha256(), [], 0, 0
     for block in blocks:
         whole.update(block)
@@ -42,15 +42,18 @@ def sum_blocks(blocks: Iterable[bytes], piece_bytes: int = PIECE_BYTES) -> FileS
                 piece, in_piece = hashlib.sha256(), 0
     if in_piece:
         pieces.append(piece.hexdigest())
-    return FileSums(size_bytes, whole.hexdigest(), pieces)
+    return FileDigests(size_bytes, whole.hexdigest(), pieces)
 
 
 def make_seal(
-    lock: Mapping[str, Any], sums: Mapping[str, FileSums], merged_sha256: Optional[str], piece_bytes: int = PIECE_BYTES
+    lock: Mapping[str, Any],
+    digests: Mapping[str, FileDigests],
+    merged_sha256: Optional[str],
+    piece_bytes: int = PIECE_BYTES,
 ) -> Dict[str, Any]:
-    """What a host found, after each sum was compared with what the lock knows already."""
+    """What a host found, after each checksum was compared with what the lock knows already."""
     for file in lock["files"]:
-        found = sums[file["path"]]
+        found = digests[file["path"]]
         if found.size_bytes != file["size_bytes"] or file["sha256"] not in (None, found.sha256):
             raise HubProblem(
                 f"{file['path']} on this host has {found.size_bytes:,} bytes and the sha256 {found.sha256}; the lock "
@@ -59,16 +62,16 @@ def make_seal(
             )
     return {
         "piece_bytes": piece_bytes,
-        "files": {file["path"]: sums[file["path"]].sha256 for file in lock["files"]},
-        "pieces": {file["path"]: sums[file["path"]].pieces for file in lock["files"]},
+        "files": {file["path"]: digests[file["path"]].sha256 for file in lock["files"]},
+        "pieces": {file["path"]: digests[file["path"]].pieces for file in lock["files"]},
         "merged_sha256": merged_sha256,
     }
 
 
 def keep_known(old: Any, new: Mapping[str, Any]) -> Dict[str, Any]:
-    """The new lock with what the old one knew more of the very same bytes: sums that the hub does not tell, the seal.
+    """The new lock with what the old one knew more of the very same bytes: digests that the hub does not tell, seal.
 
-    Bytes are the same when the hub lists the same sum, or, where it tells none, the same file at the same commit.
+    Bytes are the same when the hub lists the same checksum, or, where it tells none, the same file at the same commit.
     """
     try:
         check_lock(old)
@@ -91,7 +94,7 @@ def _identity(lock: Mapping[str, Any]) -> List[Any]:
 
 
 def apply_seal(lock: Mapping[str, Any], seal: Any) -> Dict[str, Any]:
-    """The lock with the seal in it. Sums that were known stay as they are; another value for one is refused."""
+    """The lock with the seal in it. Checksums that were known stay as they are; another value for one is refused."""
     if not isinstance(seal, dict) or not isinstance(seal.get("files"), dict):
         raise HubProblem("The seal is not what gguf_seal returns.", "Give the seal of its result.")
     told, merged_sha256 = seal["files"], seal.get("merged_sha256")

@@ -20,7 +20,7 @@ MAX_SHARDS = 1000
 
 
 def list_repository(request: Request, token: Optional[str]) -> Listing:
-    """The files that the addresses name. Sizes, and sums where the server tells them, are learned with the headers."""
+    """The files that the addresses name. Sizes, and digests where the server tells them, come with the headers."""
     files = [listed_file(path_of(url), None, None, url, where="the urls") for url in whole_set(request.urls)]
     first = urllib.parse.urlsplit(files[0].url)
     return Listing(

@@ -71,7 +71,7 @@ class MergeJob:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The sum of the merged file's bytes up to an offset, all of them synced."""
+    """The checksum of the merged file's bytes up to an offset, all of them synced."""
 
     offset: int
     sha256: str
@@ -83,7 +83,7 @@ class JournalContent:
     device: int  # of the temporary file
     inode: int
     checkpoints: list[Checkpoint] = field(default_factory=list)
-    verified: dict[int, str] = field(default_factory=dict)  # shard -> its sum, equal to the expected one
+    verified: dict[int, str] = field(default_factory=dict)  # shard -> its checksum, equal to the expected one
 
 
 class Journal:

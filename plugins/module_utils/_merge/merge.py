@@ -4,8 +4,8 @@
 
 """Carry a merge plan out: crash-safe, resumable, every byte hashed while it passes.
 
-The merged file grows under a temporary name beside dest. At checkpoints its bytes are synced and their sum so far goes
-into the journal, which is all that a later run believes. Only a whole, synced file gets the name dest.
+The merged file grows under a temporary name beside dest. At checkpoints its bytes are synced and their digest so far
+goes into the journal, which is all that a later run believes. Only a whole, synced file gets the name dest.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import (
     RECORD,
     UNCHANGED,
     MergePlan,
-    final_sum,
+    final_digest,
     known,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.progress import MERGING, VERIFYING, Tell, tell_nobody
@@ -128,7 +128,7 @@ class _Run:
                 ) from error
             finally:
                 self.journal.close()
-            self._check_sum()
+            self._check_digest()
             if os.path.lexists(self.request.dest):
                 raise GgufError(f"{self.request.dest} appeared during the merge.", "Move it away, then run again.")
             temporary.take_name(os.path.basename(self.request.dest))
@@ -148,7 +148,7 @@ class _Run:
                 "Move it away, or choose another dest.",
             )
         self.sha256 = hasher.hexdigest() if hasher is not None else None
-        self._check_sum()
+        self._check_digest()
         self.record(status)
 
     def hash_again(self) -> None:
@@ -159,19 +159,19 @@ class _Run:
                 f"{self.request.dest} is damaged: its sha256 is {self.sha256}, and was {entry.sha256} when recorded.",
                 "Check the disk, remove the file (state: absent), and merge again.",
             )
-        self._check_sum()
+        self._check_digest()
         self.ledger.record(self.request.dest, sha256=self.sha256, kind="file", status=status, **entry.notes)
 
     def record_finished(self) -> None:
         """Record what an earlier run had finished but not recorded."""
         journal = known(self.plan.journal)
-        self.sha256 = final_sum(journal)
+        self.sha256 = final_digest(journal)
         status = os.stat(self.request.dest)
         if (status.st_dev, status.st_ino) != (journal.device, journal.inode):
             raise GgufError(f"{self.request.dest} was replaced.", "Look what else writes there, then run again.")
         if self.sha256 is None and self.request.get_sha256:
             self.sha256, status = self._sha256_of_dest(self.job.size_bytes)
-            self._check_sum()
+            self._check_digest()
         self.verified.update(journal.verified)
         self.record(status)
 
@@ -246,7 +246,7 @@ class _Run:
         return start, hasher
 
     def _proved(self, temporary: int) -> tuple[int, Hasher]:
-        """The last checkpoint whose sum the bytes on disk still have."""
+        """The last checkpoint whose checksum the bytes on disk still have."""
         hasher: Hasher = hashlib.sha256()
         position = 0
         checkpoints = known(self.plan.journal).checkpoints
@@ -306,7 +306,7 @@ class _Run:
                     self.journal.shard_verified(index, actual)
 
     def _take_shard(self, index: int, writer: Writer) -> None:
-        """Copy a shard's tensors to their places, and check its sum where one is expected."""
+        """Copy a shard's tensors to their places, and check its checksum where one is expected."""
         shard = self.job.shards[index]
         expected = None if index in self.verified else self.plan.expected.get(index)
         segments = [part for part in self.job.segments if part.shard == index]
@@ -368,7 +368,7 @@ class _Run:
         self.ledger.forget(path)
         self.removed.append(path)
 
-    def _check_sum(self) -> None:
+    def _check_digest(self) -> None:
         expected = self.request.sha256
         if expected is None or self.sha256 is None or expected.lower() == self.sha256:
             return
@@ -377,7 +377,7 @@ class _Run:
             remove_file(self.request.journal)
         raise GgufError(
             f"the merge has sha256 {self.sha256}, not {expected.lower()}.",
-            "Check that the shards and the expected sum belong together.",
+            "Check that the shards and the expected checksum belong together.",
         )
 
     def _matching(self, file: int, size_bytes: int, hasher: Optional[Hasher]) -> int:

@@ -157,13 +157,13 @@ class FollowingHash:
             self._wait(lambda: limit - self._position <= MAX_LAG_BYTES)
 
     def digest(self) -> str:
-        """The sum of all bytes up to the limit, once they are read."""
+        """The checksum of all bytes up to the limit, once they are read."""
         with self._changed:
             self._wait(lambda: self._position == self._limit)
             return self._hasher.hexdigest()
 
     def digest_at(self, offset: int) -> str:
-        """The sum of the bytes up to offset, a multiple of mark_bytes that was or will be allowed."""
+        """The checksum of the bytes up to offset, a multiple of mark_bytes that was or will be allowed."""
         with self._changed:
             self._wait(lambda: offset in self._marks)
             return self._marks.pop(offset)

@@ -76,7 +76,7 @@ class MergePlan:
     outcome: str
     job: Optional[MergeJob] = None
     header: Optional[bytes] = None  # of the merged file; None when consumed shards took it along and it is on disk
-    expected: Mapping[int, str] = field(default_factory=dict)  # shard -> sum
+    expected: Mapping[int, str] = field(default_factory=dict)  # shard -> checksum
     journal: Optional[JournalContent] = None  # of the merge to resume
     trusted_limit: int = 0  # no byte of the temporary file counts behind this offset
     entry: Optional[Entry] = None
@@ -128,7 +128,7 @@ def plan_merge(request: MergeRequest, ledger: Ledger) -> MergePlan:
     journal = read_journal(request.journal)
     if os.path.lexists(request.dest):
         if journal is not None and _is_inode(request.dest, journal):
-            _check_sum(request, final_sum(journal))
+            _check_digest(request, final_digest(journal))
             return MergePlan(
                 request, RECORD, job=journal.job, journal=journal, remove=_verified(request, name, journal)
             )
@@ -137,7 +137,7 @@ def plan_merge(request: MergeRequest, ledger: Ledger) -> MergePlan:
 
 
 def _plan_recorded(request: MergeRequest, name: ShardName, entry: Entry) -> MergePlan:
-    _check_sum(request, entry.sha256)
+    _check_digest(request, entry.sha256)
     known = {source["path"]: source for source in entry.notes.get("sources", [])}
     present = [path for path in name.paths if os.path.exists(path)]
     foreign = [path for path in present if not _is_recorded(path, known.get(os.path.abspath(path)))]
@@ -178,7 +178,7 @@ def _plan_new(request: MergeRequest, name: ShardName, journal: Optional[JournalC
     else:
         # shards that were fetched anew since are other files
         job, header = replace(journal.job, shards=tuple(map(_as_it_is_now, journal.job.shards))), None
-    expected = _expected_sums(request, job, ledger)
+    expected = _expected_digests(request, job, ledger)
     gone = {index for index, shard in enumerate(job.shards) if not os.path.exists(shard.path)}
     remove: tuple[tuple[str, int], ...] = ()
     if request.consume:
@@ -200,7 +200,7 @@ def _plan_new(request: MergeRequest, name: ShardName, journal: Optional[JournalC
         raise GgufError(
             f"the merge needs {_gib(plan.disk_needed_bytes)} in {os.path.dirname(request.dest) or '.'}, "
             f"which has {_gib(plan.disk_free_bytes)} free.",
-            "Make room, or let the merge consume the shards (consume: true; their sums must be known).",
+            "Make room, or let the merge consume the shards (consume: true; their checksums must be known).",
         )
     return plan
 
@@ -269,16 +269,16 @@ def _describe_shard(path: str, header: Header, status: os.stat_result) -> Shard:
     )
 
 
-def _expected_sums(request: MergeRequest, job: MergeJob, ledger: Ledger) -> dict[int, str]:
-    sums: dict[int, str] = {}
+def _expected_digests(request: MergeRequest, job: MergeJob, ledger: Ledger) -> dict[int, str]:
+    digests: dict[int, str] = {}
     for index, shard in enumerate(job.shards):
         known = request.shard_sha256.get(os.path.basename(shard.path))
         if known is None:
             entry = ledger.lookup(shard.path, kind="file")
             known = entry.sha256 if entry is not None else None
         if known is not None:
-            sums[index] = known.lower()
-    return sums
+            digests[index] = known.lower()
+    return digests
 
 
 def _check_consumable(
@@ -289,7 +289,9 @@ def _check_consumable(
     journal: Optional[JournalContent],
 ) -> None:
     if not request.get_sha256:
-        raise GgufError("consume needs the sums of what was written.", "Leave get_checksum on, or turn consume off.")
+        raise GgufError(
+            "consume needs the checksums of what was written.", "Leave get_checksum on, or turn consume off."
+        )
     verified = journal.verified if journal is not None else {}
     for index, shard in enumerate(job.shards):
         if index in gone:
@@ -326,11 +328,11 @@ def _check_dest(request: MergeRequest, name: ShardName) -> None:
         raise GgufError(f"{request.dest} is a symbolic link to nowhere.", "Remove it, or choose another dest.")
 
 
-def _check_sum(request: MergeRequest, actual: Optional[str]) -> None:
+def _check_digest(request: MergeRequest, actual: Optional[str]) -> None:
     if request.sha256 is not None and actual is not None and request.sha256.lower() != actual:
         raise GgufError(
             f"{request.dest} has sha256 {actual}, not {request.sha256.lower()}.",
-            "Move it away to merge again; if it is right, correct the expected sum.",
+            "Move it away to merge again; if it is right, correct the expected checksum.",
         )
 
 
@@ -344,7 +346,7 @@ def _verified(request: MergeRequest, name: ShardName, journal: JournalContent) -
     return tuple((shard.path, shard.size_bytes) for shard in present if why_kept(shard.path) is None)
 
 
-def final_sum(journal: JournalContent) -> Optional[str]:
+def final_digest(journal: JournalContent) -> Optional[str]:
     last = journal.checkpoints[-1] if journal.checkpoints else None
     return last.sha256 if last is not None and last.offset == journal.job.size_bytes else None
 

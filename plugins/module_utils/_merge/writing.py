@@ -28,7 +28,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._reserve import reserve
 
 
 class Checkpoints:
-    """Syncs the file on a thread of its own whenever another interval is written, and notes the sum in the journal."""
+    """Syncs the file on a thread of its own when another interval is written, and notes the digest in the journal."""
 
     def __init__(self, file: int, whole: Optional[FollowingHash], journal: Journal, every: int, start: int) -> None:
         self._file = file
@@ -44,7 +44,7 @@ class Checkpoints:
     def reached(self, position: int) -> None:
         """All bytes up to position are written."""
         due = position // self._every * self._every
-        # every multiple is named, since the hash keeps a sum for each
+        # every multiple is named, since the hash keeps a checksum for each
         for offset in range(self._done + self._every, due + 1, self._every):
             self._due.put(offset)
         self._done = max(self._done, due)

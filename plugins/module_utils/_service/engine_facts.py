@@ -67,7 +67,7 @@ def look(question: Question) -> Dict[str, Any]:
         "zstd": zstd.can_read(),
         "nvidia": graphics.nvidia_cards(),
         "groups": graphics.device_groups(),
-        "releases": [{"version": release.version, "sha256": list(release.sums)} for release in installed.releases],
+        "releases": [{"version": release.version, "sha256": list(release.digests)} for release in installed.releases],
         "current": installed.current or "",
         "previous": installed.previous or "",
         "command_version": command_version(engine, question.command),

@@ -36,11 +36,11 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.work import (
     Tick,
     Work,
     already_there,
-    file_sums,
+    digest_of,
+    file_digests,
     foretold,
     prepare,
     proved_result,
-    sum_of,
 )
 
 _ATTACH_LOOK_SECONDS = 0.5
@@ -78,7 +78,7 @@ def present_all(
 
 
 def present(request: Request, ledger: Ledger, *, check: bool = False, tick: Optional[Tick] = None) -> Result:
-    """Make the files be there, proved by their sums; with ``check`` say what that would take."""
+    """Make the files be there, proved by their checksums; with ``check`` say what that would take."""
     done = already_there(request, ledger)
     if done is not None:
         return done
@@ -219,7 +219,7 @@ def _copy(work: Work, ledger: Ledger, tick: Tick) -> Result:
     ledger.record(
         work.request.dest, sha256=result.sha256[work.request.dest], kind="file", lock=work.request.fingerprint
     )
-    result.file_sha256 = file_sums(work.plan, work.copy_sums)
+    result.file_sha256 = file_digests(work.plan, work.copy_digests)
     result.actions = [f"copied {name}" for name in work.moves()]
     return result
 
@@ -260,14 +260,14 @@ def _name(work: Work, ledger: Ledger, outcome: Outcome, sealed: Sequence[os.stat
     """All is proved: the files get their names, the ledger learns of them, and the journal goes."""
     request, plan = work.request, work.plan
     work.close()
-    sums: Dict[str, Optional[str]] = {}
+    digests: Dict[str, Optional[str]] = {}
     for index, output in enumerate(plan.outputs):
         try:
             with parent_of(output.path) as (directory, name):
                 take_name(directory, os.path.basename(output.partial), name, sealed[index])
         except OSError as error:
             raise write_problem(output.path, error) from error
-        sums[output.path] = sum_of(plan, index, outcome.sums)
+        digests[output.path] = digest_of(plan, index, outcome.digests)
     sync_directory(os.path.dirname(request.places.anchor))
     # Before the ledger: what a crash leaves here is a file to prove again, never a journal that nobody removes.
     remove_leftovers(request)
@@ -275,7 +275,7 @@ def _name(work: Work, ledger: Ledger, outcome: Outcome, sealed: Sequence[os.stat
     for output, status in zip(plan.outputs, sealed):
         ledger.record(
             output.path,
-            sha256=sums[output.path],
+            sha256=digests[output.path],
             kind="file",
             status=status,
             lock=request.fingerprint,
@@ -286,8 +286,8 @@ def _name(work: Work, ledger: Ledger, outcome: Outcome, sealed: Sequence[os.stat
         changed=True,
         paths=request.paths,
         size_bytes=work.size_bytes,
-        sha256=sums,
-        file_sha256=file_sums(plan, outcome.sums),
+        sha256=digests,
+        file_sha256=file_digests(plan, outcome.digests),
         bytes_moved=outcome.bytes_moved,
         sources=outcome.sources,
         actions=[f"fetched {shown_bytes(count)} from {name}" for name, count in outcome.sources.items()]

@@ -39,7 +39,7 @@ _REPAIRS_AT_MOST = 50
 
 
 class WrongHeader(Exception):
-    """A header that the layout was made from turned out wrong once the file's sum was checked."""
+    """A header that the layout was made from turned out wrong once the file's checksum was checked."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Settings:
 class Outcome:
     bytes_moved: int
     seconds: float
-    sums: Dict[str, str]
+    digests: Dict[str, str]
     sources: Dict[str, int]
     notes: List[str]
 
@@ -217,7 +217,7 @@ class Transfer:
             if not digest.is_right:
                 raise TransferError(
                     f"{digest.wanted.name}: the sha256 is {digest.value}, the lock says {digest.wanted.expected}.",
-                    "All shards are right, so the lock's merged sum is wrong: resolve and seal again.",
+                    "All shards are right, so the lock's merged checksum is wrong: resolve and seal again.",
                     reason="checksum",
                 )
 
@@ -259,7 +259,7 @@ class Transfer:
         return Outcome(
             bytes_moved=self._meter.total,
             seconds=time.monotonic() - self._began,
-            sums={**self._digests.values(), **self._plan.implied},
+            digests={**self._digests.values(), **self._plan.implied},
             sources=dict(self._meter.by_source),
             notes=list(self._crew.notes),
         )

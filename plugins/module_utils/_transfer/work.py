@@ -53,8 +53,8 @@ Tick = Callable[[Status], None]
 class Work:
     """What is to be done for a request, and what that was found out by.
 
-    journal: of an earlier run for the very same bytes, open; None when it begins anew. proved: the sums of files that
-    are in their places already. copy, copy_sums: the merged file elsewhere on this host. needed_bytes: of the disk.
+    journal: of an earlier run for the very same bytes, open; None when it begins anew. proved: digests of files that
+    are in their places already. copy, copy_digests: the merged file elsewhere on this host. needed_bytes: of the disk.
     """
 
     request: Request
@@ -64,7 +64,7 @@ class Work:
     journal: Optional[Journal] = None
     proved: Optional[Mapping[str, str]] = None
     copy: Optional[LocalCopy] = None
-    copy_sums: Mapping[str, str] = field(default_factory=dict)
+    copy_digests: Mapping[str, str] = field(default_factory=dict)
     needed_bytes: int = 0
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ class Work:
 
     def copied(self) -> Request:
         """The request that fetches the merged file from its copy."""
-        file: Dict[str, Any] = {"sha256": self.copy_sums[MERGED], "header_bytes": None}
+        file: Dict[str, Any] = {"sha256": self.copy_digests[MERGED], "header_bytes": None}
         if self.copy is not None:
             path = self.copy.path
             file.update(path=os.path.basename(path), size_bytes=self.copy.size_bytes, url=path)
@@ -167,26 +167,26 @@ def foretold(work: Work, ledger: Ledger) -> Result:
 
 def proved_result(work: Work) -> Result:
     """The result where only the ledger did not know the files: made by hand, or before a crash."""
-    sums = work.proved or {}
+    digests = work.proved or {}
     return Result(
         changed=False,
         paths=work.request.paths,
         size_bytes=work.size_bytes,
-        sha256={output.path: sum_of(work.plan, index, sums) for index, output in enumerate(work.plan.outputs)},
-        file_sha256=file_sums(work.plan, sums),
+        sha256={output.path: digest_of(work.plan, index, digests) for index, output in enumerate(work.plan.outputs)},
+        file_sha256=file_digests(work.plan, digests),
         actions=[f"proved {path}, which was there already" for path in work.request.paths],
     )
 
 
-def sum_of(plan: Plan, index: int, sums: Mapping[str, str]) -> Optional[str]:
-    """The sum of an output."""
-    whole = sums.get(MERGED) if plan.merged_header else None
-    return whole or sums.get(plan.files[index].path) or plan.files[index].sha256
+def digest_of(plan: Plan, index: int, digests: Mapping[str, str]) -> Optional[str]:
+    """The checksum of an output."""
+    whole = digests.get(MERGED) if plan.merged_header else None
+    return whole or digests.get(plan.files[index].path) or plan.files[index].sha256
 
 
-def file_sums(plan: Plan, sums: Mapping[str, str]) -> Dict[str, str]:
-    """The sums of the locked files that were computed."""
-    return {file.path: sums[file.path] for file in plan.files if file.path in sums}
+def file_digests(plan: Plan, digests: Mapping[str, str]) -> Dict[str, str]:
+    """The checksums of the locked files that were computed."""
+    return {file.path: digests[file.path] for file in plan.files if file.path in digests}
 
 
 def usable_journal(request: Request) -> Optional[Journal]:
@@ -222,9 +222,9 @@ def _is_wanted(entry: Entry, request: Request, index: int) -> bool:
 def _look_for_a_copy(work: Work, tick: Tick) -> None:
     """The merged file in another directory or store of this host, if it is the right one."""
     for copy in _copies(work.request) if work.plan.merged_header else ():
-        sums = existing.prove(work.plan, (copy.path,), tick) if copy.file == MERGED_COPY else None
-        if sums is not None:
-            work.copy, work.copy_sums = copy, sums
+        digests = existing.prove(work.plan, (copy.path,), tick) if copy.file == MERGED_COPY else None
+        if digests is not None:
+            work.copy, work.copy_digests = copy, digests
             return
 
 

@@ -31,7 +31,7 @@ with open(place, "r+b", buffering=0) as file:
 """
 
 
-def sum_of(path: Path) -> str:
+def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -49,7 +49,7 @@ def test_the_program_of_a_release_is_asked_for_its_version_as_nobody(
 ) -> None:
     body = f"id -u > {open_place}/uid; cat {canary.path} > {open_place}/stolen; echo x >> {canary.path}"
     archive = tgz(tmp_path / "a.tgz", release(body))
-    host.install({"src": str(archive), "sha256": sum_of(archive)})
+    host.install({"src": str(archive), "sha256": digest_of(archive)})
     canary.check()
     # Neither does it write at all.
     assert {path.name: path.read_text().strip() for path in open_place.iterdir()}.get("uid", "") != "0"
@@ -70,7 +70,7 @@ def install_often(root: Path, source: install.Source) -> int:
     installed = 0
     for _attempt in range(ATTEMPTS):
         try:
-            install.install(OLLAMA, str(root), VERSION, [source], 1 << 30, record=lambda _path, _sums: None)
+            install.install(OLLAMA, str(root), VERSION, [source], 1 << 30, record=lambda _path, _digests: None)
         except InstallProblem as problem:
             assert "wrong checksum" in str(problem)
             continue
@@ -85,7 +85,7 @@ def test_what_was_hashed_is_what_is_unpacked_when_the_archive_is_exchanged(
     good, evil = tgz(attackers / "good.tgz", ollama_tree(VERSION)), tgz(attackers / "evil.tgz", release("# evil"))
     for path in (good, evil):
         os.chown(path, ATTACKER, ATTACKER)
-    source = install.Source(url=None, path=str(good), sha256=sum_of(good))
+    source = install.Source(url=None, path=str(good), sha256=digest_of(good))
     attack = as_user(EXCHANGE, good, evil)
     assert attack.stdout is not None and attack.stdout.readline() == "begun\n"
     assert install_often(host.root, source) > 0
@@ -102,7 +102,7 @@ def test_what_was_hashed_is_what_is_unpacked_when_its_owner_writes_to_the_archiv
     place = attackers / "archive.tgz"
     place.write_bytes(good.read_bytes())
     os.chown(place, ATTACKER, ATTACKER)
-    source = install.Source(url=None, path=str(place), sha256=sum_of(good))
+    source = install.Source(url=None, path=str(place), sha256=digest_of(good))
     attack = as_user(REWRITE, place, good, evil)
     assert attack.stdout is not None and attack.stdout.readline() == "begun\n"
     assert install_often(host.root, source) > 0
@@ -129,7 +129,7 @@ def test_a_place_for_the_versions_that_somebody_else_made_is_refused(
     host: Host, attackers: Path, tmp_path: Path
 ) -> None:
     archive = tgz(tmp_path / "a.tgz", ollama_tree("0.5.7"))
-    source = {"src": str(archive), "sha256": sum_of(archive)}
+    source = {"src": str(archive), "sha256": digest_of(archive)}
     done = host.install(source, root=str(attackers / "ollama"))
     assert done["rc"] == 1
     assert "other users can change" in done["msg"]

@@ -70,7 +70,7 @@ def mirror(tmp_path: Path) -> Iterator[Mirror]:
 WAYS = {
     "refused": "http://{user}:{password}@127.0.0.1:{port}/no.tgz?token={token}",
     "nobody listens": "http://{user}:{password}@127.0.0.1:9/a.tgz?token={token}",
-    "a wrong sum": "http://{user}:{password}@127.0.0.1:{port}/a.tgz?token={token}",
+    "a wrong checksum": "http://{user}:{password}@127.0.0.1:{port}/a.tgz?token={token}",
     "no such host": "http://{user}:{password}@does-not-exist.invalid/a.tgz?token={token}",
     "a port that is none": "http://{user}:{password}@127.0.0.1:port/a.tgz?token={token}",
     "a password with a slash": "http://{user}:a/{password}@127.0.0.1:{port}/a.tgz?token={token}",

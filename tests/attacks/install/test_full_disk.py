@@ -69,10 +69,10 @@ def test_a_switch_is_made_whole_or_not_at_all(small: Path, reachable: Path, free
 
 
 def test_a_version_that_cannot_be_noted_is_taken_back(host: Host, tmp_path: Path) -> None:
-    def note(_path: str, _sums: object) -> None:
+    def note(_path: str, _digests: object) -> None:
         raise OSError(28, "No space left on device")
 
-    def nothing(_path: str, _sums: object) -> None:
+    def nothing(_path: str, _digests: object) -> None:
         pass
 
     def bring(version: str, body: str, record: install.Record) -> None:

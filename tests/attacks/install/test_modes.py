@@ -34,9 +34,9 @@ def test_an_installation_has_the_same_modes_under_every_umask(
     try:
         if way == "install":
             source = install.Source(None, str(archive), None)
-            install.install(OLLAMA, str(host.root), VERSION, [source], 1 << 30, record=lambda _path, _sums: None)
+            install.install(OLLAMA, str(host.root), VERSION, [source], 1 << 30, record=lambda _path, _digests: None)
         else:
-            install.adopt(OLLAMA, str(host.root), str(prefix), lambda _path, _sums: None)
+            install.adopt(OLLAMA, str(host.root), str(prefix), lambda _path, _digests: None)
         releases.switch(str(host.root), VERSION, {str(reachable / "bin/ollama"): "bin/ollama"})
     finally:
         os.umask(before)

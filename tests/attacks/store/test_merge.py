@@ -62,9 +62,9 @@ def shards(attackers: Path) -> list[Path]:
 
 
 def request(shards: list[Path], *, consume: bool = False) -> MergeRequest:
-    sums = {path.name: hashlib.sha256(data).hexdigest() for path, data in zip(shards, SHARDS)}
+    digests = {path.name: hashlib.sha256(data).hexdigest() for path, data in zip(shards, SHARDS)}
     dest = str(shards[0].parent / "merged.gguf")
-    return MergeRequest(str(shards[0]), dest, consume=consume, shard_sha256=sums)
+    return MergeRequest(str(shards[0]), dest, consume=consume, shard_sha256=digests)
 
 
 def attempt(work: Callable[[], object]) -> None:

@@ -12,9 +12,9 @@ import threading
 from pathlib import Path
 from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
-SUMS_FILE = ".hub-double-sums.json"
+SUMS_FILE = ".hub-double-checksums.json"
 READ_BYTES = 1 << 20
-# Below this a sum is quicker computed than stored.
+# Below this a checksum is quicker computed than stored.
 WORTH_STORING_BYTES = 16 << 20
 
 
@@ -40,13 +40,13 @@ class Revision:
 
 
 class Catalog:
-    """Repositories on disk. Sums are computed once a file version and kept in a file beside the repositories."""
+    """Repositories on disk. Checksums are computed once a file version and kept in a file beside the repositories."""
 
-    def __init__(self, root: Path, sums_file: Optional[Path] = None) -> None:
+    def __init__(self, root: Path, checksums_file: Optional[Path] = None) -> None:
         self.root = root
-        self._sums_file = sums_file or root / SUMS_FILE
+        self._checksums_file = checksums_file or root / SUMS_FILE
         self._lock = threading.Lock()
-        self._sums: Dict[str, List[object]] = self._load_sums()
+        self._digests: Dict[str, List[object]] = self._load_digests()
 
     def revisions(self, repo: str) -> List[Revision]:
         """The branch first, then the tags; empty when there is no such repository."""
@@ -93,18 +93,18 @@ class Catalog:
         status = location.stat()
         key, seen = str(location.relative_to(self.root)), [status.st_size, status.st_mtime_ns]
         with self._lock:
-            cached = self._sums.get(key)
+            cached = self._digests.get(key)
             if cached is not None and cached[:2] == seen:
                 return str(cached[2])
         digest = _hash_file(location)
         with self._lock:
-            self._sums[key] = [*seen, digest]
+            self._digests[key] = [*seen, digest]
             if status.st_size >= WORTH_STORING_BYTES:
-                self._store_sums()
+                self._store_digests()
         return digest
 
     def index(self) -> int:
-        """Compute every sum now, so that the first listing is quick; returns the number of files."""
+        """Compute every checksum now, so that the first listing is quick; returns the number of files."""
         count = 0
         for repo in self.repositories():
             for revision in self.revisions(repo):
@@ -119,20 +119,20 @@ class Catalog:
             listing.update(f"{location.relative_to(folder).as_posix()}\0{self.sha256(location)}\n".encode())
         return Revision(repo, name or "master", listing.hexdigest(), folder, is_branch=not name)
 
-    def _load_sums(self) -> Dict[str, List[object]]:
+    def _load_digests(self) -> Dict[str, List[object]]:
         try:
-            loaded = json.loads(self._sums_file.read_text(encoding="utf-8"))
+            loaded = json.loads(self._checksums_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return loaded if isinstance(loaded, dict) else {}
 
-    def _store_sums(self) -> None:
-        temporary = self._sums_file.with_name(self._sums_file.name + f".{os.getpid()}")
+    def _store_digests(self) -> None:
+        temporary = self._checksums_file.with_name(self._checksums_file.name + f".{os.getpid()}")
         try:
-            temporary.write_text(json.dumps(self._sums, indent=1, sort_keys=True), encoding="utf-8")
-            temporary.replace(self._sums_file)
+            temporary.write_text(json.dumps(self._digests, indent=1, sort_keys=True), encoding="utf-8")
+            temporary.replace(self._checksums_file)
         except OSError:
-            return  # a read-only root only costs the sums again at the next start
+            return  # a read-only root only costs the checksums again at the next start
 
 
 def tree_folders(files: List[StoredFile]) -> List[str]:

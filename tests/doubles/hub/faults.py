@@ -25,7 +25,7 @@ KINDS = {
     "replace": "once `after_bytes` bytes of the file were sent, another file of its size stands behind its address",
     "gzip": "the body is sent gzip-compressed with Content-Encoding: gzip, asked or not",
     "html": "a login page with status 200 instead of the file",
-    "no_sums": "neither the listing nor the file's headers tell a sha256",
+    "no_digests": "neither the listing nor the file's headers tell a sha256",
     "no_etag": "no ETag header",
     "listing": "the listing lies: `size_bytes`, `sha256` or `rename` replace what is true, `omit` leaves the file out",
 }

@@ -88,7 +88,7 @@ class HuggingFace:
             size_bytes = size_bytes if lie.size_bytes is None else lie.size_bytes
             digest, path = lie.sha256 or digest, lie.rename or path
         entry: Dict[str, Any] = {"type": "file", "oid": digest[:40], "size": size_bytes, "path": path}
-        if file.path.endswith(".gguf") and self.faults.find("no_sums", file.path) is None:
+        if file.path.endswith(".gguf") and self.faults.find("no_digests", file.path) is None:
             entry["lfs"] = {"oid": digest, "size": size_bytes, "pointerSize": 135}
         return entry
 

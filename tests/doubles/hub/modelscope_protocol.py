@@ -79,7 +79,7 @@ class ModelScope:
         return document(_success({"Files": entries[:LISTING_LIMIT]}))
 
     def _file_entry(self, file: StoredFile, revision: Revision) -> Dict[str, Any]:
-        told = self.faults.find("no_sums", file.path) is None
+        told = self.faults.find("no_digests", file.path) is None
         return {
             "Type": "blob",
             "Name": file.path.rpartition("/")[2],

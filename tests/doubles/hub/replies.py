@@ -21,7 +21,7 @@ class Document:
 
 @dataclasses.dataclass(frozen=True)
 class FileReply:
-    """The bytes of a file; `commit` and `sums` decide which headers tell about it."""
+    """The bytes of a file; `commit` and `checksums` decide which headers tell about it."""
 
     file: StoredFile
     commit: str = ""

@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--cdn", action="store_true", help="redirect every file request to the second listener")
     parser.add_argument("--cdn-host", default="localhost", help="the name of this machine in those redirects")
     parser.add_argument("--faults", type=Path, help="JSON file with a list of faults (see README.md)")
-    parser.add_argument("--sums-file", type=Path, help="where sums are cached (default: in the root)")
+    parser.add_argument("--checksums-file", type=Path, help="where checksums are cached (default: in the root)")
     options = parser.parse_args()
     faults = [Fault.from_json(value) for value in json.loads(options.faults.read_text())] if options.faults else []
     stop = threading.Event()
@@ -41,7 +41,7 @@ def main() -> int:
         cdn_host=options.cdn_host,
         host=options.host,
         port=options.port,
-        sums_file=options.sums_file,
+        checksums_file=options.checksums_file,
     )
     count = double.catalog.index()
     with double:

@@ -68,9 +68,9 @@ class HubDouble:
         port: int = 0,
         cdn_host: str = "localhost",
         certificate: Optional[Path] = None,
-        sums_file: Optional[Path] = None,
+        checksums_file: Optional[Path] = None,
     ) -> None:
-        self.catalog = Catalog(Path(root), sums_file)
+        self.catalog = Catalog(Path(root), checksums_file)
         self.faults = FaultSet(faults)
         self.token = token
         self.basic_auth = basic_auth
@@ -321,7 +321,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return hashlib.sha256(digest.encode()).hexdigest() if self._replaced(file.path) else digest
 
     def _linked_headers(self, file: StoredFile) -> Dict[str, str]:
-        if self.server.double.faults.find("no_sums", file.path) is not None:
+        if self.server.double.faults.find("no_digests", file.path) is not None:
             return {}
         return {"X-Linked-ETag": f'"{self._digest(file)}"', "X-Linked-Size": str(file.size_bytes)}
 

@@ -4,7 +4,7 @@
 
     python3 tests/doubles/ollama/build.py --version 0.5.7 --llama-server-dir DIR --out DIR/ollama-linux-amd64.tgz
 
-The archive has Ollama's layout, bin/ollama and lib/ollama/; its sum goes to sha256sum.txt beside it, one line an asset.
+The archive has Ollama's layout, bin/ollama and lib/ollama/; its digest goes to sha256sum.txt beside it, one line each.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _zstd(data: bytes) -> bytes:
 
 
 def build(version: str, llama_server: Path, out: Path) -> str:
-    """Write the archive and its line in sha256sum.txt; returns the sum."""
+    """Write the archive and its line in sha256sum.txt; returns the checksum."""
     numbers = tuple(int(part) for part in version.split("-", maxsplit=1)[0].split("."))
     zstd = numbers >= (0, 14, 0)
     if zstd != out.name.endswith(".tar.zst"):
@@ -105,14 +105,14 @@ def build(version: str, llama_server: Path, out: Path) -> str:
     partial.write_bytes(data)
     partial.rename(out)
     digest = hashlib.sha256(data).hexdigest()
-    sums = out.parent / "sha256sum.txt"
+    digests = out.parent / "sha256sum.txt"
     line = "%s  ./%s\n" % (digest, out.name)
     others = (
-        [old for old in sums.read_text().splitlines(True) if not old.endswith("./%s\n" % out.name)]
-        if sums.exists()
+        [old for old in digests.read_text().splitlines(True) if not old.endswith("./%s\n" % out.name)]
+        if digests.exists()
         else []
     )
-    sums.write_text("".join(sorted([*others, line], key=lambda text: text.split()[1])))
+    digests.write_text("".join(sorted([*others, line], key=lambda text: text.split()[1])))
     return digest
 
 

@@ -119,7 +119,7 @@ def test_two_names_of_one_quant_take_the_disk_once_and_two_quants_of_one_path_ar
 ) -> None:
     with small_disk(tmp_path / "disk", 20 * MIB) as place, served(model) as hub:
         first, second = two_requests(model, hub, place / "m.gguf", place / "m.gguf")
-        other = replace(second, lock=model.lock(hub, sums=False))
+        other = replace(second, lock=model.lock(hub, digests=False))
         with pytest.raises(TransferError, match="first and second are different files and both go to"):
             download.present_all([first, other], ledger)
         answers = download.present_all([first, second], ledger)

@@ -131,7 +131,7 @@ def test_without_the_headers_sum_a_wrong_header_is_found_by_its_shards(
     model: Model, dest: Path, ledger: Ledger
 ) -> None:
     with served(model, Fault("flip", "*00001*", offset=120, times=1)) as hub:
-        download.present(request(model.lock(hub, header_sums=False), dest), ledger)
+        download.present(request(model.lock(hub, header_digests=False), dest), ledger)
     assert dest.read_bytes() == model.merged
     assert leftovers(dest) == []
 

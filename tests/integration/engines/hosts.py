@@ -33,7 +33,7 @@ class Host(BareHost):
             role = {"ansible.builtin.include_role": {"name": f"gguf.fleet.{self.role}"}}
             playbook = str(self.folder / "play.yml")
             Path(playbook).write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [role]}]))
-        return super().play(playbook, *options, **{"ollama_checksums_file": str(self.folder / "sums"), **variables})
+        return super().play(playbook, *options, **{"ollama_checksums_file": str(self.folder / "digests"), **variables})
 
     def converge(self, **variables: Any) -> int:
         """Runs the role and gives the number of changes."""

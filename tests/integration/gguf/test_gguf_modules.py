@@ -67,11 +67,11 @@ def test_absent_check_run_check_run(merge: Module, tmp_path: Path) -> None:
 
 
 def test_sums_come_from_options_and_shards_go(merge: Module, shards: list[Path]) -> None:
-    sums = {path.name: "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest() for path in shards}
-    done = merge(consume=True, shard_checksums=sums)
+    digests = {path.name: "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest() for path in shards}
+    done = merge(consume=True, shard_checksums=digests)
     assert done["removed"] == [str(path) for path in shards]
     assert done["kept"] == []
-    assert not merge(consume=True, shard_checksums=sums)["changed"]
+    assert not merge(consume=True, shard_checksums=digests)["changed"]
 
 
 def test_sums_of_a_lock_count(merge: Module, shards: list[Path]) -> None:
@@ -106,7 +106,7 @@ FAILURES: dict[str, tuple[dict[str, Any], str]] = {
     "checksum that is none": ({"checksum": "md5:1234"}, "checksum is not a sha256"),
     "wrong checksum": ({"checksum": "0" * 64}, "the merge has sha256"),
     "not a lock": ({"lock": {"files": []}}, "lock"),
-    "consume without sums": ({"consume": True}, "Give a lock or shard_checksums"),
+    "consume without checksums": ({"consume": True}, "Give a lock or shard_checksums"),
     "no directory": ({"dest": "/nowhere/at/all/merged.gguf"}, "the directory /nowhere/at/all does not exist"),
 }
 

@@ -122,5 +122,5 @@ def test_a_lost_connection_does_not_end_the_merge(play: Play) -> None:
 def test_a_failure_on_the_host_is_the_tasks_failure(play: Play) -> None:
     output = play.run(checksum="0" * 64)
     assert "failed=1" in output
-    assert "Check that the shards and the expected sum belong together." in output
+    assert "Check that the shards and the expected checksum belong together." in output
     assert files(play) == set()

@@ -83,7 +83,7 @@ def test_only_a_few_bytes_of_each_shard_are_read(hub: HubDouble, resolve: Run) -
     big = hub.catalog.root / REPO / "big-F16.gguf"
     first = next(iter((hub.catalog.root / REPO / "Tiny-UD-IQ1_S").iterdir())).read_bytes()
     big.write_bytes(first + bytes(20_000_000))
-    hub.inject(Fault("no_sums"))
+    hub.inject(Fault("no_digests"))
     result = resolve(**options(hub, "url", urls=[hub.file_url(REPO, "big-F16.gguf")]))
     assert "one of 3 shards" in result["msg"]
     assert hub.bytes_sent("big-F16.gguf") <= 256 << 10
@@ -200,8 +200,8 @@ def test_an_update_shows_what_changed_on_the_hub(tmp_path: Path, hub: HubDouble,
 
 
 def a_seal(lock: Dict[str, Any], contents: List[bytes], piece_bytes: int = 4096) -> Dict[str, Any]:
-    sums = {file["path"]: sum_blocks([content], piece_bytes) for file, content in zip(lock["files"], contents)}
-    return make_seal(lock, sums, "d" * 64, piece_bytes)
+    digests = {file["path"]: sum_blocks([content], piece_bytes) for file, content in zip(lock["files"], contents)}
+    return make_seal(lock, digests, "d" * 64, piece_bytes)
 
 
 def test_a_seal_is_added_with_a_diff_and_survives_an_update(
@@ -227,7 +227,7 @@ def test_an_update_from_a_hub_that_tells_no_sums_any_more_drops_none(
     given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.yml")}
     seal = a_seal(resolve(**given)["lock"], list(quants["UD-IQ1_S"].values()))
     sealed = resolve(**given, seal=seal)["lock"]
-    hub.inject(Fault("no_sums"))
+    hub.inject(Fault("no_digests"))
     updated = resolve(**given, update=True)
     assert updated["asked"] == ["tiny"]
     assert updated["changed"] is False
@@ -339,11 +339,11 @@ def test_a_listing_that_lies_about_a_shard_is_found_out(
 
 
 def test_sums_that_nobody_tells_stay_unknown_until_they_are_given(hub: HubDouble, quants: Quants, resolve: Run) -> None:
-    hub.inject(Fault("no_sums"))
+    hub.inject(Fault("no_digests"))
     assert [file["sha256"] for file in resolve(**options(hub))["lock"]["files"]] == [None] * 3
-    sums = {path.rpartition("/")[2]: sha(content) for path, content in quants["UD-IQ1_S"].items()}
-    given = resolve(**options(hub), sha256=sums)["lock"]
-    assert [file["sha256"] for file in given["files"]] == list(sums.values())
+    digests = {path.rpartition("/")[2]: sha(content) for path, content in quants["UD-IQ1_S"].items()}
+    given = resolve(**options(hub), sha256=digests)["lock"]
+    assert [file["sha256"] for file in given["files"]] == list(digests.values())
 
 
 def test_a_given_sum_that_contradicts_the_hub_is_refused(hub: HubDouble, resolve: Run) -> None:

@@ -54,13 +54,13 @@ def test_two_builds_of_an_archive_are_the_same_bytes(version: str, cache_dir: Pa
     small = tmp_path / "llama-server-dir"
     small.mkdir()
     (small / "llama-server").write_text("#!/bin/sh\n")
-    sums = []
+    digests = []
     for turn in ("one", "two"):
         out = tmp_path / turn / f"ollama-linux-amd64.{suffix}"
-        sums.append(build.build(version, small, out))
-        assert (out.parent / "sha256sum.txt").read_text() == f"{sums[-1]}  ./{out.name}\n"
-        assert hashlib.sha256(out.read_bytes()).hexdigest() == sums[-1]
-    assert sums[0] == sums[1]
+        digests.append(build.build(version, small, out))
+        assert (out.parent / "sha256sum.txt").read_text() == f"{digests[-1]}  ./{out.name}\n"
+        assert hashlib.sha256(out.read_bytes()).hexdigest() == digests[-1]
+    assert digests[0] == digests[1]
 
 
 def test_an_archive_of_0_5_7_has_members_with_a_leading_dot(ollama_archives: dict[str, Path]) -> None:

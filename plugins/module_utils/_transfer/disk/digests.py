@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""The sums of the files and of the merged file, computed while the bytes pass, each by one thread at a time."""
+"""The checksums of the files and of the merged file, computed while the bytes pass, each by one thread at a time."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def steps(plan: Plan, parts: Tuple[Part, ...]) -> Iterator[Step]:
 
 
 class Digest:
-    """One sum on its way."""
+    """One checksum on its way."""
 
     def __init__(self, plan: Plan, wanted: DigestPlan) -> None:
         self.wanted = wanted
@@ -65,7 +65,7 @@ class Digest:
         self.busy = False
         self.seen_bytes = 0
         self.restart_from: Optional[int] = None
-        # The state at the first block of each file, so that one wrong file does not cost the sum of those before it.
+        # The state at the first block of each file, so that one wrong file does not cost the digest of those before it.
         self._checkpoints: Dict[int, Tuple[Any, int]] = {}
 
     def blocks(self) -> List[int]:

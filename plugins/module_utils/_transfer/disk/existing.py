@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""Files that are there already, proved by the same sums that a download is proved by, without a byte of the network."""
+"""Files that are there already, proved as a download is, without a byte of the network."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _TICK_SECONDS = 0.25
 
 
 def provable(plan: Plan) -> bool:
-    """Whether the lock knows enough sums: of the whole, or of every file."""
+    """Whether the lock knows enough checksums: of the whole, or of every file."""
     return all(output.sha256 for output in plan.outputs) or all(
         digest.expected for digest in plan.digests if digest.repair is not None
     )
 
 
 def prove(plan: Plan, paths: Sequence[str], tick: Callable[[Status], None]) -> Optional[Dict[str, str]]:
-    """The sums of the files at these paths when they are what the plan would make, None otherwise."""
+    """The checksums of the files at these paths when they are what the plan would make, None otherwise."""
     if not provable(plan):
         return None
     try:

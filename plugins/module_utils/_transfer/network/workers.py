@@ -82,7 +82,7 @@ class Crew:
     sole: Dict[int, Source] = field(default_factory=dict)
     # What of a block has come before its attempt broke off, and whose bytes those are: one bit for each source.
     begun: Dict[int, Tuple[bytes, int]] = field(default_factory=dict)
-    # Whose bytes are in each block; `unknown` is the bit of an earlier run, or of a header that no sum proves.
+    # Whose bytes are in each block; `unknown` is the bit of an earlier run, or of a header that no checksum proves.
     origins: List[int] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
     busy_seen: threading.Event = field(default_factory=threading.Event)

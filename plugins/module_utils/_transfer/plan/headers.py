@@ -152,7 +152,7 @@ def _from_one(index: int, file: LockedFile, source: Source, session: Session, me
 
 
 def _is_locked(file: LockedFile, raw: bytes) -> bool:
-    """Whether this is the header that the lock knows; where it knows none, the shard's own sum will tell."""
+    """Whether this is the header that the lock knows; where it knows none, the shard's own checksum will tell."""
     if not file.header_sha256 or not file.header_bytes:
         return True
     return hashlib.sha256(raw[: file.header_bytes]).hexdigest() == file.header_sha256

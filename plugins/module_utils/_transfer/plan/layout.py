@@ -76,7 +76,7 @@ class Output:
 
 @dataclass(frozen=True)
 class DigestPlan:
-    """One sum to compute. ``repair`` names the bytes (of one file) to fetch again when it is wrong."""
+    """One checksum to compute. ``repair`` names the bytes (of one file) to fetch again when it is wrong."""
 
     name: str
     expected: Optional[str]
@@ -95,7 +95,7 @@ class Plan:
     padding: Tuple[Tuple[int, int], ...] = ()
     headers: Tuple[bytes, ...] = ()
     journal_bytes: int = 0
-    # Sums that need not be computed because sums of pieces in the lock vouch for them.
+    # Digests that need not be computed because those of pieces in the lock vouch for them.
     implied: Mapping[str, str] = field(default_factory=dict)
     first_blocks: Tuple[int, ...] = ()
     starts: Tuple[Tuple[int, ...], ...] = ()
@@ -245,22 +245,22 @@ def _file_digests(lock: Mapping[str, Any], files: Sequence[LockedFile]) -> Tuple
     piece_bytes = int((lock.get("seal") or {}).get("piece_bytes") or 0)
     digests: List[DigestPlan] = []
     for index, file in enumerate(files):
-        sums = _pieces(lock).get(file.path)
+        pieces = _pieces(lock).get(file.path)
         whole = Part(index, 0, file.size_bytes)
-        if not sums or not file.sha256:
+        if not pieces or not file.sha256:
             digests.append(DigestPlan(file.path, file.sha256, (whole,), whole))
             continue
-        if piece_bytes <= 0 or len(sums) != -(-file.size_bytes // piece_bytes):
+        if piece_bytes <= 0 or len(pieces) != -(-file.size_bytes // piece_bytes):
             raise TransferError(
-                f"The seal of {file.path} has {len(sums)} sums for {file.size_bytes:,} bytes "
+                f"The seal of {file.path} has {len(pieces)} checksums for {file.size_bytes:,} bytes "
                 f"in pieces of {piece_bytes:,}.",
                 "Seal the lock again.",
                 reason="bad-lock",
             )
-        for number, expected in enumerate(sums):
+        for number, expected in enumerate(pieces):
             offset = number * piece_bytes
             part = Part(index, offset, min(piece_bytes, file.size_bytes - offset))
-            digests.append(DigestPlan(f"{file.path} piece {number + 1} of {len(sums)}", expected, (part,), part))
+            digests.append(DigestPlan(f"{file.path} piece {number + 1} of {len(pieces)}", expected, (part,), part))
     return tuple(digests)
 
 

@@ -63,7 +63,7 @@ class Request:
         return hashlib.sha256(json.dumps(identity(self.files, self.layout), sort_keys=True).encode()).hexdigest()
 
     def expected(self, index: int) -> Optional[str]:
-        """The sum that the lock knows for an output."""
+        """The checksum that the lock knows for an output."""
         if self.layout == MERGED and len(self.files) > 1:
             return (self.lock.get("merged") or {}).get("sha256") or None
         return self.files[index].sha256

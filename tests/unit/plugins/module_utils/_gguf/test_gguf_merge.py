@@ -67,7 +67,7 @@ class Place:
         self.ledger = Ledger(str(directory / "ledger.json"))
 
     @property
-    def sums(self) -> dict[str, str]:
+    def digests(self) -> dict[str, str]:
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in self.shards if path.exists()}
 
     def request(self, **options: Any) -> MergeRequest:
@@ -286,8 +286,12 @@ REFUSED: dict[str, tuple[Callable[[Place], Any], dict[str, Any], str]] = {
     ),
     "dest is a directory": (lambda place: place.dest.mkdir(), {}, "exists and is not a file"),
     "dest is a dead link": (lambda place: place.dest.symlink_to("/nowhere/at/all"), {}, "symbolic link to nowhere"),
-    "consume without sums": (lambda place: None, {"consume": True}, "its sha256 is not known"),
-    "consume without hashing": (lambda place: None, {"consume": True, "get_sha256": False}, "consume needs the sums"),
+    "consume without checksums": (lambda place: None, {"consume": True}, "its sha256 is not known"),
+    "consume without hashing": (
+        lambda place: None,
+        {"consume": True, "get_sha256": False},
+        "consume needs the checksums",
+    ),
 }
 
 
@@ -345,7 +349,7 @@ def test_little_room_is_refused_with_the_bytes(place: Place, monkeypatch: pytest
 
 
 def test_consume_needs_room_for_one_shard_more_than_is_freed(place: Place) -> None:
-    plan = place.plan(consume=True, shard_sha256=place.sums)
+    plan = place.plan(consume=True, shard_sha256=place.digests)
     assert plan.disk_needed_bytes < len(WHOLE) / 1.5
 
 
@@ -366,7 +370,7 @@ def test_right_expected_sum_may_be_in_capitals(place: Place) -> None:
 
 
 def test_shard_with_a_wrong_sum_is_named_and_a_good_copy_finishes_the_merge(place: Place, small_windows: None) -> None:
-    good = place.sums
+    good = place.digests
     right = place.shards[3].read_bytes()
     corrupt_last_byte(place)
     with pytest.raises(GgufError, match=r"model-00004-of-00004\.gguf has sha256"):
@@ -386,7 +390,7 @@ def test_sums_of_shards_come_from_the_ledger_too(place: Place) -> None:
 
 
 def test_consume_removes_every_shard_once_its_bytes_are_safe(place: Place) -> None:
-    result = place.merge(consume=True, shard_sha256=place.sums)
+    result = place.merge(consume=True, shard_sha256=place.digests)
     assert place.dest.read_bytes() == WHOLE
     assert result.removed == tuple(str(path) for path in place.shards)
     assert place.left_over() == {"merged.gguf"}
@@ -395,9 +399,9 @@ def test_consume_removes_every_shard_once_its_bytes_are_safe(place: Place) -> No
 
 
 def test_consume_after_a_merge_removes_only_shards_whose_sums_were_checked(place: Place) -> None:
-    sums = place.sums
-    del sums[place.shards[1].name]
-    place.merge(shard_sha256=sums)
+    digests = place.digests
+    del digests[place.shards[1].name]
+    place.merge(shard_sha256=digests)
     plan = place.plan(consume=True)
     assert plan.changed
     apply_merge(plan, place.ledger)
@@ -419,22 +423,22 @@ def make_link(place: Place) -> None:
     ids=["hard link", "symbolic link"],
 )
 def test_shard_that_has_another_name_is_not_consumed(place: Place, use: Callable[[Place], None], reason: str) -> None:
-    sums = place.sums
+    digests = place.digests
     use(place)
     with pytest.raises(GgufError, match=f"cannot be consumed: {reason}"):
-        place.merge(consume=True, shard_sha256=sums)
+        place.merge(consume=True, shard_sha256=digests)
     assert all(path.exists() for path in place.shards)
     assert not place.dest.exists()
 
 
 def test_shard_that_somebody_reads_is_not_consumed(place: Place) -> None:
     with place.shards[2].open("rb"), pytest.raises(GgufError, match="a process has it open"):
-        place.merge(consume=True, shard_sha256=place.sums)
+        place.merge(consume=True, shard_sha256=place.digests)
     assert all(path.exists() for path in place.shards)
 
 
 def test_shard_that_comes_into_use_during_the_merge_is_kept_and_told(place: Place) -> None:
-    plan = place.plan(consume=True, shard_sha256=place.sums)
+    plan = place.plan(consume=True, shard_sha256=place.digests)
     with place.shards[1].open("rb"):
         result = apply_merge(plan, place.ledger, checkpoint_bytes=CHECKPOINT)
     assert result.kept == ((str(place.shards[1]), "a process has it open"),)
@@ -522,16 +526,16 @@ def test_shard_replaced_by_one_with_other_bytes_is_read_again_from_its_start(pla
 
 
 def test_interrupted_consume_loses_nothing(place: Place, small_windows: None) -> None:
-    sums = place.sums
-    interrupted_merge(place, 35, consume=True, shard_sha256=sums)
+    digests = place.digests
+    interrupted_merge(place, 35, consume=True, shard_sha256=digests)
     assert [path.exists() for path in place.shards] == [False, False, False, True]
-    result = place.merge(consume=True, shard_sha256=sums)
+    result = place.merge(consume=True, shard_sha256=digests)
     assert (place.dest.read_bytes(), result.sha256) == (WHOLE, SUM)
     assert not any(path.exists() for path in place.shards)
 
 
 def test_interrupted_consume_can_end_without_consume(place: Place, small_windows: None) -> None:
-    interrupted_merge(place, 35, consume=True, shard_sha256=place.sums)
+    interrupted_merge(place, 35, consume=True, shard_sha256=place.digests)
     assert place.merge().sha256 == SUM
     assert place.shards[3].exists()
 
@@ -540,7 +544,7 @@ def test_interrupted_consume_can_end_without_consume(place: Place, small_windows
 def test_lost_half_of_a_consuming_merge_is_named_and_nothing_is_deleted(
     place: Place, small_windows: None, what: str
 ) -> None:
-    interrupted_merge(place, 35, consume=True, shard_sha256=place.sums)
+    interrupted_merge(place, 35, consume=True, shard_sha256=place.digests)
     getattr(place, what).unlink()
     rest = sorted(os.listdir(place.directory))
     with pytest.raises(GgufError, match=r"is gone, and with it|shards are missing"):
@@ -549,7 +553,7 @@ def test_lost_half_of_a_consuming_merge_is_named_and_nothing_is_deleted(
 
 
 def test_damage_in_the_only_copy_of_a_shard_is_told(place: Place, small_windows: None) -> None:
-    interrupted_merge(place, 35, consume=True, shard_sha256=place.sums)
+    interrupted_merge(place, 35, consume=True, shard_sha256=place.digests)
     with place.temporary.open("r+b") as file:
         file.seek(100)
         file.write(b"damage")
@@ -559,14 +563,14 @@ def test_damage_in_the_only_copy_of_a_shard_is_told(place: Place, small_windows:
 
 def test_shard_that_was_downloaded_again_heals_that_damage(place: Place, small_windows: None) -> None:
     copies = {path: path.read_bytes() for path in place.shards}
-    sums = place.sums
-    interrupted_merge(place, 35, consume=True, shard_sha256=sums)
+    digests = place.digests
+    interrupted_merge(place, 35, consume=True, shard_sha256=digests)
     with place.temporary.open("r+b") as file:
         file.seek(CHECKPOINT + 1)
         file.write(b"damage")
     for path, content in copies.items():
         path.write_bytes(content)
-    assert place.merge(shard_sha256=sums).sha256 == SUM
+    assert place.merge(shard_sha256=digests).sha256 == SUM
     assert place.dest.read_bytes() == WHOLE
 
 
@@ -579,7 +583,7 @@ def test_crash_between_rename_and_ledger_is_repaired_without_reading(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Ledger, "record", die)
         with pytest.raises(Interrupted):
-            place.merge(consume=True, shard_sha256=place.sums)
+            place.merge(consume=True, shard_sha256=place.digests)
     assert place.dest.exists()
     plan = place.plan(consume=True)
     assert plan.outcome == "record"
@@ -681,7 +685,7 @@ def test_foreign_hard_link_in_the_place_of_the_temporary_file_is_not_written(pla
 
 def test_check_mode_plan_equals_what_the_run_does(place: Place) -> None:
     before = sorted(os.listdir(place.directory))
-    plan = place.plan(consume=True, shard_sha256=place.sums)
+    plan = place.plan(consume=True, shard_sha256=place.digests)
     assert sorted(os.listdir(place.directory)) == before
     assert plan.actions == [
         {"action": "merge", "path": str(place.dest), "size_bytes": len(WHOLE)},
@@ -701,7 +705,7 @@ def test_absent_removes_result_leftovers_and_record(place: Place, small_windows:
 
 
 def test_absent_does_not_remove_the_only_copy_of_consumed_shards(place: Place, small_windows: None) -> None:
-    interrupted_merge(place, 35, consume=True, shard_sha256=place.sums)
+    interrupted_merge(place, 35, consume=True, shard_sha256=place.digests)
     with pytest.raises(GgufError, match="holds the only copy of 3 consumed shards"):
         plan_removal(place.request(), place.ledger)
 
@@ -731,7 +735,7 @@ def told_merge(place: Place, **options: Any) -> Told:
 
 
 def test_a_merge_tells_every_window_that_it_wrote(place: Place, small_windows: None) -> None:
-    told = told_merge(place, shard_sha256=place.sums)
+    told = told_merge(place, shard_sha256=place.digests)
     assert (told.of(VERIFYING), told.totals(MERGING)) == ([], {len(WHOLE)})
     steps = told.of(MERGING)
     assert steps[-1] == len(WHOLE)
@@ -742,7 +746,7 @@ def by_another_tool(place: Place) -> None:
     place.dest.write_bytes(WHOLE)
 
 
-def merged_without_sum(place: Place) -> None:
+def merged_without_digest(place: Place) -> None:
     place.merge(get_sha256=False)
 
 
@@ -759,7 +763,7 @@ def finished_without_sum_and_not_recorded(place: Place) -> None:
 
 READING: list[tuple[Callable[[Place], None], dict[str, Any]]] = [
     (by_another_tool, {}),
-    (merged_without_sum, {}),
+    (merged_without_digest, {}),
     (merged, {"verify_full": True}),
     (finished_without_sum_and_not_recorded, {}),
 ]
@@ -793,9 +797,9 @@ def test_a_resumed_merge_tells_what_it_proves_and_then_only_what_it_writes(
 def test_the_copied_part_of_a_shard_is_hashed_step_by_step(
     place: Place, small_windows: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupted_merge(place, 30, shard_sha256=place.sums)
+    interrupted_merge(place, 30, shard_sha256=place.digests)
     monkeypatch.setattr(merge, "WINDOW_BYTES", 1000)
-    told = told_merge(place, shard_sha256=place.sums)
+    told = told_merge(place, shard_sha256=place.digests)
     # after the proof of the file itself come the copied shards, each to its own end
     again = [call for call in told.calls if call[0] == VERIFYING and call[2] <= place.shards[0].stat().st_size]
     assert [done for _phase, done, _total in again][:3] == [1000, 2000, 3000]
@@ -874,9 +878,9 @@ def test_disk_is_reserved_for_one_shard_at_a_time(place: Place, monkeypatch: pyt
         real(file, offset, length_bytes)
 
     monkeypatch.setattr(writing, "reserve_disk", noted)
-    plan = place.plan(consume=consume, shard_sha256=place.sums)
+    plan = place.plan(consume=consume, shard_sha256=place.digests)
     assert plan.job is not None and plan.header is not None
-    place.merge(consume=consume, shard_sha256=place.sums)
+    place.merge(consume=consume, shard_sha256=place.digests)
     ends = [plan.job.dest_start(index + 1) for index in range(len(place.shards))]
     assert [end for _start, end in reserved] == ends
     assert reserved[0][0] == len(plan.header)

@@ -146,8 +146,8 @@ def test_any_set_merges_into_the_file_that_its_tensors_make(
     with tempfile.TemporaryDirectory() as directory:
         shards = split_set(numbered, gap=b"\x55")
         paths = write_shards(directory, shards)
-        sums = {path.rsplit("/", 1)[1]: hashlib.sha256(shard).hexdigest() for path, shard in zip(paths, shards)}
-        request = MergeRequest(paths[0], directory + "/merged", consume=consume, shard_sha256=sums)
+        digests = {path.rsplit("/", 1)[1]: hashlib.sha256(shard).hexdigest() for path, shard in zip(paths, shards)}
+        request = MergeRequest(paths[0], directory + "/merged", consume=consume, shard_sha256=digests)
         ledger = Ledger(directory + "/ledger.json")
         result = apply_merge(plan_merge(request, ledger), ledger, checkpoint_bytes=checkpoint_bytes)
         with open(request.dest, "rb") as file:

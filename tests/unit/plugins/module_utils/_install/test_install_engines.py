@@ -142,7 +142,7 @@ def test_an_adopted_installation_is_a_version_that_runs_and_loses_no_library(tmp
     (prefix / "lib/ollama/runners").mkdir(parents=True)
     (prefix / "lib/ollama/runners/libx.so.1").write_text("library")
     os.symlink("libx.so.1", prefix / "lib/ollama/runners/libx.so")
-    assert install.adopt(OLLAMA, str(root), str(prefix), lambda _path, _sums: None) == "0.5.7"
+    assert install.adopt(OLLAMA, str(root), str(prefix), lambda _path, _digests: None) == "0.5.7"
     assert engines.prove(OLLAMA, str(root / "0.5.7"), "0.5.7") == "0.5.7"
     assert (root / "0.5.7/lib/ollama/runners/libx.so").read_text() == "library"
     assert (prefix / "bin/ollama").is_file()

@@ -21,9 +21,9 @@ def installed(*versions: str, current: Optional[str] = None, previous: Optional[
 
 
 def wanted(
-    version: str, archives: bool = True, sums: tuple[str, ...] = (), activate: bool = True, keep: int = 2
+    version: str, archives: bool = True, digests: tuple[str, ...] = (), activate: bool = True, keep: int = 2
 ) -> Wanted:
-    return Wanted(version, archives, sums, activate, keep)
+    return Wanted(version, archives, digests, activate, keep)
 
 
 def plan(
@@ -39,7 +39,7 @@ def test_the_first_version_is_fetched_and_made_current() -> None:
 
 
 def test_a_converged_host_is_left_alone() -> None:
-    assert plan(installed("1.0", current="1.0"), wanted("1.0", sums=A)) == []
+    assert plan(installed("1.0", current="1.0"), wanted("1.0", digests=A)) == []
 
 
 def test_going_back_to_a_version_that_is_there_fetches_nothing() -> None:
@@ -47,7 +47,7 @@ def test_going_back_to_a_version_that_is_there_fetches_nothing() -> None:
 
 
 def test_another_sum_for_the_same_version_is_fetched_anew() -> None:
-    assert plan(installed("1.0", current="1.0"), wanted("1.0", sums=B)) == [("fetch", "1.0")]
+    assert plan(installed("1.0", current="1.0"), wanted("1.0", digests=B)) == [("fetch", "1.0")]
 
 
 def test_a_copy_of_unknown_origin_is_fetched_anew_unless_there_is_no_archive() -> None:

@@ -146,6 +146,6 @@ def test_a_diff_counts_piece_sums_instead_of_showing_them() -> None:
     pieces = {file["path"]: [f"{number:064x}" for number in range(500)] for file in lock["files"]}
     lock["seal"] = {"piece_bytes": 1 << 20, "pieces": pieces}
     text = lock_file.shown({"a": lock, "broken": 3})
-    assert "500 sums, the last one 0" in text
+    assert "500 checksums, the last one 0" in text
     assert len(text) < 4000
     assert lock_file.shown({}) == ""

@@ -107,4 +107,4 @@ def test_credentials_are_cut_out_of_addresses() -> None:
 
 def test_a_sum_is_given_by_path_or_by_name() -> None:
     request = Request(hub="modelscope", repo="a/b", sha256={"Q1/x.gguf": "a" * 64, "y.gguf": "b" * 64})
-    assert [request.sum_of(path) for path in ("Q1/x.gguf", "Q1/y.gguf", "z.gguf")] == ["a" * 64, "b" * 64, None]
+    assert [request.digest_of(path) for path in ("Q1/x.gguf", "Q1/y.gguf", "z.gguf")] == ["a" * 64, "b" * 64, None]

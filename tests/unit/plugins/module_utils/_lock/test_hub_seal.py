@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.seal import (
-    FileSums,
+    FileDigests,
     apply_seal,
     keep_known,
     make_seal,
@@ -32,23 +32,23 @@ def sha(data: bytes) -> str:
 def test_pieces_are_summed_whatever_the_blocks_are(block_bytes: int) -> None:
     data = bytes(range(256))[:250]
     blocks = [data[at : at + block_bytes] for at in range(0, len(data), block_bytes)]
-    sums = sum_blocks(blocks, piece_bytes=64)
-    assert sums == FileSums(250, sha(data), [sha(data[at : at + 64]) for at in (0, 64, 128, 192)])
+    digests = sum_blocks(blocks, piece_bytes=64)
+    assert digests == FileDigests(250, sha(data), [sha(data[at : at + 64]) for at in (0, 64, 128, 192)])
 
 
 def test_a_file_that_ends_with_a_piece_has_no_empty_one_after_it() -> None:
     assert len(sum_blocks([bytes(128)], piece_bytes=64).pieces) == 2
-    assert sum_blocks([], piece_bytes=64) == FileSums(0, sha(b""), [])
+    assert sum_blocks([], piece_bytes=64) == FileDigests(0, sha(b""), [])
 
 
-def sums_of(lock: Dict[str, Any]) -> Dict[str, FileSums]:
+def sums_of(lock: Dict[str, Any]) -> Dict[str, FileDigests]:
     return {
-        file["path"]: FileSums(file["size_bytes"], digest_of(file["path"]), ["e" * 64] * 2) for file in lock["files"]
+        file["path"]: FileDigests(file["size_bytes"], digest_of(file["path"]), ["e" * 64] * 2) for file in lock["files"]
     }
 
 
 def untold(lock: Dict[str, Any]) -> Dict[str, Any]:
-    """The lock of a hub that tells no sums."""
+    """The lock of a hub that tells no checksums."""
     return {**lock, "files": [{**file, "sha256": None} for file in lock["files"]]}
 
 
@@ -58,7 +58,7 @@ def test_a_seal_brings_missing_sums_pieces_and_the_merged_sum() -> None:
     assert [file["sha256"] for file in done["files"]] == [digest_of(file["path"]) for file in lock["files"]]
     assert done["merged"]["sha256"] == MERGED
     assert done["seal"]["piece_bytes"] == 64 * MIB
-    assert all(len(sums) == 2 for sums in done["seal"]["pieces"].values())
+    assert all(len(digests) == 2 for digests in done["seal"]["pieces"].values())
     assert lock["files"][0]["sha256"] is None, "the lock that was given stays as it is"
 
 
@@ -71,10 +71,10 @@ def test_sealing_twice_changes_nothing() -> None:
 
 def test_a_copy_that_differs_from_the_lock_is_not_sealed() -> None:
     lock = a_lock()
-    sums = sums_of(lock)
-    sums[lock["files"][1]["path"]] = FileSums(lock["files"][1]["size_bytes"], "0" * 64, ["e" * 64] * 2)
+    digests = sums_of(lock)
+    digests[lock["files"][1]["path"]] = FileDigests(lock["files"][1]["size_bytes"], "0" * 64, ["e" * 64] * 2)
     with pytest.raises(HubProblem, match="Do not seal from this copy"):
-        make_seal(lock, sums, None)
+        make_seal(lock, digests, None)
 
 
 def wrong_file(seal: Dict[str, Any]) -> None:
