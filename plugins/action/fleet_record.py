@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, Optional
 
@@ -46,6 +47,8 @@ class ActionModule(ActionBase):
         reports = {} if forget else {name: record.reported(hostvars[name]) for name in names}
         date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         forgotten = names if forget else []
+        if forget and not os.path.exists(path):
+            return "", ""
         if self._task.check_mode:
             before = record.load(path)
             return record.shown(before), record.shown(record.updated(before, reports, date, forgotten))

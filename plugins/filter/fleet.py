@@ -79,6 +79,10 @@ _value:
       description: What is wrong in the declarations, with O(refuse=false). Then the rest is empty.
       type: list
       elements: str
+    notes:
+      description:
+        - By host, what is worth knowing of its declaration, such as which of two groups that set C(models_serve) holds.
+      type: dict
     sources:
       description: The sources of all models, each once, with C(lock_name), C(source) and C(candidates).
       type: list
@@ -94,6 +98,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fle
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
 from ansible_collections.gguf.fleet.plugins.plugin_utils.fleet import describe, describe_one, locks_of
+from ansible_collections.gguf.fleet.plugins.plugin_utils.groups import rivals
 
 
 def fleet_locks(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -105,10 +110,10 @@ def fleet_locks(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def fleet(hostvars: Mapping[str, Mapping[str, Any]], quant: str = "", refuse: bool = True) -> dict[str, Any]:
     try:
-        return describe(hostvars, quant).as_dict()
+        return {**describe(hostvars, quant).as_dict(), "notes": rivals(hostvars)}
     except Problem as problem:
         if not refuse:
-            return {**Fleet({}).as_dict(), "problems": lines(failure(problem)["msg"])}
+            return {**Fleet({}).as_dict(), "notes": {}, "problems": lines(failure(problem)["msg"])}
         raise AnsibleFilterError(failure(problem)["msg"]) from problem
 
 

@@ -41,8 +41,8 @@ options:
     required: true
   state:
     description:
-      - V(started) keeps it running and starting at boot, V(stopped) stops it, V(absent) stops it and removes
-        its files. A unit that another installer wrote is left as it is.
+      - V(started) keeps it running and starting at boot, V(stopped) stops it, with systemd at boot, too, V(absent)
+        stops it and removes its files. A unit that another installer wrote is left as it is.
     type: str
     choices: [started, stopped, absent]
     default: started
@@ -140,6 +140,22 @@ options:
     type: list
     elements: str
     default: []
+    version_added: 0.2.0
+  instead_of:
+    description:
+      - Names of services of this collection whose place O(name) takes, such as the server of a model that was renamed.
+        They are stopped before it starts, and start again when it does not serve. Whoever calls this removes them
+        after that (O(state=absent)).
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
+  beside:
+    description:
+      - Whether there is memory for O(name) beside those of O(instead_of). Then they go on serving until they are
+        removed, but for one that holds the port of O(url).
+    type: bool
+    default: false
     version_added: 0.2.0
   restart:
     description:
@@ -262,6 +278,7 @@ remedy:
 import contextlib
 import dataclasses
 import json
+import os
 import typing as t
 from hashlib import sha256
 
@@ -289,6 +306,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service import (
     old_script,
     plan,
     service_files,
+    successor,
     supervisor_copy,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._service.supervisord import LIBRARY, PROGRAMS
@@ -388,7 +406,7 @@ def make_plan(
     if p["state"] == "absent":
         return plan.plan_absent(p["name"], [file.path for file in files], found, way.state())
     if p["state"] == "stopped":
-        return plan.plan_stopped(p["name"], way.state())
+        return plan.plan_stopped(p["name"], way.state(), starts_at_boot=way.name == "systemd")
     current = None
     links_right = True
     follows = p["name"] in p["together"][1:]
@@ -410,6 +428,13 @@ def make_plan(
         follows=follows,
         outdated=service_files.outdated(p["name"], way),
     )
+
+
+def stand_in_the_way(p: dict[str, t.Any], way: manager.Manager, actions: t.Sequence[plan.Action]) -> list[str]:
+    """Of the services whose place it takes, those that have to stop before it starts."""
+    if not any(action.verb == "start" for action in actions):
+        return []
+    return successor.in_the_way(p["instead_of"], p["url"], p["beside"], lambda name: manager.manager(way.name, name))
 
 
 def bring(module: AnsibleModule, way: manager.Manager, new_supervisor: supervisor_copy.Copy | None) -> dict[str, t.Any]:
@@ -462,9 +487,19 @@ def bring(module: AnsibleModule, way: manager.Manager, new_supervisor: superviso
     if new_supervisor and not module.check_mode:
         supervisor_copy.put(new_supervisor.files)
     begun = len(back) + len(brought)
-    if actions[begun:] and not module.check_mode:
-        named = p["together"]
-        done = group.carry_out(named, actions[begun:], target, files, lambda name: manager.manager(way.name, name))
+    planned = actions[begun:]
+    in_the_way = stand_in_the_way(p, way, planned)
+    result["actions"] = [*(f"stop {name}: {p['name']} takes its place" for name in in_the_way), *result["actions"]]
+    if planned and not module.check_mode:
+
+        def manager_of(name: str) -> manager.Manager:
+            return manager.manager(way.name, name)
+
+        done = successor.in_place_of(
+            in_the_way,
+            manager_of,
+            lambda: group.carry_out(p["together"], planned, target, files, manager_of),
+        )
         for warning in done.warnings:
             module.warn(printable(warning))
         if result["restarted"]:
@@ -505,6 +540,8 @@ def main() -> None:
             "version": {"type": "str"},
             "links": {"type": "dict", "default": {}},
             "together": {"type": "list", "elements": "str", "default": []},
+            "instead_of": {"type": "list", "elements": "str", "default": []},
+            "beside": {"type": "bool", "default": False},
             "restart": {"type": "str", "choices": ["auto", "never", "drain"], "default": "auto"},
             "drain_seconds": {"type": "int", "default": 600},
             "engine": {"type": "str", "choices": ["ollama", "llama_cpp"]},
@@ -526,9 +563,11 @@ def main() -> None:
     # A run may take as long as it takes to drain, to answer and to load; the one after it waits for its turn.
     turn = lock.exclusive(journal.PENDING, p["drain_seconds"] + p["answer_seconds"] + p["load_seconds"])
     try:
-        if not module.check_mode:
+        # To plan is no change, and where no service of ours ever was none needs a turn to stay away.
+        alone = module.check_mode or (p["state"] == "absent" and not os.path.isdir(journal.PENDING))
+        if not alone:
             journal.make_directory()
-        with contextlib.nullcontext() if module.check_mode else turn:
+        with contextlib.nullcontext() if alone else turn:
             name = manager.detect()[0] if p["manager"] == "auto" else p["manager"]
             controllers = p.pop("supervisor")
             needs = p["state"] == "started" and name == "supervisord"

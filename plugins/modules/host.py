@@ -27,6 +27,13 @@ options:
   models_dir:
     description: The directory of the verified model files. Required for O(state=absent).
     type: path
+  ports:
+    description:
+      - Ports that the engines are going to listen on. Where something else than an engine holds one, or root rights are
+        missing, all of it is said and nothing is made.
+    type: list
+    elements: int
+    default: []
   pynvml:
     description: Whether the controller's C(pynvml) (of the Python package C(nvidia-ml-py)) goes to the host, where the
       controller has it.
@@ -89,6 +96,27 @@ python:
       type: str
 memory_bytes:
   description: The host's memory in bytes.
+  returned: with O(state=present)
+  type: int
+free_bytes:
+  description: Bytes that may still be written to the file system of O(models_dir).
+  returned: with O(state=present) and O(models_dir)
+  type: int
+made:
+  description: What this collection made on the host earlier and what is still there, by its ledger.
+  returned: with O(state=present) and O(models_dir)
+  type: dict
+  contains:
+    files:
+      description: The verified files, each with C(path) and C(size_bytes).
+      type: list
+      elements: dict
+    models:
+      description: Names of models in stores of Ollama.
+      type: list
+      elements: str
+memory_available_bytes:
+  description: What of the memory programs can still get, in bytes.
   returned: with O(state=present)
   type: int
 services:
@@ -266,6 +294,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "models_dir": {"type": "path"},
+            "ports": {"type": "list", "elements": "int", "default": []},
             "pynvml": {"type": "bool", "default": False},
             "pynvml_path": {"type": "path", "default": "/usr/local/lib/gguf-fleet/python"},
             "pynvml_sha256": {"type": "str"},
@@ -295,12 +324,15 @@ def main() -> None:
         pynvml=None if content is None else content.encode("utf-8"),
     )
     try:
+        obstacles = host.in_the_way(p["ports"]) if p["ports"] else []
+        if obstacles:
+            raise Problem("\n".join(obstacles), "")
         if p["state"] == "absent":
             done, seen = host.clear(wanted.models_dir, check=check), {}
         elif host.lacks_pynvml(wanted) and not check:
             module.exit_json(changed=False, lacks_pynvml=True)
         else:
-            done, seen = host.prepare(wanted, check=check), host.look(wanted.pynvml_path)
+            done, seen = host.prepare(wanted, check=check), host.facts(wanted.pynvml_path, wanted.models_dir)
     except Problem as error:
         module.fail_json(**failure(error))
     except OSError as error:

@@ -15,12 +15,15 @@ import yaml
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet import record
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet, describe_host
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.misspelt import OF_PLAYBOOKS
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import AUTO_LOCK
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet, Host
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import DEFAULTS
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock_file import checked, load
 
 LOCK_FILE = "models.lock.yml"
-CATALOG = Path(__file__).resolve().parents[2] / "roles" / "models" / "vars" / "catalog.yml"
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+CATALOG = ROLES / "models" / "vars" / "catalog.yml"
 
 
 def locks_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -42,6 +45,14 @@ def catalog() -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     models: dict[str, Any] = yaml.load(CATALOG.read_text(encoding="utf-8"), Loader=loader)["_models_catalog"]
     return models
+
+
+@functools.cache
+def public_variables() -> frozenset[str]:
+    """The names of all variables that mean something: those of the roles, by their defaults, and of the playbooks."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    defaults = (path.read_text(encoding="utf-8") for path in ROLES.glob("*/defaults/main.yml"))
+    return frozenset((*OF_PLAYBOOKS, *DEFAULTS)).union(*(yaml.load(text, Loader=loader) or () for text in defaults))
 
 
 def describe_one(variables: Mapping[str, Any], name: str, given: Mapping[str, Any]) -> Host:
@@ -66,4 +77,6 @@ def reports_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, record.Repor
 def describe(hostvars: Mapping[str, Mapping[str, Any]], quant: str = "") -> Fleet:
     """The fleet; with `quant`, as if every model had that quant and none had been chosen before. Raises a Problem."""
     locks = {name: lock for name, lock in locks_of(hostvars).items() if not (quant and name.endswith(AUTO_LOCK))}
-    return describe_fleet(hostvars, catalog(), locks, quant=quant or None, records=reports_of(hostvars))
+    return describe_fleet(
+        hostvars, catalog(), locks, quant=quant or None, records=reports_of(hostvars), public=public_variables()
+    )

@@ -19,7 +19,7 @@ from ansible_collections.gguf.fleet.plugins.plugin_utils import fleet
 _PLUGINS = "ansible_collections.gguf.fleet.plugins."
 FILTERS = (
     *("fleet", "llama_server_command", "llama_server_environment", "models", "ollama_environment", "plan"),
-    *("preflight_report", "verify", "without_secrets"),
+    *("preflight_report", "report", "verify", "without_secrets"),
 )
 
 
@@ -31,3 +31,4 @@ def preload() -> None:
             # Where it is, is looked up once then, too.
             filter_loader.get(f"gguf.fleet.{name}")
     fleet.catalog()
+    fleet.public_variables()

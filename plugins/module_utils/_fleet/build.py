@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.checks import (
     check_engine,
@@ -78,6 +78,7 @@ def describe_fleet(
     *,
     quant: Optional[str] = None,
     records: Optional[Mapping[str, Reported]] = None,
+    public: FrozenSet[str] = frozenset(),
 ) -> Fleet:
     """The fleet value.
 
@@ -87,6 +88,7 @@ def describe_fleet(
         locks: of the lock file, by name.
         quant: what would be if every model had this quant.
         records: what hosts reported in earlier runs, for those that have not done so in this one.
+        public: names of all public variables: what is nearly one of them is refused.
 
     Raises:
         DeclarationProblem: with everything that is wrong, a line each.
@@ -99,7 +101,7 @@ def describe_fleet(
     known: Dict[str, Any] = dict(catalog)
     for name, given in hosts.items():
         variables = read[name] = Variables(given)
-        wrong += [f"{name}: {problem}" for problem in variables.outdated()]
+        wrong += [f"{name}: {problem}" for problem in [*variables.outdated(), *variables.misspelt(public)]]
         if quant:
             variables.ask_for(quant)
         own = {**catalog, **variables["models_catalog"]}
@@ -192,7 +194,7 @@ def _served_by(engine: str, models: Sequence[Mapping[str, Any]]) -> List[Mapping
 
 def _refuse(wrong: List[str]) -> None:
     if wrong:
-        raise DeclarationProblem("\n".join(dict.fromkeys(wrong)), "Nothing was changed.")
+        raise DeclarationProblem("\n".join(dict.fromkeys(wrong)), "")
 
 
 def _describe_host(

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import LLAMA_CPP_PORT
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.server_secrets import secret_parameters
+
+_MIB = 2**20
 
 
 def ports_of(models: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> List[List[int]]:
@@ -64,11 +66,29 @@ def visible_cards(gpus: Sequence[str]) -> Dict[str, str]:
     return {**own, **by_index}
 
 
+def fit_beside(planned: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+    """Whether what is planned for llama.cpp fits into the memory that is free while something else serves.
+
+    planned: C(plans) by the instance's name. seen: what the module host told. Without a plan nobody knows.
+    """
+    plans = [plan for plan in (planned.get("plans") or {}).values() if plan.get("engine") != "ollama"]
+    if not plans or not all(plan.get("fits") for plan in plans):
+        return False
+    wanted: Dict[Any, int] = {}
+    for device in (device for plan in plans for device in plan["per_device"] if device["layers"]):
+        wanted[device["uuid"]] = wanted.get(device["uuid"], 0) + device["total_mib"]
+    free = {gpu["uuid"]: (gpu["memory_free_bytes"] or 0) // _MIB for gpu in seen["gpus"]}
+    on_host = sum(plan["host"]["total_mib"] for plan in plans)
+    fits_cards = all(free.get(card, 0) >= size for card, size in wanted.items())
+    return fits_cards and on_host <= seen["memory_available_bytes"] // _MIB
+
+
 def llama_cpp_servers(
     host: Mapping[str, Any],
     downloads: Sequence[Mapping[str, Any]],
     planned: Mapping[str, Any],
     entries: Iterable[Mapping[str, Any]] = (),
+    seen: Optional[Mapping[str, Any]] = None,
 ) -> List[Dict[str, Any]]:
     """The entries of C(llama_cpp_servers) for the declared models of that engine, one an instance.
 
@@ -76,7 +96,9 @@ def llama_cpp_servers(
     :param downloads: the result of C(gguf_download) for each of its models, in the same order.
     :param planned: C(plans) by the instance's name, under the declared parameters, and C(instances) with their cards.
     :param entries: the host's C(models_serve), which holds the keys that the fleet value does not.
+    :param seen: what the module host told; with it each entry says whether all of them fit beside what runs now.
     """
+    beside = {} if seen is None else {"beside": fit_beside(planned, seen)}
     secret = {
         str(entry.get("name") or entry.get("catalog")): secret_parameters(entry.get("parameters") or {})
         for entry in entries
@@ -91,6 +113,7 @@ def llama_cpp_servers(
             "host": server["listen"]["host"],
             "port": server["listen"]["port"],
             "gpus": cards.get(server["instance"]) or [],
+            **beside,
             "parameters": {
                 **plans.get(server["instance"], {}).get("llama_cpp", {}).get("parameters", {}),
                 **model["parameters"],

@@ -9,7 +9,9 @@ The defaults are those of the roles; a test compares them.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any, List, Mapping
+from typing import Any, FrozenSet, List, Mapping
+
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.misspelt import OWN, misspelt
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {
@@ -102,6 +104,13 @@ class Variables:
             if isinstance(given, str) and given in values:
                 wrong.append(f"{name} is {given}, which is called {values[given]} now. Rename it.")
         return wrong
+
+    def misspelt(self, public: FrozenSet[str]) -> List[str]:
+        """Names that are nearly public ones, a sentence each. Nothing is looked for where none is public."""
+        if not public:
+            return []
+        meant = self._given.get(OWN) or ()
+        return misspelt(map(str, self._given), public.union(RENAMED), meant)
 
     def ask_for(self, quant: str) -> None:
         """Read models_serve as if every entry had this quant."""

@@ -25,9 +25,9 @@ CHECKSUM_LIST = "sha256sum.txt"
 _REMEDIES = {
     "ollama": "Give it in ollama_archive_sha256 or ollama_checksums; a mirror's own checksums count with "
     "ollama_trust_mirror_checksums: true, and nothing is checked with ollama_allow_unverified: true. "
-    "Nothing was changed.",
+    "Nothing was installed.",
     "llama_cpp": "Give it in llama_cpp_checksums; nothing is checked with llama_cpp_allow_unverified: true. "
-    "Nothing was changed.",
+    "Nothing was installed.",
 }
 
 

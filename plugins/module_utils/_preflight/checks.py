@@ -12,6 +12,7 @@ from typing import Any, Optional
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.certainty import is_known
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import ENGINE_PROGRAMS
 from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import is_shared_kind
+from ansible_collections.gguf.fleet.plugins.module_utils._host.users import name_of
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import (
     ERROR,
     GIB,
@@ -146,6 +147,15 @@ def judge_ports(ports: Iterable[int], holders: Mapping[int, str]) -> list[Findin
             remedy = "Stop that program, or set another port for the engine."
             found.append(Finding("ports", ERROR, f"Port {port} is taken by {holder}.", remedy))
     return found
+
+
+def judge_rights(user_id: int) -> list[Finding]:
+    if user_id == 0:
+        return [Finding("rights", OK, "root")]
+    remedy = "Connect as root, or set ansible_become: true for a user who may become root."
+    return [
+        Finding("rights", ERROR, f"The tasks run as {name_of(user_id)}, and everything here belongs to root.", remedy)
+    ]
 
 
 def judge_time(skew_seconds: Optional[float], synchronised: Optional[bool]) -> list[Finding]:

@@ -9,17 +9,21 @@ import hashlib
 import os
 import sys
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_tree
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.ask import ask_gpus
-from ansible_collections.gguf.fleet.plugins.module_utils._host import memory, models_directory
+from ansible_collections.gguf.fleet.plugins.module_utils._host import disk, memory, models_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checks, look
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import ERROR
 from ansible_collections.gguf.fleet.plugins.module_utils._service import ours
 
 PYNVML_MODE = 0o644
+# Notes of files that were downloaded or merged; others were only read.
+_MADE_BY = {"lock", "sources"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,12 @@ class Done:
     stays: Tuple[str, ...] = ()
 
 
+def in_the_way(ports: Sequence[int]) -> List[str]:
+    """All that would stop a run on this host later, as far as a look tells it: sentences."""
+    found = checks.judge_rights(os.geteuid()) + checks.judge_ports(ports, look.holders_of(ports))
+    return [f"{one.text} {one.remedy}" for one in found if one.level == ERROR]
+
+
 def lacks_pynvml(wanted: Wanted) -> bool:
     """Whether the content has to be brought before anything can be done."""
     return wanted.pynvml is None and _other_pynvml(wanted)
@@ -63,13 +73,39 @@ def prepare(wanted: Wanted, *, check: bool) -> Done:
     return Done(tuple(actions))
 
 
-def look(pynvml_path: str) -> Dict[str, Any]:
-    """What a host is like, as plain data: its Python, its memory, its services of ours, its GPUs."""
+def facts(pynvml_path: str, models_dir: str = "") -> Dict[str, Any]:
+    """What a host is like, as plain data: its Python, its memory, its services of ours, its GPUs.
+
+    With models_dir also what is free there, and what the ledger says that we made. Raises a Problem.
+    """
+    there = {"free_bytes": free_bytes(models_dir), "made": made()} if models_dir else {}
     return {
+        **there,
         "python": {"version": ".".join(map(str, sys.version_info[:3])), "executable": sys.executable},
         "memory_bytes": memory.total_bytes(),
+        "memory_available_bytes": memory.available_bytes(),
         "services": ours.all_services(),
         **ask_gpus(pynvml_path=pynvml_path).as_facts(),
+    }
+
+
+def free_bytes(models_dir: str) -> int:
+    """What may be written where the verified files are, or are going to be."""
+    return disk.free_bytes(disk.existing_directory(models_dir))
+
+
+def made() -> Dict[str, Any]:
+    """The verified files with their bytes, and the names of Ollama's models: of what we made and is there."""
+    entries = Ledger().entries()
+    return {
+        "files": [
+            {"path": entry.path, "size_bytes": entry.size_bytes}
+            for entry in entries
+            if entry.kind == "file" and _MADE_BY & set(entry.notes) and entry.is_current()
+        ],
+        "models": sorted(
+            {str(entry.notes["model"]) for entry in entries if "model" in entry.notes and os.path.lexists(entry.path)}
+        ),
     }
 
 

@@ -84,7 +84,7 @@ def drain(
         if clock() - begun >= target.drain_seconds:
             raise ServiceProblem(
                 f"{target.service} is still busy after {target.drain_seconds:.0f} s: {'; '.join(reasons)}. "
-                "Nothing was changed.",
+                "It was not changed.",
                 "Run again later, raise the limit, or restart without waiting (restart: auto).",
             )
         sleep(BUSY_POLL_SECONDS)
@@ -172,7 +172,7 @@ def carry_out(
         journal.write(target.service, before)
     except OSError as error:
         raise ServiceProblem(
-            f"the state of {target.service} cannot be kept: {error}. Nothing was changed.", "Mend that, then run again."
+            f"the state of {target.service} cannot be kept: {error}. It was not changed.", "Mend that, then run again."
         ) from error
     waits = [reason for action in actions if action.verb in ("restart", "wait") for reason in action.reasons]
     try:
@@ -265,11 +265,18 @@ def _not_restored(problem: Problem, service: str) -> ServiceProblem:
 
 def _put_back(problem: Problem, before: Before, target: Target, manager: Manager) -> ServiceProblem:
     if before.begun and not before.served:
-        # There is nothing to go back to: the files stay, to be looked at, and the next run starts it again.
+        # There is nothing to go back to. It is stopped, or it would go on to crash and hold its memory; the files stay,
+        # to be looked at, and the next run starts it again.
+        with contextlib.suppress(Problem):
+            manager.command("stop")
+            if not before.enabled and manager.state().enabled:
+                manager.command("disable")
         with contextlib.suppress(OSError):
             journal.write_reasons(target.service, ["its last start was not proven"])
             journal.clear(target.service)
-        return ServiceProblem(problem.problem, problem.remedy or f"Look at: {manager.log_command}")
+        return ServiceProblem(
+            f"{problem.problem} {target.service} is stopped.", problem.remedy or f"Look at: {manager.log_command}"
+        )
     try:
         back = restore(before, manager)
     except (Problem, OSError) as second:
@@ -281,7 +288,8 @@ def _put_back(problem: Problem, before: Before, target: Target, manager: Manager
         journal.write_reasons(target.service, before.reasons)
         journal.clear(target.service)
         return ServiceProblem(
-            f"{problem.problem} {what if back else 'Nothing was changed'}.", problem.remedy or "Run again after that."
+            f"{problem.problem} {what if back else f'{target.service} was not changed'}.",
+            problem.remedy or "Run again after that.",
         )
     try:
         manager.command("restart")

@@ -18,8 +18,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service import adoptio
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # The part of a remedy that an engine's users know: how its address is set.
 _OTHER_PORT = {
-    "ollama": "Stop it, or give Ollama another port with ollama_host. Nothing was changed.",
-    "llama_cpp": "Stop it, or give the server another port in llama_cpp_servers. Nothing was changed.",
+    "ollama": "Stop it, or give Ollama another port with ollama_host. No server of Ollama was changed.",
+    "llama_cpp": "Stop it, or give the server another port in llama_cpp_servers.",
 }
 
 

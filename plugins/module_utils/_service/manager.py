@@ -78,6 +78,9 @@ class Systemd:
             # A service that ran into its start limit would refuse the very start that is to repair it.
             self._run(["systemctl", "reset-failed", self.unit])
         code, answer = self._run(argv)
+        if verb == "stop":
+            # What failed before is no news of a service that was told to stop.
+            self._run(["systemctl", "reset-failed", self.unit])
         if code:
             raise ServiceProblem(
                 f"{' '.join(argv)} fails: {answer.strip()}.{last_words(self.log_tail)}", f"Look at: {self.log_command}"

@@ -63,7 +63,7 @@ def refuse_entry_point(name: str) -> None:
     if "run" in words[1:]:
         raise ServiceProblem(
             f"The script {SCRIPT}, by which {name} still runs, is this container's entry point, and a move to "
-            "supervisord would end the container. Nothing was changed.",
+            "supervisord would end the container. It was not changed.",
             "Start a container of the same image and volumes with `sleep infinity` as its command and run again there; "
             "then give it the entry point /usr/local/lib/gguf-fleet/supervisord -n.",
         )

@@ -103,8 +103,10 @@ def plan_started(
     return actions
 
 
-def plan_stopped(service: str, state: State) -> List[Action]:
-    return [Action("stop", service)] if state.active else []
+def plan_stopped(service: str, state: State, *, starts_at_boot: bool = False) -> List[Action]:
+    """starts_at_boot: whether its manager starts it with the host, unless it is told not to."""
+    actions = [Action("stop", service)] if state.active else []
+    return [*actions, Action("disable", service)] if starts_at_boot and state.known and state.enabled else actions
 
 
 def plan_absent(service: str, paths: Sequence[str], found: Mapping[str, Found], state: State) -> List[Action]:

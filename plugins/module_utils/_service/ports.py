@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, List, Mapping, Sequence
+from typing import Callable, List, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._host.users import name_of
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import masked_text
@@ -33,6 +33,20 @@ def refuse_taken(
         raise ServiceProblem(f"{'; '.join(taken)}.", remedy)
 
 
+def is_held_by(text: str, pid: int) -> bool:
+    """Whether a process, or one that it started, listens at this address (C(address:port))."""
+    address, _colon, port = text.rpartition(":")
+    sockets = process.listeners(address.strip("[]"), int(port))
+    return bool(sockets) and _is_of(sockets, process.holder({socket.inode for socket in sockets}), pid)
+
+
+def _is_of(sockets: Sequence[process.Connection], holder: Optional[process.Process], pid: int) -> bool:
+    """Where nobody may look into processes of others, the user of the socket has to do."""
+    if holder is not None:
+        return pid in process.ancestors(holder.pid)
+    return sockets[0].uid == process.owner(pid)
+
+
 def _conflicts(text: str, ours: Sequence[str], pid_of: Callable[[str], int]) -> List[str]:
     """Who else holds an address. A service of ours that holds it is how it should be."""
     address, _colon, port = text.rpartition(":")
@@ -40,9 +54,8 @@ def _conflicts(text: str, ours: Sequence[str], pid_of: Callable[[str], int]) -> 
     if not sockets:
         return []
     holder, uid = process.holder({socket.inode for socket in sockets}), sockets[0].uid
-    for pid in filter(None, map(pid_of, ours)):
-        if pid in process.ancestors(holder.pid) if holder is not None else uid == process.owner(pid):
-            return []
+    if any(_is_of(sockets, holder, pid) for pid in filter(None, map(pid_of, ours))):
+        return []
     if holder is not None:
         who = f"{holder.name} (pid {holder.pid}, {masked_text(holder.command)})"
     else:
@@ -61,5 +74,5 @@ def refuse_public(given: Mapping[str, str]) -> None:
             raise ServiceProblem(
                 f'{setting} is "{address}", which {problem}.',
                 "Whoever reaches the RPC server owns it, so give it the address of an interface that is in a private "
-                "network, with the other llama.cpp hosts only (127.0.0.1 for a test on one host). Nothing was changed.",
+                "network, with the other llama.cpp hosts only (127.0.0.1 for a test on one host).",
             )

@@ -245,7 +245,7 @@ def test_a_state_that_cannot_be_kept_lets_nothing_be_changed(host: Host) -> None
     pending.mkdir()
     with small(pending):
         (pending / "filler").write_bytes(bytes(32 * 1024))
-        with pytest.raises(ServiceProblem, match=r"No space left on device\. Nothing was changed"):
+        with pytest.raises(ServiceProblem, match=r"No space left on device\. It was not changed"):
             host.upgrade()
     assert host.look() == as_before
 

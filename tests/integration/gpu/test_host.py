@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,18 @@ def test_check_run_check_and_run_again(tmp_path: Path, nvml_environment: Callabl
     for again in (told_again, made_again):
         assert (again["changed"], again["actions"], len(again["gpus"])) == (False, [], 2)
     assert "NVML_SUCCESS" not in done.stdout, "the file is not shown"
+
+
+def test_all_that_is_in_the_way_is_said_at_once_and_nothing_is_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [server.getsockname()[1] for server in (one, other)]
+        task = {"gguf.fleet.host": {"models_dir": str(tmp_path / "models"), "ports": ports}}
+        play = {"hosts": "localhost", "gather_facts": False, "vars": LOCAL, "tasks": [task]}
+        (tmp_path / "play.yml").write_text(json.dumps([play]))
+        done = ansible("ansible-playbook", "-i", "localhost,", str(tmp_path / "play.yml"))
+    assert done.returncode != 0
+    assert [port for port in ports if f"Port {port} is taken by" not in done.stdout] == []
+    assert not (tmp_path / "models").exists()
 
 
 def test_an_older_python_is_refused_with_the_way_out_before_it_reads_what_it_cannot() -> None:

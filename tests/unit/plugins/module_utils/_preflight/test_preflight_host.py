@@ -62,7 +62,7 @@ def test_the_binding_can_be_read_by_all_and_written_by_root_under_any_umask(tmp_
 def test_a_host_that_is_only_looked_at_stays_as_it_is(tmp_path: Path) -> None:
     assert host.prepare(host.Wanted("", str(tmp_path / "python")), check=False).actions == ()
     assert list(tmp_path.iterdir()) == []
-    seen = host.look(str(tmp_path / "python"))
+    seen = host.facts(str(tmp_path / "python"))
     assert seen["python"] == {"version": "{}.{}.{}".format(*sys.version_info[:3]), "executable": sys.executable}
     assert seen["memory_bytes"] == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 

@@ -1,0 +1,92 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the tasks of a run told of one host: read from the variables in which they kept their results."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+
+# In the order of a run. What each is about is the beginning of a sentence.
+RESULTS: Mapping[str, str] = {
+    "__host_info": "host",
+    "__models_resolved": "lock",
+    "__ollama_info": "Ollama",
+    "__ollama_release": "Ollama",
+    "__ollama_installed": "Ollama",
+    "__ollama_removed": "Ollama",
+    "__ollama_served": "Ollama",
+    "__ollama_stopped": "Ollama",
+    "__llama_cpp_info": "llama.cpp",
+    "__llama_cpp_release": "llama.cpp",
+    "__llama_cpp_installed": "llama.cpp",
+    "__llama_cpp_served": "llama.cpp",
+    "__llama_cpp_removed": "llama.cpp",
+    "__models_judged": "plan",
+    "__models_refused": "plan",
+    "__models_downloaded": "files",
+    "__models_registered": "models",
+    "__verify_here": "answer",
+    "__verify_lan": "answer",
+}
+REMOVALS = ("__ollama_removed", "__llama_cpp_removed")
+# What goes with something else that is worth a line.
+_NOTICED = ("stop ", "start ", "restart ", "switch ", "put back ")
+_DETAILS = ("write ", "reload ", "enable ", "take over ", "protect ")
+
+
+class Results:
+    """The results of one host. `variables` has only `get`."""
+
+    def __init__(self, variables: Any) -> None:
+        self._variables = variables
+
+    def get(self, name: str) -> Mapping[str, Any]:
+        """The result of a task; an empty one where it did not run."""
+        found = self._variables.get(name)
+        return found if isinstance(found, Mapping) and not found.get("skipped") else {}
+
+    def each(self) -> Iterator[Tuple[str, Mapping[str, Any]]]:
+        """All results with what they are about, those of a loop one by one."""
+        for name, subject in RESULTS.items():
+            found = self.get(name)
+            items = found.get("results")
+            for one in items if isinstance(items, list) else [found]:
+                if isinstance(one, Mapping) and one and not one.get("skipped"):
+                    yield subject, one
+
+    def failure(self) -> str:
+        """The message of the task that failed; empty where none of those that are kept did."""
+        return next((str(one.get("msg") or "") for _subject, one in self.each() if one.get("failed")), "")
+
+    def changes(self) -> List[str]:
+        """What was changed, or would be, in words, what clients notice first; each at most once."""
+        found: Dict[str, None] = {}
+        for _subject, one in self.each():
+            if not one.get("changed"):
+                continue
+            for action in _worth_a_line([str(action) for action in one.get("actions") or ()]):
+                found[action] = None
+        return sorted(found, key=lambda action: not action.startswith(_NOTICED))
+
+    def variable(self, name: str) -> Any:
+        """A variable of the inventory; None where it is not set."""
+        return self._variables.get(name)
+
+    def services_removed(self) -> List[str]:
+        """The names of services that went."""
+        items = [one for name in REMOVALS for one in self.get(name).get("results") or ()]
+        found = [str(one.get(one.get("ansible_loop_var"))) for one in items if not one.get("failed")]
+        return [*found, "ollama"] if self.get("__ollama_stopped").get("changed") else found
+
+    @property
+    def plan(self) -> Mapping[str, Any]:
+        """The plan of the host, with what llama.cpp itself said of it."""
+        found = self._variables.get("_models_host_plan")
+        planned = found if isinstance(found, Mapping) else {}
+        judged = self.get("__models_judged").get("plans") or {}
+        return {**planned, "plans": {**(planned.get("plans") or {}), **judged}}
+
+
+def _worth_a_line(actions: Sequence[str]) -> Sequence[str]:
+    return [text for text in actions if not text.startswith(_DETAILS)] or actions[:1]
