@@ -53,6 +53,16 @@ options:
   command:
     description: The engine's command; it is asked for its version.
     type: path
+  uses:
+    description:
+      - What llama.cpp is going to do on this host, V(models) (serve them), V(rpc) (RPC to or from other hosts).
+      - A O(command) with known remote holes for that is refused, with the CVE; one that tells no build number counts as
+        such.
+    type: list
+    elements: str
+    choices: [models, rpc]
+    default: []
+    version_added: 0.2.0
 """
 
 EXAMPLES = r"""
@@ -193,6 +203,7 @@ def main() -> None:
             "manager": {"type": "str", "choices": ["auto", "systemd", "supervisord"], "default": "auto"},
             "user": {"type": "str"},
             "command": {"type": "path"},
+            "uses": {"type": "list", "elements": "str", "choices": ["models", "rpc"], "default": []},
         },
         supports_check_mode=True,
     )
@@ -206,6 +217,7 @@ def main() -> None:
         asked_manager=p["manager"],
         user=p["user"] or "",
         command=p["command"] or "",
+        uses=p["uses"],
     )
     try:
         facts = engine_facts.look(question)

@@ -111,6 +111,16 @@ options:
       - Whole path of the engine's program where somebody else installs it, such as the distribution, in the place of
         O(version). It is asked for its version, as nobody, and refused when it tells none; in check mode it is not.
     type: path
+  uses:
+    description:
+      - What llama.cpp is going to do on this host, V(models) (serve them), V(rpc) (RPC to or from other hosts).
+      - A O(program) with known remote holes for that is refused, with the CVE; one that tells no build number counts as
+        such.
+    type: list
+    elements: str
+    choices: [models, rpc]
+    default: []
+    version_added: 0.2.0
   user:
     description:
       - The user that the service runs as, made where it is missing, as M(gguf.fleet.service_user) does.
@@ -253,7 +263,7 @@ def present(p: dict[str, t.Any], check: bool) -> dict[str, t.Any]:
     given = {name: p[name] for name in names}
     engine, adopt, source_url = engines.ENGINES[p["engine"]], p["adopt"] or "", p["source_url"] or ""
     release = change.Wanted(engine, **given, adopt=adopt, source_url=source_url) if p["version"] else None
-    wanted = installation.Wanted(engine, release, p["program"] or "", p["user"], p["store"])
+    wanted = installation.Wanted(engine, release, p["program"] or "", p["user"], p["store"], tuple(p["uses"]))
     return installation.present(wanted, check=check)
 
 
@@ -304,6 +314,7 @@ def main() -> None:
             "adopt": {"type": "path"},
             "keep": {"type": "int", "default": 2},
             "program": {"type": "path"},
+            "uses": {"type": "list", "elements": "str", "choices": ["models", "rpc"], "default": []},
             "user": {
                 "type": "dict",
                 "options": {

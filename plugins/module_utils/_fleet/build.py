@@ -9,6 +9,7 @@ import dataclasses
 import re
 from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.holes import MODELS, RPC
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.checks import (
     check_engine,
     check_listening,
@@ -221,7 +222,7 @@ def _describe_host(
         engines[OLLAMA] = ollama
     if llama_cpp:
         engines[LLAMA_CPP] = llama_cpp
-        wrong += [f"{name}: {problem}" for problem in check_source(variables)]
+        wrong += [f"{name}: {problem}" for problem in check_source(variables, llama_cpp.uses)]
     wrong += [
         f"{name}: {problem}"
         for problem in check_instances(by_ollama, ollama.gpus, ollama.environment, bool(_adopted(variables, told)))
@@ -304,7 +305,7 @@ def _llama_cpp(
     servers += [_server_by_hand(server) for server in by_hand]
     if rpc:
         listen = Listen(str(rpc.get("host") or ""), int(rpc.get("port") or RPC_PORT))
-        servers.append(Server("llama-cpp-rpc", LLAMA_CPP, listen, ()))
+        servers.append(Server("llama-cpp-rpc", LLAMA_CPP, listen, (), uses=(RPC,)))
     return Engine(
         name=LLAMA_CPP,
         version=str(variables["llama_cpp_version"]) or None,
@@ -318,7 +319,9 @@ def _llama_cpp(
 def _server_of(model: Mapping[str, Any], variables: Variables, number: int, port: int) -> Server:
     listen = Listen(str(model["host"] or variables["models_llama_cpp_host"]).strip("[]"), port)
     name = instance_name(model["name"], number)
-    return Server(f"llama-cpp-{name}", LLAMA_CPP, listen, (model["name"],), instance=name)
+    return Server(
+        f"llama-cpp-{name}", LLAMA_CPP, listen, (model["name"],), instance=name, uses=_uses(model["parameters"])
+    )
 
 
 def _server_by_hand(server: Mapping[str, Any]) -> Server:
@@ -330,7 +333,12 @@ def _server_by_hand(server: Mapping[str, Any]) -> Server:
             f"llama_cpp_servers: {name!r} is no name of a server.", "Take letters, digits, dots and dashes."
         )
     listen = Listen(str(server.get("host") or "127.0.0.1").strip("[]"), int(server.get("port") or LLAMA_CPP_PORT))
-    return Server(f"llama-cpp-{name}", LLAMA_CPP, listen, (str(server.get("alias") or name),), by_hand=True)
+    models, uses = (str(server.get("alias") or name),), _uses(server.get("parameters"))
+    return Server(f"llama-cpp-{name}", LLAMA_CPP, listen, models, by_hand=True, uses=uses)
+
+
+def _uses(parameters: Any) -> Tuple[str, ...]:
+    return (MODELS, RPC) if "rpc" in (parameters or {}) else (MODELS,)
 
 
 def _shown(settings: Mapping[str, Any]) -> Dict[str, Any]:

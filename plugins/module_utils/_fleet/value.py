@@ -24,7 +24,7 @@ class Server:
     name: of its service. models: the names that clients ask it for. by_hand: from llama_cpp_servers, not models_serve.
     instance: the copy of a model that it was made for, if it was. gpus: UUIDs or indices of the cards that the plan
     gives to it, None where it sees those of its engine, or where that is not planned yet. environment: what
-    it has beyond that of its engine.
+    it has beyond that of its engine. uses: of llama.cpp, what holes of a build may matter to it: models, rpc.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Server:
     instance: str = ""
     gpus: Optional[Tuple[str, ...]] = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    uses: Tuple[str, ...] = ()
 
     def as_dict(self) -> Dict[str, Any]:
         return {
@@ -47,6 +48,7 @@ class Server:
             "models": list(self.models),
             "by_hand": self.by_hand,
             "instance": self.instance,
+            "uses": list(self.uses),
         }
 
 
@@ -61,6 +63,11 @@ class Engine:
     servers: Tuple[Server, ...]
     store: Optional[str] = None
     service_user: str = ""
+
+    @property
+    def uses(self) -> Tuple[str, ...]:
+        """Of all of its servers."""
+        return tuple(sorted({use for server in self.servers for use in server.uses}))
 
     def as_dict(self) -> Dict[str, Any]:
         return {

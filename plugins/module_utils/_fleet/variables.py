@@ -32,6 +32,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "gateway_queue_seconds": 600,
         "gateway_transport": "mtls",
         "host_models_dir": "/srv/gguf-fleet/models",
+        "llama_cpp_allow_vulnerable": False,
         "llama_cpp_environment": {},
         "llama_cpp_gpus": [],
         "llama_cpp_path": "",

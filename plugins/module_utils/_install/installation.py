@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._action import sentences
+from ansible_collections.gguf.fleet.plugins.module_utils._engine import holes
 from ansible_collections.gguf.fleet.plugins.module_utils._install import account, change, engines
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
@@ -22,7 +23,8 @@ class Wanted:
     """What should be there; None or empty is nobody's matter.
 
     release: a version of ours. program: whole path of a program that somebody else installed, which is asked for its
-    version. user: name, home, comment and groups. store: path, owner and group.
+    version. user: name, home, comment and groups. store: path, owner and group. uses: what a program of llama.cpp is
+    going to do, which one with known holes for that must not.
     """
 
     engine: engines.Engine
@@ -30,6 +32,7 @@ class Wanted:
     program: str = ""
     user: Optional[Mapping[str, Any]] = None
     store: Optional[Mapping[str, Any]] = None
+    uses: Tuple[str, ...] = ()
 
 
 def present(wanted: Wanted, *, check: bool) -> Dict[str, Any]:
@@ -40,6 +43,7 @@ def present(wanted: Wanted, *, check: bool) -> Dict[str, Any]:
     if wanted.program and not check:
         # A check comes before the package that brings it.
         result["program_version"] = _asked(wanted.engine, wanted.program)
+        holes.refuse(result["program_version"], wanted.uses)
     if wanted.release is not None:
         release = wanted.release
         plan, bytes_fetched = change.plan_present(release), 0

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine import holes
 from ansible_collections.gguf.fleet.plugins.module_utils._host import graphics
 from ansible_collections.gguf.fleet.plugins.module_utils._install import engines, foreign, record, zstd
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
@@ -29,7 +30,8 @@ class Question:
 
     services: by name, the addresses (C(address:port)) that each is going to listen on. private: by the setting that
     gives it, an address that only a private network may reach. prefix: what the names of the engine's services begin
-    with. asked_manager: auto, or the one that the inventory wants. command: a program to ask for its version.
+    with. asked_manager: auto, or the one that the inventory wants. command: a program to ask for its version. uses:
+    what llama.cpp is going to do here (holes.MODELS, holes.RPC), which a build with known holes for that must not.
     """
 
     engine: engines.Engine
@@ -40,6 +42,7 @@ class Question:
     asked_manager: str = "auto"
     user: str = ""
     command: str = ""
+    uses: Sequence[str] = ()
 
 
 def look(question: Question) -> Dict[str, Any]:
@@ -49,6 +52,9 @@ def look(question: Question) -> Dict[str, Any]:
     name = detected if question.asked_manager == "auto" else question.asked_manager
     installed = record.read(engine, question.root)
     ports.refuse_public(question.private)
+    version = command_version(engine, question.command)
+    if version:
+        holes.refuse(version, question.uses)
     undeclared = _undeclared(name, question)
     pid_of = functools.cache(lambda service: manager.manager(name, service).state().pid)
     ports.refuse_taken(question.services, undeclared, pid_of, _OTHER_PORT[engine.name])
@@ -70,7 +76,7 @@ def look(question: Question) -> Dict[str, Any]:
         "releases": [{"version": release.version, "sha256": list(release.digests)} for release in installed.releases],
         "current": installed.current or "",
         "previous": installed.previous or "",
-        "command_version": command_version(engine, question.command),
+        "command_version": version,
         "services": sorted(question.services),
         "undeclared": undeclared,
         "user": adoption.user_of(adopted.get("user") or question.user),

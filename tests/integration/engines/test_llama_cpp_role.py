@@ -96,6 +96,16 @@ def test_a_release_takes_over_only_when_it_generates(host: Host, tmp_path: Path)
     assert "/opt/llama.cpp/b11669/" in serving(host)
     assert host.sh("/usr/local/bin/llama-server --version 2>&1; true").startswith("version: 0.7.0 (build 11669")
 
+    # A build with known holes takes over neither from an archive nor as a program that is there.
+    assert "b8145 has known remote holes: CVE-2026-27940" in message(host.play(**release(tmp_path, 8145)))
+    program = tmp_path / "old-server"
+    program.write_text("#!/bin/sh\necho 'version: 4610 (53debe6f)'\n")
+    program.chmod(0o755)
+    docker("cp", str(program), f"{host.name}:/srv/llama-server")
+    there = {**second, "llama_cpp_source": "path", "llama_cpp_path": "/srv/llama-server"}
+    assert "b4610 has known remote holes: CVE-2026-27940" in message(host.play(**there))
+    assert "/opt/llama.cpp/b11669/" in serving(host)
+
     host.converge(**second)
     assert "/opt/llama.cpp/b11671/" in serving(host)
     assert host.sh("readlink /opt/llama.cpp/current /opt/llama.cpp/previous").split() == ["b11671", "b11669"]

@@ -50,6 +50,28 @@ def test_a_source_that_says_too_little_is_refused_with_what_it_needs(variables: 
         describe(**variables)
 
 
+OLD = {"llama_cpp_source": "release", "llama_cpp_version": "b8200", "llama_cpp_release_assets": [ASSET]}
+SERVER = {"name": "r1", "model": "/srv/r1.gguf"}
+MODEL = {"name": "r1", "engine": "llama_cpp", "source": {"hub": "path", "path": "/srv/r1"}}
+VULNERABLE = {
+    "a server by hand": {"llama_cpp_version": "b4610", "llama_cpp_servers": [SERVER]},
+    "a declared model": {"llama_cpp_version": "b4610", "models_serve": [MODEL]},
+    "a worker of RPC": {"llama_cpp_rpc": {"host": "10.0.0.1"}},
+    "a head of RPC": {"llama_cpp_servers": [{**SERVER, "parameters": {"rpc": "10.0.0.1:50052"}}]},
+}
+
+
+@pytest.mark.parametrize("variables", [{**OLD, **given} for given in VULNERABLE.values()], ids=VULNERABLE)
+def test_a_release_with_known_remote_holes_is_refused_where_it_serves(variables: dict[str, Any]) -> None:
+    with pytest.raises(DeclarationProblem, match=r"has known remote holes: CVE-2026-(27940|34159)"):
+        describe(**variables)
+    describe(**variables, llama_cpp_allow_vulnerable=True)
+
+
+def test_an_old_release_is_there_for_its_file_tools() -> None:
+    describe(**{**OLD, "llama_cpp_version": "b4610"})
+
+
 def test_a_host_without_llama_cpp_needs_no_source() -> None:
     describe_fleet({"h": {"llama_cpp_source": "path"}}, {}, {})
 
