@@ -96,6 +96,20 @@ zstd:
   description: Whether this host can unpack C(.tar.zst).
   returned: always
   type: bool
+glibc:
+  description: The version of the GNU C library, empty where the C library is another one.
+  returned: always
+  type: str
+  sample: "2.36"
+nvidia_driver:
+  description: The version of NVIDIA's driver, empty where none runs.
+  returned: always
+  type: str
+  sample: 570.86.15
+amd:
+  description: Number of AMD cards on the PCI bus.
+  returned: always
+  type: int
 nvidia:
   description: Number of NVIDIA cards on the PCI bus, whether or not a driver runs.
   returned: always

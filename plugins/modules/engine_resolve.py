@@ -34,7 +34,8 @@ options:
     required: true
   host:
     description:
-      - The result of M(gguf.fleet.engine_info) on the host. Read of it are C(architecture), C(zstd) and C(releases).
+      - The result of M(gguf.fleet.engine_info) on the host. Read of it are C(architecture), C(zstd), C(releases),
+        C(glibc), C(nvidia), C(nvidia_driver) and C(amd).
     type: dict
     required: true
   source_url:
@@ -48,9 +49,19 @@ options:
     elements: str
     default: []
   assets:
-    description: The archives' names, the release's own first. Ollama's are known without it.
+    description:
+      - The archives' names, the release's own first. Ollama's are known without it.
+      - V(auto), or none, takes those of llama.cpp that fit O(host) and the age of the build. Where none fits, the
+        failure says why.
     type: list
     elements: str
+    default: []
+  uses:
+    description: What llama.cpp is going to do on the host, V(models) (serve them), V(rpc) (RPC to or from other hosts).
+      Where it serves nothing, V(auto) in O(assets) is the archive without GPUs.
+    type: list
+    elements: str
+    choices: [models, rpc]
     default: []
   archive:
     description:

@@ -13,7 +13,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import
 
 _TAG = re.compile(r"b[0-9]+\Z")
 _PATH = "llama_cpp_path, the whole path of llama-server"
-_RELEASE = "llama_cpp_version (a tag such as b4610) and llama_cpp_release_assets (the archive for this system)"
+_RELEASE = "llama_cpp_version (a tag such as b4610) and llama_cpp_release_assets (auto, or the archive for this system)"
 
 
 def check_source(variables: Variables, uses: Collection[str] = ()) -> List[str]:

@@ -36,7 +36,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "llama_cpp_environment": {},
         "llama_cpp_gpus": [],
         "llama_cpp_path": "",
-        "llama_cpp_release_assets": [],
+        "llama_cpp_release_assets": ["auto"],
         "llama_cpp_rpc": {},
         "llama_cpp_servers": [],
         "llama_cpp_source": "package",

@@ -16,6 +16,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.shown import show
 from ansible_collections.gguf.fleet.plugins.module_utils._install import brought, checksums
 from ansible_collections.gguf.fleet.plugins.module_utils._install.assets import filled, ollama_assets, place
 from ansible_collections.gguf.fleet.plugins.module_utils._install.engines import ENGINES
+from ansible_collections.gguf.fleet.plugins.module_utils._install.llama_assets import AUTO, Machine, llama_cpp_assets
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 
 # Nobody but root enters it.
@@ -35,18 +36,31 @@ _REMEDIES = {
 class Host:
     """What the host is: `architecture` as archives name it, whether it reads `.tar.zst`, the versions that it has.
 
-    releases: C(version) and C(sha256) (a list) of each.
+    releases: C(version) and C(sha256) (a list) of each. glibc and driver (NVIDIA's): empty for none. nvidia, amd: how
+    many cards there are.
     """
 
     architecture: str
     zstd: bool
     releases: Sequence[Mapping[str, Any]]
+    glibc: str = ""
+    nvidia: int = 0
+    driver: str = ""
+    amd: int = 0
 
 
 def host_of(told: Mapping[str, Any]) -> Host:
     """From the result of engine_info. Raises InstallProblem where it says too little."""
     try:
-        return Host(str(told["architecture"]), bool(told["zstd"]), tuple(told["releases"]))
+        return Host(
+            str(told["architecture"]),
+            bool(told["zstd"]),
+            tuple(told["releases"]),
+            str(told.get("glibc", "")),
+            int(told.get("nvidia", 0)),
+            str(told.get("nvidia_driver", "")),
+            int(told.get("amd", 0)),
+        )
     except KeyError as error:
         raise InstallProblem(f"host does not say its {error.args[0]}.", "Give the result of engine_info.") from None
 
@@ -55,7 +69,8 @@ def host_of(told: Mapping[str, Any]) -> Host:
 class Wanted:
     """The release that is wanted.
 
-    assets: the archives' names, where the engine's own names are not known. source_url: a template with {version} and
+    assets: the archives' names, none or `auto` for the engine's own. uses: what llama.cpp is going to do on the host;
+    where it serves nothing, the archive without GPUs is enough. source_url: a template with {version} and
     {asset}. archive: a file of the controller, host_archive: a file of the host, in the place of the first asset, or
     with {asset} of all. checksums: by asset; sha256: of the first one. pins: the file in which official checksums are
     pinned, empty for none. cache: directory of the controller for repacked archives, empty to repack none.
@@ -66,6 +81,7 @@ class Wanted:
     source_url: str
     addons: Tuple[str, ...] = ()
     assets: Tuple[str, ...] = ()
+    uses: Tuple[str, ...] = ()
     archive: str = ""
     host_archive: str = ""
     sha256: str = ""
@@ -98,7 +114,7 @@ class Plan:
 
 def plan(wanted: Wanted, host: Host) -> Plan:
     """Ask for what is not known, and say what is to be done. Nothing is written. Raises InstallProblem."""
-    assets = list(wanted.assets) or ollama_assets(wanted.version, host.architecture, wanted.addons)
+    assets = _assets(wanted, host)
     text = checksums.read_pins(wanted.pins) if wanted.pins else ""
     known = {**checksums.pinned(text, wanted.version), **wanted.checksums}
     if wanted.sha256:
@@ -123,6 +139,18 @@ def plan(wanted: Wanted, host: Host) -> Plan:
     pins = {} if wanted.trust_mirror or not wanted.pins else new
     after = checksums.with_pins(text, wanted.version, pins)
     return Plan(wanted.version, tuple(archives), tuple(files), pins, text, after)
+
+
+def _assets(wanted: Wanted, host: Host) -> List[str]:
+    if wanted.assets not in ((), (AUTO,)):
+        return list(wanted.assets)
+    if wanted.engine == "ollama":
+        return ollama_assets(wanted.version, host.architecture, wanted.addons)
+    gpu = "cpu"
+    if wanted.uses:
+        gpu = "cuda" if host.nvidia else "vulkan" if host.amd else "cpu"
+    machine = Machine(host.architecture, host.glibc, gpu, host.driver if gpu == "cuda" else "")
+    return llama_cpp_assets(wanted.version, machine)
 
 
 def apply(planned: Plan, pins_file: str) -> Plan:

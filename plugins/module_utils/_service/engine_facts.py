@@ -71,7 +71,10 @@ def look(question: Question) -> Dict[str, Any]:
         "manager": name,
         "manager_reason": reason if question.asked_manager == "auto" else f"it was asked for; {reason}",
         "zstd": zstd.can_read(),
+        "glibc": glibc(),
         "nvidia": graphics.nvidia_cards(),
+        "nvidia_driver": graphics.nvidia_driver(),
+        "amd": graphics.amd_cards(),
         "groups": graphics.device_groups(),
         "releases": [{"version": release.version, "sha256": list(release.digests)} for release in installed.releases],
         "current": installed.current or "",
@@ -83,6 +86,15 @@ def look(question: Question) -> Dict[str, Any]:
         "adopted": adoption.told(adopted),
         "foreign": somebody_elses,
     }
+
+
+def glibc() -> str:
+    """The version of the C library; empty where it is another one."""
+    try:
+        told = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (ValueError, OSError):
+        return ""
+    return told.rpartition(" ")[2]
 
 
 def command_version(engine: engines.Engine, command: str) -> str:

@@ -25,6 +25,8 @@ def describe(**variables: Any) -> None:
         {"llama_cpp_source": "package"},
         {"llama_cpp_source": "path", "llama_cpp_path": "/opt/llama/llama-server"},
         {"llama_cpp_source": "release", "llama_cpp_version": "b4610", "llama_cpp_release_assets": [ASSET]},
+        {"llama_cpp_source": "release", "llama_cpp_version": "b4610", "llama_cpp_release_assets": "auto"},
+        {"llama_cpp_source": "release", "llama_cpp_version": "b4610"},
     ],
 )
 def test_a_source_that_says_enough_is_taken(variables: dict[str, Any]) -> None:
@@ -37,7 +39,10 @@ def test_a_source_that_says_enough_is_taken(variables: dict[str, Any]) -> None:
         ({"llama_cpp_source": "path"}, "needs llama_cpp_path, the whole path of llama-server"),
         ({"llama_cpp_source": "path", "llama_cpp_path": "llama-server"}, "needs llama_cpp_path"),
         ({"llama_cpp_source": "release", "llama_cpp_release_assets": [ASSET]}, r"a tag such as b4610"),
-        ({"llama_cpp_source": "release", "llama_cpp_version": "b4610"}, "the archive for this system"),
+        (
+            {"llama_cpp_source": "release", "llama_cpp_version": "b4610", "llama_cpp_release_assets": []},
+            "auto, or the archive for this system",
+        ),
         (
             {"llama_cpp_source": "release", "llama_cpp_version": "b1\n", "llama_cpp_release_assets": [ASSET]},
             "llama_cpp_source is release, which needs",
