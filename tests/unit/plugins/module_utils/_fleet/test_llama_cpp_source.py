@@ -55,10 +55,10 @@ def test_a_source_that_says_too_little_is_refused_with_what_it_needs(variables: 
         describe(**variables)
 
 
-OLD = {"llama_cpp_source": "release", "llama_cpp_version": "b8200", "llama_cpp_release_assets": [ASSET]}
+OLD: dict[str, Any] = {"llama_cpp_source": "release", "llama_cpp_version": "b8200", "llama_cpp_release_assets": [ASSET]}
 SERVER = {"name": "r1", "model": "/srv/r1.gguf"}
 MODEL = {"name": "r1", "engine": "llama_cpp", "source": {"hub": "path", "path": "/srv/r1"}}
-VULNERABLE = {
+VULNERABLE: dict[str, dict[str, Any]] = {
     "a server by hand": {"llama_cpp_version": "b4610", "llama_cpp_servers": [SERVER]},
     "a declared model": {"llama_cpp_version": "b4610", "models_serve": [MODEL]},
     "a worker of RPC": {"llama_cpp_rpc": {"host": "10.0.0.1"}},
