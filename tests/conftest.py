@@ -24,6 +24,7 @@ _import_collection()
 from ansible_collections.gguf.fleet.tests.fixtures_assets import (  # noqa: E402, F401
     cache_dir,
     forky,
+    gateway_image,
     judge,
     nvml_library,
     ollama_archives,

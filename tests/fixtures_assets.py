@@ -93,6 +93,13 @@ def forky() -> ProgramInImage:
 
 
 @pytest.fixture(scope="session")
+def gateway_image() -> str:
+    """Debian 12 with its HAProxy, and systemd."""
+    _build("images", "gateway")
+    return "gguf-fleet-gateway"
+
+
+@pytest.fixture(scope="session")
 def judge() -> ProgramInImage:
     """forky with a compiler and the real ggml and llama libraries."""
     return program_in("judge")

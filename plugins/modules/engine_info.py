@@ -147,6 +147,12 @@ undeclared:
   returned: always
   type: list
   elements: str
+closing:
+  description: Where O(services) listen for other machines now, of those that are going to listen on loopback only.
+  returned: always
+  type: list
+  elements: str
+  sample: ['0.0.0.0:11434']
 user:
   description: The user as it exists, or empty. For an adopted installation it is the user of that one.
   returned: always

@@ -76,8 +76,10 @@ options:
     description:
       - How much systemd takes from the service. V(gpu_safe) is everything that is not known to keep CUDA from working,
         V(strict) is more, V(off) nothing.
+      - V(proxy) is for a program that starts as root to open its ports and then becomes another user by itself, as
+        HAProxy does. It has C(/run/gguf-fleet) for its socket.
     type: str
-    choices: [strict, gpu_safe, 'off']
+    choices: [strict, gpu_safe, proxy, 'off']
     default: gpu_safe
   writable:
     description: Directories that it may write to under O(hardening).

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# build.sh [bookworm|forky|judge]...   (without names: all of them)
+# build.sh [bookworm|gateway|forky|judge]...   (without names: all of them)
 #
 # Builds the images of the lab and of the tests from Debian packages, because no container registry is
 # needed for them that way. A tarball per recipe is kept in the cache; Docker gets it when it lacks that recipe.
@@ -16,6 +16,8 @@ declare -A suite packages
 # What a small server has. Without zstd, on purpose: hosts without it have to work.
 server=systemd,systemd-sysv,dbus,python3,iproute2,procps,ca-certificates,curl,sudo
 suite[bookworm]=bookworm packages[bookworm]=$server
+# With the HAProxy of the distribution, for gateways and doors.
+suite[gateway]=bookworm packages[gateway]=$server,haproxy
 # forky brings the real llama.cpp.
 suite[forky]=forky packages[forky]=$server,python3-apt,llama.cpp-tools,llama.cpp-tools-extra
 # The judge compiles against the real ggml and llama libraries, and splits models over several (CPU) devices by RPC.
@@ -83,7 +85,7 @@ build() {
 }
 
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(bookworm forky judge)
+[ ${#names[@]} -gt 0 ] || names=(bookworm gateway forky judge)
 for name in "${names[@]}"; do
     [ -n "${suite[$name]:-}" ] || { echo "images: no recipe is called $name; there are: ${!suite[*]}" >&2; exit 2; }
 done

@@ -82,6 +82,7 @@ def look(question: Question) -> Dict[str, Any]:
         "command_version": version,
         "services": sorted(question.services),
         "undeclared": undeclared,
+        "closing": ports.closing(question.services, pid_of),
         "user": adoption.user_of(adopted.get("user") or question.user),
         "adopted": adoption.told(adopted),
         "foreign": somebody_elses,

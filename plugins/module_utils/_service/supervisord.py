@@ -28,7 +28,7 @@ CONTROL = f"{LIBRARY}/supervisorctl"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}\Z")
 
 RESTART_SECONDS = 3
-UMASKS = {"strict": "0077", "gpu_safe": "0027", "off": "0022"}
+UMASKS = {"strict": "0077", "gpu_safe": "0027", "proxy": "0077", "off": "0022"}
 
 _CONFIGURATION = f"""\
 ; Ansible managed (gguf.fleet)

@@ -63,6 +63,39 @@ DeviceAllow=char-drm rw
 DeviceAllow=char-kfd rw
 """
 
+_PROXY = """
+# A program that starts as root, opens its ports and its socket below /run/gguf-fleet, and becomes a user of its own.
+UMask=0077
+NoNewPrivileges=yes
+# KILL: it signals its workers, which are that user's.
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_SETUID CAP_SETGID CAP_KILL
+AmbientCapabilities=
+RuntimeDirectory=gguf-fleet
+# Others' sockets are there, too.
+RuntimeDirectoryPreserve=yes
+ProtectSystem=strict
+ReadWritePaths={writable}
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectControlGroups=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+LockPersonality=yes
+RestrictNamespaces=yes
+RestrictSUIDSGID=yes
+RestrictRealtime=yes
+RemoveIPC=yes
+KeyringMode=private
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+"""
+
 
 def stub(service: Service) -> str:
     """NAME.service. Raises ServiceProblem for a value that cannot stand in a unit, as does `drop_in`."""
@@ -86,9 +119,11 @@ def drop_in(service: Service) -> str:
 
 
 def hardening(service: Service) -> str:
-    """The settings of strict, gpu_safe or off. Strict adds to gpu_safe."""
+    """The settings of strict, gpu_safe, proxy or off. Strict adds to gpu_safe."""
     if service.hardening == "off":
         return ""
+    if service.hardening == "proxy":
+        return _PROXY.format(writable=unit.paths(service.writable))
     in_homes = any(_HOMES.match(path) for path in service.writable)
     text = _GPU_SAFE.format(
         writable=unit.paths(service.writable),

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Tuple
 
-HARDENING = ("strict", "gpu_safe", "off")
+HARDENING = ("strict", "gpu_safe", "proxy", "off")
 DIRECTORY = "/etc/gguf-fleet"
 
 

@@ -13,7 +13,6 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, parent_of
 from ansible_collections.gguf.fleet.plugins.module_utils._files.own import take_name
 from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import is_shared
-from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, sync_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
@@ -28,6 +27,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress impo
     Status,
     StatusFile,
     read_status,
+    shown_bytes,
     status_of,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.removal import remove_leftovers

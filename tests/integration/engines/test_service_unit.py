@@ -15,7 +15,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service import systemd
 from ansible_collections.gguf.fleet.plugins.module_utils._service.values import Service, drop_in_path, unit_path
 
 # systemd's own scale: 0.0 is a service that may do nothing, 10.0 one that may do everything.
-THRESHOLDS = {"gpu_safe": 2.5, "strict": 2.0}
+THRESHOLDS = {"gpu_safe": 2.5, "strict": 2.0, "proxy": 3.0}
 KNOWN_TO_BREAK_CUDA = (
     "PrivateDevices",
     "DevicePolicy",

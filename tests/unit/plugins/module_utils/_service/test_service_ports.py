@@ -49,6 +49,23 @@ def test_a_free_port_is_taken(held: str) -> None:
     ports.refuse_taken({"absent": []}, (), lambda service: 0, "Stop it.")
 
 
+def test_a_port_of_ours_that_is_open_now_and_is_going_to_be_loopback_s_closes() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        port = server.getsockname()[1]
+        running = {"ours": os.getpid()}
+
+        def closing(address: str, name: str = "ours") -> list[str]:
+            return ports.closing({name: [f"{address}:{port}"]}, lambda service: running.get(service, 0))
+
+        assert closing("127.0.0.1") == [f"0.0.0.0:{port}"]
+        assert closing("0.0.0.0") == []
+        assert closing("127.0.0.1", "another program's") == []
+
+
+def test_a_port_on_loopback_has_nothing_to_close(held: str) -> None:
+    assert ports.closing({"ours": [held]}, lambda service: os.getpid()) == []
+
+
 def test_an_address_of_rpc_for_everybody_is_refused_by_its_setting() -> None:
     ports.refuse_public({"llama_cpp_rpc.host": "127.0.0.1"})
     with pytest.raises(ServiceProblem, match=r'llama_cpp_rpc.host is "0.0.0.0", which is in none of the private net'):

@@ -1,0 +1,116 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gateway_authority, which works on the controller alone: no module is started for it, here or on a host."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Optional
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet import record
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway import authority
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway.certificate import DAY, fingerprint
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
+
+SPEC: dict[str, Any] = {
+    "directory": {"type": "str", "default": ""},
+    "passphrase": {"type": "str", "default": "", "no_log": True},
+    "renew": {"type": "bool", "default": False},
+    "members": {"type": "list", "elements": "str", "default": []},
+    "settle": {"type": "bool", "default": False},
+}
+
+# Where the roles keep what the module haproxy told of a host.
+RESULTS = ("__gateway_door", "__gateway_entrance")
+NOTES = {
+    authority.NEXT: "Every gateway and door trusts the new certificate authority, which signs from now on. "
+    "Run site.yml again: it renews their certificates.",
+    authority.OLD: "Every gateway and door shows a certificate of the new authority. Run site.yml again: the old "
+    "one is trusted no more.",
+}
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+    _supports_diff = True
+    _requires_connection = False
+
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _validation, given = self.validate_argument_spec(SPEC)
+        beside = Path(str((task_vars or {}).get("inventory_dir") or ".")) / record.FOLDER / "authority"
+        directory = str(Path(given["directory"] or beside).resolve())
+        try:
+            return {**result, **self._bring(directory, given, task_vars or {})}
+        except Problem as error:
+            return {**result, "failed": True, **failure(error)}
+        except OSError as error:
+            remedy = "Make the directory writable for this user, or name another one in gateway_ca_directory."
+            return {**result, "failed": True, **failure(file_problem(error, directory, remedy))}
+
+    def _bring(self, directory: str, given: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        check, now = self._task.check_mode, time.time()
+        found = authority.load(directory, given["passphrase"] or None)
+        make = authority.to_make(found, now, renew=given["renew"])
+        notes, changed, step = [], bool(make), ""
+        if make and not check and authority.prepare(directory, own_passphrase=not given["passphrase"]):
+            notes.append(
+                f"The passphrase of the fleet's certificate authority was made: {found.path(authority.PASSPHRASE)}. "
+                "Keep a copy of that directory, or set gateway_ca_passphrase in a vault."
+            )
+        if given["settle"]:
+            after = authority.noted(found, seen(variables), given["members"])
+            step = authority.next_step(after, given["members"])
+            if after.members != found.members and not check:
+                authority.save_members(after)
+            found = after if check else authority.make_step(after, step)
+            changed = changed or bool(step)
+            notes += [NOTES[step]] if step else []
+        return {
+            **told(found, given, now),
+            "changed": changed,
+            "step": step,
+            "notes": notes,
+            "make": self._to_make(found, make, now),
+        }
+
+    def _to_make(self, found: authority.Authority, make: str, now: float) -> dict[str, str]:
+        if not make:
+            return {}
+        return {
+            "name": authority.new_name(now),
+            "key_path": found.path(f"{make}.key"),
+            "certificate_path": found.path(f"{make}.pem"),
+        }
+
+
+def seen(variables: dict[str, Any]) -> dict[str, authority.Member]:
+    """What the hosts of this play trust and show. A host that is a gateway and has a door counts with both."""
+    found = {}
+    for name in variables["ansible_play_hosts"]:
+        results = [variables["hostvars"][name].get(one) for one in RESULTS]
+        told_of = [one for one in results if isinstance(one, dict) and "trusted" in one]
+        if told_of:
+            trusted = set.intersection(*(set(one["trusted"]) for one in told_of))
+            signers = {signer for one in told_of for signer in one["signed_by"]}
+            found[name] = authority.Member(tuple(sorted(trusted)), tuple(sorted(signers)))
+    return found
+
+
+def told(found: authority.Authority, given: dict[str, Any], now: float) -> dict[str, Any]:
+    path = found.path(f"{authority.CURRENT}.pem")
+    left = authority.dates(found.current, path).seconds_left(now) if found.current else -DAY
+    return {
+        "certificate": found.current,
+        "trust": found.trust,
+        "trusted": list(found.trusted),
+        "signer": fingerprint(found.current) if found.current else "",
+        "certificate_path": path,
+        "key_path": found.path(f"{authority.CURRENT}.key"),
+        "passphrase_file": "" if given["passphrase"] else found.path(authority.PASSPHRASE),
+        "days_left": int(left // DAY),
+    }

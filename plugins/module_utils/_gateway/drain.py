@@ -1,0 +1,112 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""Instances that a gateway sends nothing new to, while what streams goes on to its end."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Callable, List, Sequence, Tuple
+
+from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import open_regular
+from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway import admin
+from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
+
+DRAINED, READY = "drained", "ready"
+_WORDS = {DRAINED: "drain", READY: "ready"}
+# By the admin socket: no new requests. (FDRAIN of HAProxy's srv_admin_state; FMAINT is 1.)
+_FORCED_DRAIN, _FORCED_MAINTENANCE = 8, 1
+# Backends in which a gateway only asks whether an instance is ready begin otherwise.
+_BACKENDS = "model_"
+_POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """One of HAProxy's. streams: requests that run there now."""
+
+    backend: str
+    name: str
+    admin_state: int
+    streams: int
+
+    @property
+    def path(self) -> str:
+        return f"{self.backend}/{self.name}"
+
+    def is_in(self, state: str) -> bool:
+        if state == DRAINED:
+            return bool(self.admin_state & (_FORCED_DRAIN | _FORCED_MAINTENANCE))
+        return not self.admin_state & (_FORCED_DRAIN | _FORCED_MAINTENANCE)
+
+
+def state_file(name: str) -> str:
+    """What a HAProxy reads at its start of the servers that were drained before."""
+    return f"/var/lib/gguf-fleet/{name}/server-state"
+
+
+def look(socket: str, names: Sequence[str]) -> List[Server]:
+    """The servers of these names in all backends. Raises AdminProblem where HAProxy does not answer."""
+    streams = {
+        (row["pxname"], row["svname"]): int(row.get("scur") or 0)
+        for row in admin.rows(admin.ask(socket, "show stat -1 4 -1"))
+    }
+    return [
+        Server(backend, name, admin_state, streams.get((backend, name), 0))
+        for backend, name, admin_state in admin_states(admin.ask(socket, "show servers state"))
+        if name in names and backend.startswith(_BACKENDS)
+    ]
+
+
+def admin_states(answer: str) -> List[Tuple[str, str, int]]:
+    """Backend, server and its admin state of each line of `show servers state`."""
+    told = lines(answer)
+    columns = next((line.lstrip("# ").split() for line in told if line.startswith("#")), [])
+    found = []
+    for line in told:
+        row = dict(zip(columns, line.split()))
+        if not line.startswith("#") and "srv_admin_state" in row:
+            found.append((row["be_name"], row["srv_name"], int(row["srv_admin_state"], 0)))
+    return found
+
+
+def bring(socket: str, name: str, servers: Sequence[Server], state: str) -> None:
+    """Bring these servers to a state, and keep that for the next start of HAProxy. Raises AdminProblem."""
+    for server in servers:
+        said = admin.ask(socket, f"set server {server.path} state {_WORDS[state]}").strip()
+        if said:
+            raise admin.AdminProblem(f"HAProxy refuses to set {server.path} to {state}: {said}.", "Look at its log.")
+    save_state(socket, name)
+
+
+def wait_for_streams(
+    socket: str,
+    names: Sequence[str],
+    seconds: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """How many requests still run on these servers when the last one has ended, or when this time is over."""
+    end = clock() + seconds
+    while True:
+        left = sum(server.streams for server in look(socket, names))
+        if not left or clock() >= end:
+            return left
+        sleep(min(_POLL_SECONDS, max(0.0, end - clock())))
+
+
+def save_state(socket: str, name: str) -> None:
+    """Keep the state of a HAProxy's servers for the process that follows."""
+    write_file(state_file(name), admin.ask(socket, "show servers state").encode(), mode=0o600, make_parents=True)
+
+
+def make_state_file(name: str) -> None:
+    """HAProxy warns of one that is missing."""
+    try:
+        os.close(open_regular(state_file(name)))
+    except FileNotFoundError:
+        write_file(state_file(name), b"", mode=0o600, make_parents=True)
