@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import posixpath
-from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.listing import (
     ListedFile,
@@ -19,6 +19,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import Hu
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import (
     HUBS,
     Request,
+    folder_of,
     is_address,
     is_repo,
     without_credentials,
@@ -75,24 +76,34 @@ def check_seal(seal: Any, files: Sequence[Mapping[str, Any]]) -> None:
 
 
 def difference(lock: Mapping[str, Any], request: Request) -> Optional[str]:
-    """What is asked for that the lock does not hold, in a few words; None when the lock answers the request."""
-    if lock["hub"] != request.hub:
-        return f"hub {request.hub} instead of {lock['hub']}"
-    if request.hub in ("modelscope", "huggingface") and lock["repo"] != request.repo:
-        return f"repository {request.repo} instead of {lock['repo']}"
-    if request.revision is not None and request.revision not in (lock["revision"], lock["commit"]):
-        return f"revision {request.revision} instead of {lock['revision']}"
-    asked = without_credentials((request.endpoint or "").rstrip("/"))
-    if asked not in ("", lock["endpoint"]):
-        return f"endpoint {asked} instead of {lock['endpoint']}"
+    """All that is asked for and that the lock does not hold, in a few words; None when the lock answers the request."""
+    found = [f"{what} {asked} instead of {pinned}" for what, asked, pinned in _differing(lock, request)]
     if request.hub == "url" and _paths(whole_set(request.urls)) != _paths([file["url"] for file in lock["files"]]):
-        return "other addresses"
+        found.append("other addresses")
     listed = [ListedFile(file["path"], file["size_bytes"], file["sha256"], file["url"]) for file in lock["files"]]
     try:
         select(listed, quant=request.quant, pattern=request.pattern, where="the lock")
     except HubProblem:
-        return f"{request.pattern or request.quant} instead of {lock['quant']}"
-    return None
+        found.append(f"{request.pattern or request.quant} instead of {lock['quant']}")
+    return ", ".join(found) or None
+
+
+def _differing(lock: Mapping[str, Any], request: Request) -> Iterator[Tuple[str, Any, Any]]:
+    if lock["hub"] != request.hub:
+        yield "hub", request.hub, lock["hub"]
+    if request.hub in ("modelscope", "huggingface") and lock["repo"] != request.repo:
+        yield "repository", request.repo, lock["repo"]
+    if request.revision is not None and request.revision not in (lock["revision"], lock["commit"]):
+        yield "revision", request.revision, lock["revision"]
+    endpoint = without_credentials((request.endpoint or "").rstrip("/"))
+    if endpoint not in ("", lock["endpoint"]):
+        yield "endpoint", endpoint, lock["endpoint"]
+    if request.hub == "path" and lock["hub"] == "path" and folder_of(request).as_uri() != lock["endpoint"]:
+        yield "path", folder_of(request), lock["endpoint"]
+    for file in lock["files"]:
+        given = request.digest_of(file["path"])
+        if given is not None and given != file["sha256"]:
+            yield f"the sha256 of {file['path']}", given, file["sha256"] or "none"
 
 
 def _paths(urls: Sequence[str]) -> List[str]:

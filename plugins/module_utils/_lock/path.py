@@ -16,14 +16,14 @@ from ansible_collections.gguf.fleet.plugins.module_utils._lock.listing import (
     refuse_duplicates,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request, folder_of
 
 SUFFIX = ".gguf"
 
 
 def list_repository(request: Request, token: Optional[str]) -> Listing:
     """The GGUF files below the folder. Their checksums are known only where they are given or sealed."""
-    folder = Path(os.path.abspath(os.path.expanduser(request.path or "")))
+    folder = folder_of(request)
     if not folder.is_dir():
         raise HubProblem(
             f"{folder} is not a folder on this machine.",

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import urllib.parse
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Mapping, NoReturn, Optional, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.listing import is_sha256
@@ -71,6 +73,11 @@ class Request:
         """The source in a few words, for messages."""
         where = self.repo or self.path or (without_credentials(self.urls[0]) if self.urls else "")
         return f"{where} at {self.revision}" if self.revision else where
+
+
+def folder_of(request: Request) -> Path:
+    """The folder of the hub path, whole."""
+    return Path(os.path.abspath(os.path.expanduser(request.path or "")))
 
 
 def is_address(url: object, schemes: Tuple[str, ...] = ("http", "https")) -> bool:

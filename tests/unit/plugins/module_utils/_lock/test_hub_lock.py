@@ -178,6 +178,22 @@ def test_a_lock_knows_which_requests_it_answers(asked: Dict[str, Any], expected:
     assert told is None if expected is None else expected in str(told)
 
 
+def test_everything_of_a_source_that_differs_from_its_lock_is_named() -> None:
+    request = Request(hub="modelscope", repo="other/Repo", revision="v2", quant="UD-IQ1_M")
+    told = str(difference(a_lock(), request))
+    assert [word in told for word in ("repository other/Repo", "revision v2", "UD-IQ1_M instead")] == [True] * 3
+
+
+def test_another_folder_and_another_sum_are_differences() -> None:
+    lock = a_lock(hub="path", repo=None, revision=None, commit=None, endpoint="file:///srv/old")
+    file = lock["files"][0]["path"]
+    assert difference(lock, Request(hub="path", path="/srv/old")) is None
+    moved = Request(hub="path", path="/srv/new", sha256={file: "0" * 64})
+    told = str(difference(lock, moved))
+    assert "path /srv/new instead of file:///srv/old" in told
+    assert f"the sha256 of {file} {'0' * 64} instead of" in told
+
+
 def test_plain_addresses_are_compared_without_credentials_and_order() -> None:
     lock = a_lock(hub="url", repo=None, endpoint="https://hub.test")
     urls = tuple(file["url"].replace("https://", "https://me:pw@") for file in reversed(lock["files"]))
