@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from dataclasses import replace
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, parent_of
@@ -18,6 +19,13 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, 
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import Storage, write_problem
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.journal import WRITTEN, Journal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.known import (
+    Known,
+    known_files,
+    known_folders,
+    known_stores,
+    link_files,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import Held, Hold, acquire
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.workers import Stopped
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pipeline import Outcome, Transfer, WrongHeader
@@ -63,6 +71,7 @@ def present_all(
             requests mean different files by one path.
     """
     check_room_together(requests, ledger)
+    folders, stores = known_folders(ledger), known_stores(ledger)
     answers: List[Union[Result, Problem]] = []
     for request in requests:
         stopped = next((one for one in answers if getattr(one, "reason", "") == STOPPED), None)
@@ -71,7 +80,12 @@ def present_all(
             answers.append(TransferError(said, "Run again to fetch it.", reason=STOPPED))
             continue
         try:
-            answers.append(present(request, ledger, check=check, tick=tick))
+            wide = replace(
+                request,
+                find_in=tuple(dict.fromkeys([*request.find_in, *folders])),
+                ollama_stores=tuple(dict.fromkeys([*request.ollama_stores, *stores])),
+            )
+            answers.append(present(wide, ledger, check=check, tick=tick))
         except Problem as problem:
             answers.append(problem)
     return answers
@@ -82,6 +96,9 @@ def present(request: Request, ledger: Ledger, *, check: bool = False, tick: Opti
     done = already_there(request, ledger)
     if done is not None:
         return done
+    known = known_files(request, ledger)
+    if check and known is not None:
+        return _linked(request, known)
     if check:
         work = prepare(request, lambda status: None)
         try:
@@ -96,12 +113,26 @@ def present(request: Request, ledger: Ledger, *, check: bool = False, tick: Opti
             return hold
         try:
             # Somebody may have finished between the first look and the lock.
-            return already_there(request, ledger) or _fetch_all(request, ledger, hold, tick)
+            done = already_there(request, ledger)
+            if done is None and known is not None and link_files(known, ledger, lock=request.fingerprint):
+                remove_leftovers(request)
+                done = _linked(request, known)
+            return done or _fetch_all(request, ledger, hold, tick)
         except Held:
             # This process stood still, and another host goes on with it: wait for that one.
             continue
         finally:
             hold.release()
+
+
+def _linked(request: Request, known: Sequence[Known]) -> Result:
+    return Result(
+        changed=True,
+        paths=request.paths,
+        size_bytes=sum(file.entry.size_bytes for file in known),
+        sha256={file.path: file.sha256 for file in known},
+        actions=[f"linked {file.path} to {file.entry.path}, the same file on this host" for file in known],
+    )
 
 
 def _acquire_or_attach(request: Request, ledger: Ledger, tick: Optional[Tick]) -> Union[Hold, Result]:

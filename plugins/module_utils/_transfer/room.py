@@ -12,6 +12,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._host.disk import exist
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import needed_bytes
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.known import known_files
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import BLOCK_BYTES, Output
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import shown_bytes
@@ -29,7 +30,8 @@ def check_room_together(requests: Sequence[Request], ledger: Ledger) -> None:
     missing: Dict[int, List[Tuple[Request, int]]] = {}
     places: Dict[int, str] = {}
     for request in _different(requests):
-        count = 0 if already_there(request, ledger) else missing_bytes(request)
+        there = already_there(request, ledger) is not None or known_files(request, ledger) is not None
+        count = 0 if there else missing_bytes(request)
         if count:
             directory = existing_directory(os.path.dirname(os.path.abspath(request.paths[0])))
             device = os.stat(directory).st_dev
