@@ -16,6 +16,8 @@ description:
   - Run it on the host, or on the controller (C(delegate_to)) to see what a client on the network sees.
   - Asks one endpoint (O(url)) or several of a host in one run (O(endpoints)), one after the other. All of them are
     asked, also when one fails; the failure then names each that failed.
+  - An Ollama's memory is left as it was found. What had to leave for an asked model is loaded again, for as long as it
+    had left; what was loaded beside all that was there stays as long as after any question.
   - Also runs in check mode. Where nothing listens yet or the model is not there yet, check mode returns
     RV(verified=false) with a warning instead of failing.
 extends_documentation_fragment:
@@ -29,7 +31,7 @@ options:
   endpoints:
     description:
       - Several endpoints instead of one. Their results are in RV(endpoints), in this order.
-      - All other options but O(url), O(engine), O(model), O(origin) and O(api_key) hold for each of them.
+      - All other options but O(url), O(engine), O(model), O(origin), O(api_key) and O(version) hold for each of them.
     type: list
     elements: dict
     suboptions:
@@ -50,6 +52,9 @@ options:
         type: str
       api_key:
         description: As O(api_key).
+        type: str
+      version:
+        description: As O(version).
         type: str
   engine:
     description: What serves there.
@@ -100,6 +105,11 @@ options:
     default: 3600.0
   api_key:
     description: Key of an endpoint that wants one.
+    type: str
+  version:
+    description:
+      - The version that an Ollama must be. Another one fails, before any model is loaded. One that was built locally
+        says 0.0.0 and is let pass. Check mode takes any: an earlier task may be going to change it.
     type: str
   ca_file:
     description: Certificates of your own certificate authority, for V(https) addresses.
@@ -265,6 +275,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._host.address import de
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, together
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.check import Wanted, check, named
+from ansible_collections.gguf.fleet.plugins.module_utils._verify.residency import Residency
 
 # What differs from endpoint to endpoint.
 _ONE: Dict[str, Any] = {
@@ -272,10 +283,11 @@ _ONE: Dict[str, Any] = {
     "model": {"type": "str"},
     "origin": {"type": "str"},
     "api_key": {"type": "str", "no_log": True},
+    "version": {"type": "str"},
 }
 
 
-def ask(given: Mapping[str, Any], one: Mapping[str, Any]) -> Dict[str, Any]:
+def ask(given: Mapping[str, Any], one: Mapping[str, Any], residency: Residency, *, check_mode: bool) -> Dict[str, Any]:
     endpoint = Endpoint(
         one["url"], silence_seconds=given["timeout_seconds"], api_key=one["api_key"], ca_file=given["ca_file"]
     )
@@ -286,7 +298,11 @@ def ask(given: Mapping[str, Any], one: Mapping[str, Any]) -> Dict[str, Any]:
         origin=one["origin"],
         gpu_share_min=given["gpu_share_min"],
         timeout_seconds=given["timeout_seconds"],
+        # In check mode the server may be one that an earlier task would upgrade.
+        version=None if check_mode else one["version"],
     )
+    if one["engine"] == "ollama":
+        residency.note(endpoint)
     return check(endpoint, wanted)
 
 
@@ -295,10 +311,11 @@ def ask_each(module: AnsibleModule) -> Tuple[List[Dict[str, Any]], List[Problem]
     results: List[Dict[str, Any]] = []
     problems: List[Problem] = []
     several = module.params["endpoints"]
+    residency = Residency()
     for one in [module.params] if several is None else several:
         result = {"verified": False, "url": one["url"], "engine": one["engine"]}
         try:
-            result.update(ask(module.params, one), verified=True)
+            result.update(ask(module.params, one, residency, check_mode=module.check_mode), verified=True)
         except Problem as error:
             if module.check_mode and isinstance(error, NotThere):
                 module.warn(printable(f"{error.problem} There is nothing to check yet."))
@@ -306,6 +323,7 @@ def ask_each(module: AnsibleModule) -> Tuple[List[Dict[str, Any]], List[Problem]
                 problems.append(error if several is None else named(error, one["url"], one["model"]))
                 result.update({} if several is None else failure(problems[-1]))
         results.append(result)
+    problems += residency.restore(module.params["timeout_seconds"])
     return results, problems
 
 
@@ -329,7 +347,7 @@ def main() -> None:
             "ca_file": {"type": "path"},
         },
         required_one_of=[("url", "endpoints")],
-        mutually_exclusive=[(name, "endpoints") for name in ("url", "model", "origin", "api_key")],
+        mutually_exclusive=[(name, "endpoints") for name in ("url", "model", "origin", "api_key", "version")],
         supports_check_mode=True,
     )
     results, problems = ask_each(module)

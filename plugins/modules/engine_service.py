@@ -307,6 +307,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service import (
     manager,
     old_script,
     plan,
+    running,
     service_files,
     successor,
     supervisor_copy,
@@ -404,6 +405,8 @@ def make_plan(
     files: list[plan.File],
     found: dict[str, plan.Found],
     before: journal.Before | None,
+    *,
+    command: list[str],
 ) -> list[plan.Action]:
     if p["state"] == "absent":
         return plan.plan_absent(p["name"], [file.path for file in files], found, way.state())
@@ -417,11 +420,13 @@ def make_plan(
     elif p["version"] is not None:
         current = before.links[0] if before and before.root == p["root"] else releases.current(p["root"])
         links_right = not releases.wrong_links(p["root"], p["links"])
+    state, wanted = way.state(), wanted_of(p)
+    program = running.program_of(command, p["root"], p["version"], p["links"])
     return plan.plan_started(
         p["name"],
         files,
         found,
-        way.state(),
+        state,
         current=current,
         version=p["version"],
         links_right=links_right,
@@ -429,6 +434,7 @@ def make_plan(
         pending=journal.read_reasons(p["name"]),
         follows=follows,
         outdated=service_files.outdated(p["name"], way),
+        runs_another=running.reasons(state, program, wanted, lambda: way.state().pid),
     )
 
 
@@ -473,7 +479,7 @@ def bring(module: AnsibleModule, way: manager.Manager, new_supervisor: superviso
         # Check mode: what the run would find after it has put back what was before.
         found = {path: kept for path in paths if (kept := unfinished.files.get(path, found.get(path)))}
     brought = [plan.Action("bring", f"supervisor {new_supervisor.version}")] if new_supervisor else []
-    actions = [*back, *brought, *make_plan(p, way, files, found, unfinished)]
+    actions = [*back, *brought, *make_plan(p, way, files, found, unfinished, command=command)]
     waits = [reason for action in actions if action.verb == "wait" for reason in action.reasons]
     if p["restart"] == "never" and p["state"] == "started":
         waits = waits or journal.read_reasons(p["name"])

@@ -12,6 +12,7 @@ that says success counts.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional
 from urllib.parse import urlsplit
 
@@ -34,6 +35,15 @@ _STREAM_BYTES = 4 * 2**20
 _UPLOAD_BYTES_PER_SECOND = 2**20
 # Copy, hash, rewrite and check of the whole file: each may be as silent as a stall allows.
 _CREATE_STAGES = 4
+
+
+@dataclass(frozen=True)
+class Running:
+    """A model in memory, by its full name; the digest is that of the manifest by which it was loaded."""
+
+    name: str
+    digest: str
+    resident: Resident
 
 
 class Ollama:
@@ -76,10 +86,20 @@ class Ollama:
                 return None
             raise
 
+    def running(self) -> List[Running]:
+        """What C(/api/ps) lists: each runner under the name alone that it was loaded by."""
+        return [
+            Running(
+                full_name(as_text(told.get("name")) or as_text(told.get("model"))),
+                as_text(told.get("digest")).rpartition(":")[2],
+                resident(told),
+            )
+            for told in as_dicts(self._endpoint.json("GET", "/api/ps").get("models"))
+        ]
+
     def residents(self) -> Dict[str, Resident]:
         """The models in memory, by their full names."""
-        running = as_dicts(self._endpoint.json("GET", "/api/ps").get("models"))
-        return {full_name(as_text(told.get("name")) or as_text(told.get("model"))): resident(told) for told in running}
+        return {one.name: one.resident for one in self.running()}
 
     def resident(self, model: str) -> Resident:
         """A model in memory; nothing is known of one that is not."""

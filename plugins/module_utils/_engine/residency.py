@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Mapping, Optional
@@ -13,6 +14,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer impor
 
 # "For ever" is 292 years to Ollama.
 _FOR_EVER_YEARS = 100
+# Go's fractions have more digits than Python reads.
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,18 @@ class Resident:
         """Whether it stays until somebody unloads it."""
         year = self.expires_at[:4]
         return year.isdecimal() and int(year) > datetime.now(timezone.utc).year + _FOR_EVER_YEARS
+
+    @property
+    def seconds_left(self) -> Optional[float]:
+        """How long it stays when nobody asks for it; None where that is not told."""
+        found = _TIME.match(self.expires_at)
+        if found is None:
+            return None
+        try:
+            until = datetime.fromisoformat(found.group(1) + found.group(2).replace("Z", "+00:00"))
+            return (until - datetime.now(timezone.utc)).total_seconds()
+        except (ValueError, OverflowError):
+            return None
 
 
 def resident(told: Mapping[str, Any]) -> Resident:

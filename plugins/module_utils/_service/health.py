@@ -104,9 +104,14 @@ def wait_for_answer(
     raise _unhealthy(f"{wanted.url}{path} gave no good answer within {limit:.0f} s ({seen})", log_tail)
 
 
+def same_version(told: str, wanted: Optional[str]) -> bool:
+    """Whether an Ollama that tells this version is the wanted one; one that was built by hand may be any."""
+    return told == UNVERSIONED or told.lstrip("v") == str(wanted or "").lstrip("v")
+
+
 def _told_version(wanted: Wanted, answer: Answer) -> str:
     version = as_text(as_dict(answer.json()).get("version"))
-    if wanted.engine == "ollama" and wanted.version and version not in (wanted.version, UNVERSIONED):
+    if wanted.engine == "ollama" and wanted.version and not same_version(version, wanted.version):
         raise ServiceProblem(
             f"{wanted.url} is answered by Ollama {version or 'without a version'}, not by {wanted.version}.",
             "Something else holds the port, or the new version did not start.",

@@ -60,6 +60,7 @@ def plan_started(
     pending: Sequence[str],
     follows: bool = False,
     outdated: Sequence[str] = (),
+    runs_another: Sequence[str] = (),
 ) -> List[Action]:
     """current and version: the release that the link names and the one that it should name (None: no release of ours).
 
@@ -67,6 +68,7 @@ def plan_started(
 
     pending: reasons of an earlier run that changed something and could not restart, or was told not to.
     outdated: files by which an earlier version ran the service. They go with its next start, not before.
+    runs_another: why the process that runs is not what it should be.
     """
     actions: List[Action] = []
     reasons: List[str] = list(pending)
@@ -89,6 +91,8 @@ def plan_started(
         actions += [] if follows else [Action("switch", version, (f"{current or 'no version'} is the current one",))]
         if current != version:
             reasons.append(f"version {current or 'none'} -> {version}")
+    if current == version:
+        reasons += [reason for reason in runs_another if reason not in reasons]
     if units_changed or state.stale:
         actions.append(Action("reload", "the manager's units"))
     if not state.enabled:

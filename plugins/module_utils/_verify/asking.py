@@ -16,18 +16,24 @@ def to_ask(
     ollama_origins: Sequence[str] = (),
     api_key: str = "",
     llama_cpp_environment: Optional[Mapping[str, Any]] = None,
+    engines: Optional[Mapping[str, Mapping[str, Any]]] = None,
 ) -> List[Dict[str, Any]]:
     """The option C(endpoints) of endpoint_check.
 
     :param endpoints: those of a host, as the fleet describes them.
     :param address: where the controller reaches the host; empty for questions on the host itself.
     :param origin: the origin to check everywhere; empty for the first that Ollama lets in, on Ollama.
+    :param engines: those of the host by name, as the fleet describes them; an Ollama must be of the version there.
     :param api_key: the key; empty for the one of llama.cpp's environment, on llama.cpp.
     """
     # Several keys have commas between them.
     llama_cpp_key = str((llama_cpp_environment or {}).get("LLAMA_API_KEY") or "").split(",", maxsplit=1)[0]
     own = {
-        "ollama": {"origin": origin or _example(ollama_origins), "api_key": api_key},
+        "ollama": {
+            "origin": origin or _example(ollama_origins),
+            "api_key": api_key,
+            "version": (engines or {}).get("ollama", {}).get("version"),
+        },
         "llama_cpp": {"origin": origin, "api_key": api_key or llama_cpp_key},
     }
     return [

@@ -14,6 +14,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._engine.generation impo
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.llama_server import LlamaServer
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.residency import Resident
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.runners import Memory
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.origins import check_origin
@@ -23,7 +25,7 @@ ENGINES: Dict[str, Union[Type[Ollama], Type[LlamaServer]]] = {"ollama": Ollama, 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked of an endpoint."""
+    """What is asked of an endpoint. version: the one that an Ollama must be, None for any."""
 
     engine: str
     model: Optional[str]
@@ -31,6 +33,7 @@ class Wanted:
     origin: Optional[str] = None
     gpu_share_min: float = 0.0
     timeout_seconds: float = 3600.0
+    version: Optional[str] = None
 
 
 def check(endpoint: Endpoint, wanted: Wanted, clock: Callable[[], float] = time.monotonic) -> Dict[str, Any]:
@@ -40,6 +43,8 @@ def check(endpoint: Endpoint, wanted: Wanted, clock: Callable[[], float] = time.
         raise EngineProblem(
             f"{wanted.engine} has no interface '{wanted.question.api}'.", f"Use {' or '.join(engine.apis)}."
         )
+    if wanted.engine == "ollama" and wanted.version:
+        _refuse_another_version(endpoint.url, engine.version(), wanted.version)
     begun = clock()
     if wanted.engine == "llama_cpp":
         # Until its model is loaded llama-server answers every question with 503, the names of its models included.
@@ -50,7 +55,7 @@ def check(endpoint: Endpoint, wanted: Wanted, clock: Callable[[], float] = time.
         engine.load(model, wanted.timeout_seconds)
     load_seconds = round(clock() - begun, 3)
     generation = generate(endpoint, model, wanted.question, clock, wait_seconds=wanted.timeout_seconds)
-    resident = engine.resident(model)
+    resident = _in_memory(engine, model)
     share = resident.share
     if wanted.gpu_share_min > 0 and (share is None or share < wanted.gpu_share_min):
         on_gpus = "an unknown part" if share is None else f"{share:.0%}"
@@ -70,6 +75,22 @@ def check(endpoint: Endpoint, wanted: Wanted, clock: Callable[[], float] = time.
         "context_length": resident.context_length,
         "cors": check_origin(endpoint, wanted.origin) if wanted.origin else None,
     }
+
+
+def _refuse_another_version(url: str, told: str, wanted: str) -> None:
+    # One that somebody built by hand calls itself 0.0.0.
+    if told.lstrip("v") not in (wanted.lstrip("v"), "0.0.0"):
+        shown = printable(told, limit=100) or "without a version"
+        raise EngineProblem(
+            f"{url}: the server is Ollama {shown}, not the declared {wanted}.",
+            "Run site.yml for this host, which restarts a server of another version.",
+        )
+
+
+def _in_memory(engine: Union[Ollama, LlamaServer], model: str) -> Resident:
+    """A name may be served by what was loaded under another one of the same file."""
+    serving = Memory(engine).serving(model) if isinstance(engine, Ollama) else None
+    return engine.resident(model) if serving is None else serving.resident
 
 
 def named(error: Problem, url: str, model: Optional[str]) -> Problem:

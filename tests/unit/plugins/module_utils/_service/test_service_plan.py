@@ -35,6 +35,7 @@ def plan(
     pending: tuple[str, ...] = (),
     links_right: bool = True,
     outdated: tuple[str, ...] = (),
+    runs_another: tuple[str, ...] = (),
 ) -> list[str]:
     actions = plan_started(
         "ollama",
@@ -47,6 +48,7 @@ def plan(
         restart=restart,
         pending=pending,
         outdated=outdated,
+        runs_another=runs_another,
     )
     return [action.verb for action in actions]
 
@@ -85,6 +87,14 @@ def test_a_command_that_leads_elsewhere_is_put_right_without_a_restart() -> None
 
 def test_a_restart_that_an_earlier_run_owed_is_made_up_for() -> None:
     assert plan(on_disk(*FILES), RUNNING, pending=("/etc/gguf-fleet/ollama.env changed",)) == ["restart"]
+
+
+def test_a_process_that_is_another_than_the_files_say_is_restarted() -> None:
+    assert plan(on_disk(*FILES), RUNNING, runs_another=("it is version 1.0",)) == ["restart"]
+    assert plan(on_disk(*FILES), RUNNING, links_right=False, runs_another=("it is version 1.0",)) == [
+        "switch",
+        "restart",
+    ]
 
 
 def test_never_changes_the_files_and_leaves_the_process_alone() -> None:

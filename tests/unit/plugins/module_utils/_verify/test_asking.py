@@ -21,6 +21,11 @@ def test_each_engine_has_its_own_key_and_origin() -> None:
     ]
 
 
+def test_an_ollama_must_be_of_the_declared_version() -> None:
+    engines = {"ollama": {"version": "0.5.7"}, "llama_cpp": {"version": "b9000"}}
+    assert [entry.get("version") for entry in to_ask(BOTH, engines=engines)] == ["0.5.7", None]
+
+
 def test_what_is_given_for_all_goes_before() -> None:
     environment = {"LLAMA_API_KEY": "k1"}
     asked = to_ask(BOTH, origin="https://o", ollama_origins=["*"], api_key="k", llama_cpp_environment=environment)

@@ -15,6 +15,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection impo
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.generation import Question
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem, NotThere
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.check import Wanted, check
+from ansible_collections.gguf.fleet.plugins.module_utils._verify.residency import Residency
 
 QUESTION = Question("Capital of France?", 16)
 
@@ -36,13 +37,17 @@ class Engine:
         self.answers: Dict[str, List[Tuple[int, Any]]] = {}
         self.headers: Dict[str, str] = {}
         self.asked: List[str] = []
+        self.loads: List[Tuple[str, Any]] = []
         engine = self
 
         class _Requests(http.server.BaseHTTPRequestHandler):
             def _handle(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 asked = f"{self.command} {self.path}"
                 engine.asked.append(asked)
+                if asked == "POST /api/generate":
+                    told = json.loads(sent)
+                    engine.loads.append((told["model"], told.get("keep_alive")))
                 left = engine.answers.get(asked, [(404, {"error": "not found"})])
                 status, body = left.pop(0) if len(left) > 1 else left[0]
                 data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -62,8 +67,12 @@ class Engine:
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
     def check(self, engine: str, model: Optional[str], **more: Any) -> Dict[str, Any]:
-        endpoint = Endpoint(f"http://127.0.0.1:{self.server.server_address[1]}", silence_seconds=10)
+        endpoint = Endpoint(self.url, silence_seconds=10)
         return check(endpoint, Wanted(engine, model, more.pop("question", QUESTION), timeout_seconds=30, **more))
 
 
@@ -103,6 +112,45 @@ def test_an_ollama_that_serves_is_told_with_its_share_on_gpus(ollama: Engine) ->
     assert (facts["answer"], facts["tokens"], facts["finish_reason"]) == ("Paris.", 2, "stop")
     assert (facts["version"], facts["gpu_share"]) == ("0.33.2", 0.66)
     assert ollama.asked.index("POST /api/generate") < ollama.asked.index("POST /v1/chat/completions")
+
+
+def test_a_server_of_another_version_fails_before_a_model_is_loaded(ollama: Engine) -> None:
+    assert ollama.check("ollama", "r1", version="v0.33.2")
+    ollama.asked.clear()
+    with pytest.raises(EngineProblem, match=r"the server is Ollama 0\.33\.2, not the declared 0\.5\.7\."):
+        ollama.check("ollama", "r1", version="0.5.7")
+    assert ollama.asked == ["GET /api/version"]
+
+
+def test_what_left_the_memory_for_a_question_is_loaded_again_for_as_long_as_it_had(ollama: Engine) -> None:
+    """What was loaded for the question goes; what nobody evicted, or was just leaving, is left alone."""
+    there = {"name": "kept:latest", "digest": "k", "expires_at": "2318-01-01T00:00:00.123456789Z"}
+    going = {"name": "gone:latest", "digest": "g", "expires_at": "2001-01-01T00:00:00Z"}
+    asked = {"name": "r1:latest", "digest": "r", "expires_at": "2099-01-01T00:00:00Z"}
+    ollama.answers["GET /api/ps"] = [(200, {"models": [there, going]}), (200, {"models": [asked]})]
+    residency = Residency()
+    endpoint = Endpoint(ollama.url, silence_seconds=5)
+    residency.note(endpoint)
+    residency.note(endpoint)
+    assert residency.restore(5) == []
+    assert ollama.loads == [("r1:latest", 0), ("kept:latest", -1)]
+
+    ollama.loads.clear()
+    ollama.answers["GET /api/ps"] = [(200, {"models": [there]}), (200, {"models": [there, asked]})]
+    beside = Residency()
+    beside.note(endpoint)
+    assert beside.restore(5) == []
+    assert ollama.loads == []
+
+
+def test_what_cannot_be_loaded_again_is_a_problem(ollama: Engine) -> None:
+    there = {"name": "kept:latest", "digest": "k", "expires_at": "2099-01-01T00:00:00+02:00"}
+    ollama.answers["GET /api/ps"] = [(200, {"models": [there]}), (200, {"models": []})]
+    ollama.answers["POST /api/generate"] = [(500, {"error": "out of memory"})]
+    residency = Residency()
+    residency.note(Endpoint(ollama.url, silence_seconds=5))
+    (problem,) = residency.restore(5)
+    assert "kept:latest does not load: out of memory" in problem.problem
 
 
 def test_a_llama_server_is_waited_for_until_its_model_is_loaded(llama_cpp: Engine) -> None:
