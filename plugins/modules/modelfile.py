@@ -102,7 +102,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import w
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.arguments import MODEL_SETTINGS
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.modelfile import SECTIONS, Modelfile, render
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import checked_template
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import checked_template, with_stops
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 
@@ -115,7 +115,7 @@ def content_of(params: dict) -> str:
             adapter=params["adapter"],
             template=checked_template(params["template"] or "", version),
             system=params["system"],
-            parameters=check_parameters(params["parameters"], version),
+            parameters=check_parameters(with_stops(params["parameters"], params["template"] or ""), version),
             messages=params["messages"],
             license=params["license"],
             order=params["order"],

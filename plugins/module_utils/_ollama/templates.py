@@ -11,7 +11,7 @@ the bare prompt and rambles.
 from __future__ import annotations
 
 import re
-from typing import Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import go_template
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.nearest_word import did_you_mean, nearest
@@ -41,10 +41,95 @@ _CHATML = """\
 {{ end }}<|im_start|>assistant
 """
 
+# GLM 4.5 and 4.6.
+_GLM_4 = """\
+[gMASK]<sop>
+{{- range .Messages }}<|{{ .Role }}|>
+{{ .Content }}
+{{- end }}<|assistant|>"""
+
+_KIMI_K2 = """\
+{{- range .Messages }}<|im_{{ .Role }}|>{{ .Role }}<|im_middle|>{{ .Content }}<|im_end|>
+{{- end }}<|im_assistant|>assistant<|im_middle|>"""
+
+_MINIMAX_M2 = """\
+]~!b[
+{{- range .Messages }}]~b]{{ if eq .Role "assistant" }}ai{{ else }}{{ .Role }}{{ end }}
+{{ .Content }}[e~[
+{{ end }}]~b]ai
+"""
+
+_GPT_OSS = """\
+{{- range .Messages }}
+{{- if eq .Role "assistant" }}<|start|>assistant<|channel|>final<|message|>{{ .Content }}<|end|>
+{{- else if eq .Role "system" }}<|start|>developer<|message|># Instructions
+
+{{ .Content }}<|end|>
+{{- else }}<|start|>{{ .Role }}<|message|>{{ .Content }}<|end|>
+{{- end }}
+{{- end }}<|start|>assistant"""
+
+_LLAMA_4 = """\
+{{- range .Messages }}<|header_start|>{{ .Role }}<|header_end|>
+
+{{ .Content }}<|eot|>
+{{- end }}<|header_start|>assistant<|header_end|>
+
+"""
+
+# It knows no system: what that says begins the first question.
+_GEMMA_3 = """\
+{{- $before := .System }}
+{{- range .Messages }}
+{{- if eq .Role "user" }}<start_of_turn>user
+{{ if $before }}{{ $before }}
+
+{{ $before = "" }}{{ end }}{{ .Content }}<end_of_turn>
+{{ else if eq .Role "assistant" }}<start_of_turn>model
+{{ .Content }}<end_of_turn>
+{{ end }}
+{{- end }}<start_of_turn>model
+"""
+
+_GEMMA_4 = """\
+{{- range .Messages }}<|turn>{{ if eq .Role "assistant" }}model{{ else }}{{ .Role }}{{ end }}
+{{ .Content }}<turn|>
+{{ end }}<|turn>model
+"""
+
+_MISTRAL_SMALL = """\
+{{- range .Messages }}
+{{- if eq .Role "system" }}[SYSTEM_PROMPT]{{ .Content }}[/SYSTEM_PROMPT]
+{{- else if eq .Role "user" }}[INST]{{ .Content }}[/INST]
+{{- else if eq .Role "assistant" }}{{ .Content }}</s>
+{{- end }}
+{{- end }}"""
+
 BUILT_IN: Mapping[str, str] = {
     "deepseek-r1": _DEEPSEEK_R1,
     "deepseek-r1-short": _DEEPSEEK_R1_SHORT,
     "chatml": _CHATML,
+    "glm-4": _GLM_4,
+    "kimi-k2": _KIMI_K2,
+    "minimax-m2": _MINIMAX_M2,
+    "gpt-oss": _GPT_OSS,
+    "llama-4": _LLAMA_4,
+    "gemma-3": _GEMMA_3,
+    "gemma-4": _GEMMA_4,
+    "mistral-small": _MISTRAL_SMALL,
+}
+# The texts at which an answer is over; Ollama's own templates bring theirs, too.
+STOPS: Mapping[str, Sequence[str]] = {
+    "deepseek-r1": ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"),
+    "chatml": ("<|im_start|>", "<|im_end|>"),
+    "glm-4": ("<|user|>", "<|observation|>", "<|endoftext|>"),
+    "kimi-k2": ("<|im_end|>",),
+    "minimax-m2": ("[e~[",),
+    "gpt-oss": ("<|return|>", "<|call|>"),
+    "llama-4": ("<|eot|>", "<|header_start|>"),
+    "gemma-3": ("<start_of_turn>", "<end_of_turn>"),
+    "gemma-4": ("<|turn>", "<turn|>"),
+    "mistral-small": ("[INST]", "</s>"),
 }
 
 
@@ -78,6 +163,13 @@ def checked_template(template: str, version: Version = NEWEST_TESTED, model: str
         place = f"line {problem.line}, column {problem.column}"
         raise OllamaProblem(f"{whose}, {place}: {found}.", _remedy(problem.found, template)) from problem
     return template
+
+
+def with_stops(parameters: Mapping[str, Any], template: str) -> Mapping[str, Any]:
+    """The parameters of a model with a template by name: they have its stops, unless they have some of their own."""
+    if "stop" in parameters or template not in STOPS:
+        return parameters
+    return {**parameters, "stop": list(STOPS[template])}
 
 
 def functions_of(version: Version) -> Sequence[str]:
