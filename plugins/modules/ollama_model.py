@@ -104,8 +104,9 @@ options:
         type: str
   remove_files:
     description:
-      - With O(state=pruned), also remove the files that M(gguf.fleet.gguf_download) or M(gguf.fleet.gguf_merge) made
-        for the models that go, except O(keep_files).
+      - With O(state=pruned), also remove all files that M(gguf.fleet.gguf_download) or M(gguf.fleet.gguf_merge) made on
+        this host and that no model in the store needs any more, whenever that came about, except O(keep_files).
+      - A file that stays because a model of somebody else is made of it is warned of, with its size, in every run.
     type: bool
     default: false
   keep_files:
@@ -285,6 +286,9 @@ kept_files:
     made:
       description: Whether M(gguf.fleet.gguf_download) or M(gguf.fleet.gguf_merge) made it.
       type: bool
+    reason:
+      description: Why it has to stay, where a model needs it that nothing declares; else empty.
+      type: str
 problem:
   description: What is wrong.
   type: str

@@ -104,6 +104,7 @@ def _demand(
         replicas=model["replicas"],
         gpus=tuple(model["gpus"]),
         at_once=_number(environment.get("OLLAMA_MAX_LOADED_MODELS")),
+        file=model["lock_name"],
     )
 
 

@@ -26,7 +26,8 @@ class Demand:
     wish: without RAM, which is the host's. only: indices or UUIDs of the cards that its engine may use, empty for all.
     replicas: how many instances, each on cards of its own, MAX for as many as there is room for; None for a model that
     shares the cards of its engine. gpus: the cards for it alone, empty for no choice. at_once: how many models Ollama
-    may hold (OLLAMA_MAX_LOADED_MODELS), 0 for its own choice.
+    may hold (OLLAMA_MAX_LOADED_MODELS), 0 for its own choice. file: what tells its weights from those of others, empty
+    where nothing does.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Demand:
     replicas: Union[int, str, None] = None
     gpus: tuple[str, ...] = ()
     at_once: int = 0
+    file: str = ""
 
     @property
     def resident(self) -> bool:

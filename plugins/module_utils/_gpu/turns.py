@@ -27,10 +27,11 @@ def in_turns(books: Books, devices: Sequence[Device], demands: Sequence[Demand])
     """
 
     def beside(some: Sequence[Demand]) -> bool:
-        if some[0].at_once and len(some) > some[0].at_once:
+        loads = _loads(some)
+        if _rivals(loads) or (some[0].at_once and len(loads) > some[0].at_once):
             return False
         own = books.copy()
-        for demand in sorted(some, key=lambda demand: -demand.model.size_bytes):
+        for demand in sorted(loads, key=lambda demand: -demand.model.size_bytes):
             seen = chosen(devices, demand.only, demand.name)
             plan = make_plan(demand.model, own.cards(seen), own.wish(demand))
             # Ollama puts a second model beside a first one only where the cards hold it wholly.
@@ -50,7 +51,26 @@ def in_turns(books: Books, devices: Sequence[Device], demands: Sequence[Demand])
     held = "; ".join(listed([demand.name for demand in some]) for some in sets)
     at_once = f"At the same time it holds {held}" if sets else "It holds one at a time"
     sizes = ", ".join(f"{demand.name} {demand.model.size_bytes / GB:,.1f} GB" for demand in demands)
+    rivals = "".join(
+        f" {one.name} and {other.name} are one file with other settings, which Ollama loads only once."
+        for one, other in _rivals(_loads(demands))
+    )
     return [
         f"Ollama cannot keep {listed([demand.name for demand in demands])} in memory together. {at_once}; a request "
         f"for another one unloads what is there, and its file is read again each time: {sizes}."
+        f"{rivals}"
     ]
+
+
+def _loads(demands: Sequence[Demand]) -> list[Demand]:
+    """What is loaded for them: names of one file with the same settings share it."""
+    found: dict[object, Demand] = {}
+    for demand in demands:
+        found.setdefault((demand.file, demand.wish) if demand.file else demand.name, demand)
+    return list(found.values())
+
+
+def _rivals(loads: Sequence[Demand]) -> list[tuple[Demand, Demand]]:
+    """Those that take each other's place: an Ollama holds a file once (needsReload in server/sched.go)."""
+    pairs = itertools.combinations(loads, 2)
+    return [(one, other) for one, other in pairs if one.file and one.file == other.file]

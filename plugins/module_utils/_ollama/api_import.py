@@ -9,27 +9,22 @@ The server copies the file, and rewrites it from 0.30 on, so the digest of what 
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name, is_named
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.shown import Scalar, shown_parameters
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.config import config_of_source
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.loading import whole_file_seconds
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import Settings
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Version
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import Weights
-from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
 
 _BLOB_OF_FROM = re.compile(r"^FROM .*/sha256-([0-9a-f]{64})$", re.MULTILINE)
-
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-
-Scalar = Union[str, float, bool]
 
 
 @dataclass(frozen=True)
@@ -137,7 +132,7 @@ def shown_fields(shown: Mapping[str, Any]) -> Dict[str, Any]:
     return {
         "template": shown.get("template") or None,
         "system": shown.get("system") or None,
-        "parameters": _shown_parameters(str(shown.get("parameters") or "")),
+        "parameters": shown_parameters(str(shown.get("parameters") or "")),
         "messages": _turns(shown.get("messages") or []),
         "license": shown.get("license") or None,
     }
@@ -166,22 +161,3 @@ def _comparable(parameters: Mapping[str, Any]) -> Dict[str, List[Scalar]]:
 
 def _scalar(value: Any) -> Scalar:
     return value if isinstance(value, (bool, str)) else float(value)
-
-
-def _shown_parameters(text: str) -> Dict[str, List[Scalar]]:
-    """`stop "<a>"`, `num_ctx 2048`, `seed 1e+06`: Go's %#v, one a line, the same name again for each item of a list."""
-    found: Dict[str, List[Scalar]] = {}
-    for line in lines(text):
-        name, _blank, value = line.partition(" ")
-        found.setdefault(name, []).append(_read_go_value(value.strip()))
-    return found
-
-
-def _read_go_value(text: str) -> Scalar:
-    if text in ("true", "false"):
-        return text == "true"
-    try:
-        # Go and Python quote texts alike. Of Python, only one text is read.
-        return str(ast.literal_eval(text)) if _QUOTED.fullmatch(text) else float(text)
-    except (ValueError, SyntaxError):
-        return text

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, replace
-from typing import Optional, Sequence
+from typing import Callable, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
@@ -23,6 +23,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.weights import 
 # A server that starts meanwhile prunes what no manifest names yet; then the missing parts are made again.
 _ROUNDS = 3
 
+Switch = Callable[[Name], None]
+
 
 @dataclass(frozen=True)
 class Made:
@@ -32,13 +34,15 @@ class Made:
     freed_bytes: int
 
 
-def make_present(store: Store, wanted: plans.Wanted, rules: Rules, ledger: Ledger) -> Made:
-    """Make the model be as wanted, and look again whether it is."""
+def make_present(
+    store: Store, wanted: plans.Wanted, rules: Rules, ledger: Ledger, before_switch: Switch = lambda name: None
+) -> Made:
+    """Make the model be as wanted, and look again whether it is. before_switch: see `apply`."""
     store.remove_leftovers()
     first = plan = plans.plan_present(store, wanted, rules, ledger)
     freed = rounds = 0
     while plan.actions and rounds < _ROUNDS:
-        freed += apply(store, plan.actions, ledger, wanted.weights)
+        freed += apply(store, plan.actions, ledger, wanted.weights, before_switch)
         if wanted.weights is not None:
             wanted = replace(wanted, weights=replace(wanted.weights, protected=False))
         plan = plans.plan_present(store, wanted, rules, ledger)
@@ -58,10 +62,23 @@ def _weights_file(weights: Optional[Weights]) -> int:
     return weights.file
 
 
-def apply(store: Store, actions: Sequence[plans.Action], ledger: Ledger, weights: Optional[Weights] = None) -> int:
-    """Do all that, in this order; the bytes that it freed."""
+def apply(
+    store: Store,
+    actions: Sequence[plans.Action],
+    ledger: Ledger,
+    weights: Optional[Weights] = None,
+    before_switch: Switch = lambda name: None,
+) -> int:
+    """Do all that, in this order; the bytes that it freed.
+
+    before_switch: called with the name before its manifest is written.
+    """
     store.remove_leftovers()
-    freed = sum(_do(store, action, ledger, weights) for action in actions)
+    freed = 0
+    for action in actions:
+        if action.action == plans.WRITE_MANIFEST and action.name is not None:
+            before_switch(action.name)
+        freed += _do(store, action, ledger, weights)
     for entry in ledger.entries(models_dir=store.path):
         if not os.path.lexists(entry.path):
             ledger.forget(entry.path)
@@ -87,12 +104,12 @@ def _do(store: Store, action: plans.Action, ledger: Ledger, weights: Optional[We
     elif action.action == plans.REMOVE_BLOB:
         return store.remove_blob(action.digest)
     elif action.action == plans.REMOVE_FILE:
-        return _remove_file(action.path, ledger)
+        return remove_file_of(action.path, ledger)
     # PROTECT was done before the file was read.
     return 0
 
 
-def _remove_file(path: str, ledger: Ledger) -> int:
+def remove_file_of(path: str, ledger: Ledger) -> int:
     """A model's file outside of the store; a blob that is the same file holds its bytes until it goes, too."""
     try:
         status = os.stat(path, follow_symlinks=False)

@@ -6,17 +6,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Union
+import time
+from typing import Any, Dict, List, Optional, Set, Tuple, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name, full_name
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.residency import Resident
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.runners import Memory
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 
 # A slow disk gives 100 MB a second; what comes on top is the server's own start of the model.
 _BYTES_PER_SECOND = 100_000_000
 _START_SECONDS = 300
+# A request that is being answered holds its model.
+UNLOAD_SECONDS = 300
+_OLDER_SECONDS = 5
+_POLL_SECONDS = 0.2
 
 
 def parse_keep_alive(text: str) -> Union[int, str]:
@@ -39,9 +45,62 @@ def whole_file_seconds(size_bytes: int) -> int:
     return _START_SECONDS + size_bytes // _BYTES_PER_SECOND
 
 
-def find_loaded(server: Ollama, name: Name) -> Optional[Resident]:
-    """The model, when it is in memory now."""
-    return server.residents().get(full_name(str(name)))
+def find_loaded(server: Ollama, name: Name) -> Tuple[Optional[Resident], bool]:
+    """What serves the model now, under whatever name of its file, and whether that is sure.
+
+    Of what was loaded before its name meant another model, only a load can tell whom it serves: it does nothing there.
+    """
+    memory = Memory(server)
+    serving = memory.serving(str(name))
+    if serving is not None:
+        return serving.resident, True
+    full = full_name(str(name))
+    unsure = sorted(memory.strangers(), key=lambda one: one.name != full)
+    return (unsure[0].resident, False) if unsure else (None, True)
+
+
+def load(server: Ollama, name: Name, limit_seconds: float, keep_alive: Union[int, str]) -> bool:
+    """Load the model; false when a runner that was there serves it."""
+    before = _listed(server)
+    server.load(str(name), limit_seconds, keep_alive)
+    return _listed(server) != before
+
+
+def unload(server: Ollama, name: Name, limit_seconds: float = UNLOAD_SECONDS) -> List[str]:
+    """Take what is listed under this name out of memory, and see that it is gone; warnings of what cannot go.
+
+    Raises OllamaProblem when it stays: once its name means other weights, nobody can unload it.
+    """
+    memory = Memory(server)
+    going = {one.digest for one in memory.running if one.name == full_name(str(name))}
+    older = {one.digest for one in memory.strangers()}
+    # What was loaded by a name that is gone may be what serves this one.
+    if not going and not older:
+        return []
+    server.load(str(name), whole_file_seconds(0), keep_alive=0)
+    begun = time.monotonic()
+    while left := going & _of_name(server, name):
+        seconds = time.monotonic() - begun
+        if left <= older and seconds >= _OLDER_SECONDS:
+            return [
+                f"{name} is in the memory of {server.url} with older weights as well ({', '.join(sorted(left))}). "
+                "No request can unload them: restart the service when it suits."
+            ]
+        if seconds >= limit_seconds:
+            raise OllamaProblem(
+                f"{server.url}: {name} is still in memory {limit_seconds:.0f} s after it was asked to go.",
+                "Run again when its requests are done; what stays all the same goes with a restart of the service.",
+            )
+        time.sleep(_POLL_SECONDS)
+    return []
+
+
+def _of_name(server: Ollama, name: Name) -> Set[str]:
+    return {one.digest for one in server.running() if one.name == full_name(str(name))}
+
+
+def _listed(server: Ollama) -> List[Tuple[str, str]]:
+    return sorted((one.name, one.digest) for one in server.running())
 
 
 def landed(loaded: Resident) -> Dict[str, Any]:

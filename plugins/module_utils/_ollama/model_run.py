@@ -10,9 +10,14 @@ import contextlib
 import os
 import time
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name, parse_name
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import (
+    Name,
+    full_name,
+    parse_name,
+    spelled_as_in_store,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import Unreachable
 from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer import as_count
@@ -20,11 +25,11 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import api_import, apply, loading
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.config import SourceProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import Settings, digest_of
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import MODEL, Settings, digest_of
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import checked_template
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import checked_template, with_stops
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import (
     NEWEST_TESTED,
     OLDEST_TESTED,
@@ -41,8 +46,9 @@ _START_SECONDS = 60.0
 class Request:
     """What is asked for of one model, or of those that go.
 
-    keep: the names that stay when others are pruned. other_hosts: more servers of the same store, which may have loaded
-    what goes. remove_files: whether the files made for what goes do so, too, but for keep_files.
+    keep: the names that stay when others are pruned. pinned: those that shall stay loaded. rival: why this one does
+    not, although it shall: another one of the same weights does. other_hosts: more servers of the same store, which may
+    have loaded what goes. remove_files: whether the files made for what goes do so, too, but for keep_files.
     """
 
     host: str
@@ -50,6 +56,8 @@ class Request:
     check: bool
     name: str = ""
     keep: Sequence[str] = ()
+    pinned: Sequence[str] = ()
+    rival: str = ""
     other_hosts: Sequence[str] = ()
     remove_files: bool = False
     keep_files: Sequence[str] = ()
@@ -109,7 +117,7 @@ def present(request: Request, ledger: Ledger) -> Result:
     settings = Settings(
         template=checked_template(request.template or "", rules.version, str(name)) or None,
         system=request.system or None,
-        parameters=check_parameters(request.parameters, rules.version),
+        parameters=check_parameters(with_stops(request.parameters, request.template or ""), rules.version),
         messages=request.messages,
         license=request.license,
     )
@@ -142,13 +150,16 @@ def absent(request: Request, ledger: Ledger) -> Result:
 
 
 def pruned(request: Request, ledger: Ledger) -> Result:
-    """Models that we made and that nobody declares any more are gone; models of others stay."""
+    """Models that we made and that nobody declares any more are gone, and the files that nothing needs with them.
+
+    Models of others stay, and so does what they are made of, which is told.
+    """
     if not os.path.isdir(request.models_dir):
-        return Result()
+        return _without_store(request, ledger)
     kept = {parse_name(name).folded for name in request.keep}
     with Store(request.models_dir) as store:
         stale = [name for name in plans.ours(store, ledger) if name.folded not in kept]
-    return _remove(request, Ollama.at(request.host), stale, ledger) if stale else Result()
+    return _remove(request, Ollama.at(request.host), stale, ledger)
 
 
 def _rules(request: Request, client: Ollama) -> Tuple[Rules, List[str]]:
@@ -193,13 +204,15 @@ def _by_store(request: Request, server: _Server, name: Name, settings: Settings,
             real_run = not request.check
             weights = stack.enter_context(weights_of(request.file, ledger, note=real_run, protect=real_run))
         wanted = plans.Wanted(name=name, settings=settings, weights=weights, base=base)
+        more: List[str] = []
         store = stack.enter_context(_store(request, ledger, server.client))
         if request.check:
             plan, freed = plans.plan_present(store, wanted, server.rules, ledger), 0
         else:
-            made = apply.make_present(store, wanted, server.rules, ledger)
+            leave = _make_room_for_others(request, server.client, store, wanted, more)
+            made = apply.make_present(store, wanted, server.rules, ledger, leave)
             plan, freed = made.plan, made.freed_bytes
-        warnings = tuple(dict.fromkeys((*plan.warnings, *store.warnings)))
+        warnings = tuple(dict.fromkeys((*plan.warnings, *store.warnings, *more)))
     digest = digest_of(plan.composition.manifest.encode()).partition(":")[2]
     if not request.check:
         _must_be_listed(server.client, request.models_dir, plan.name, digest)
@@ -265,11 +278,15 @@ def _with_weights_by_api(
         actions.append({"action": "upload", "path": weights.path, "reason": reason, "size_bytes": size})
     if plan.create is not None:
         actions.append({"action": "create", "path": str(name), "reason": plan.reason, "size_bytes": 0})
+    more: List[str] = []
     if not request.check:
+        if plan.create is not None and weights is not None and plan.before:
+            more = _unload(client, [name])
         api_import.apply(client, plan, weights)
     model = api_import.listed(client, name) or {}
     return Result(
         actions=tuple(actions),
+        warnings=tuple(more),
         model=str(model.get("name") or name),
         digest=str(model["digest"]).rpartition(":")[2] if "digest" in model else None,
         size_bytes=as_count(model.get("size")) or 0,
@@ -286,26 +303,30 @@ def _loaded(
         return [], None, []
     keep_alive = loading.parse_keep_alive(request.keep_alive)
     name = parse_name(str(made.model))
+    pinned = loading.keeps_for_ever(keep_alive)
+    if pinned and request.rival:
+        return [], None, [request.rival] if made.actions else []
     try:
-        current = loading.find_loaded(client, name)
+        current, sure = loading.find_loaded(client, name)
     except Unreachable:
         if not request.check:
             raise
-        current = None
-    pinned = loading.keeps_for_ever(keep_alive)
-    if not made.actions and (not pinned or (current is not None and current.pinned)):
+        current, sure = None, True
+    was_pinned = current is not None and current.pinned
+    if not made.actions and (not pinned or (was_pinned and (sure or request.check))):
         return [], loading.landed(current) if current else None, []
     reason = "it shall stay loaded" if pinned else "to see where it lands"
     action = {"action": "load", "path": str(name), "reason": reason, "size_bytes": made.size_bytes}
     if request.check:
         return [action], loading.landed(current) if current else None, []
     limit = request.load_timeout or loading.whole_file_seconds(made.size_bytes)
-    client.load(str(name), limit, keep_alive)
-    current = loading.find_loaded(client, name)
+    moved = loading.load(client, name, limit, keep_alive)
+    actions = [action] if moved or made.actions or not was_pinned else []
+    current, _sure = loading.find_loaded(client, name)
     if current is None:
-        return [action], None, []
+        return actions, None, []
     warning = loading.landing_warning(name, current)
-    return [action], loading.landed(current), [warning] if warning else []
+    return actions, loading.landed(current), [warning] if warning else []
 
 
 def _absent_by_api(request: Request, client: Ollama, name: Name) -> Result:
@@ -320,13 +341,23 @@ def _absent_by_api(request: Request, client: Ollama, name: Name) -> Result:
 def _remove(request: Request, client: Ollama, names: Sequence[Name], ledger: Ledger) -> Result:
     kept = {os.path.normpath(path) for path in request.keep_files}
     with _store(request, ledger) as store:
-        plan = plans.plan_absent(store, names, ledger, lambda path: not request.remove_files or path in kept)
+        plan = plans.plan_absent(
+            store,
+            names,
+            ledger,
+            lambda path: not request.remove_files or path in kept,
+            all_files=request.remove_files and not request.name,
+        )
         freed = 0
+        more: List[str] = []
         if not request.check:
+            going = [action.name for action in plan.actions if action.name is not None]
+            going = [name for name in going if not _needed_in_memory(request, store, name)]
             for server in (client, *map(Ollama.at, request.other_hosts)):
-                _unload(server, [action.name for action in plan.actions if action.name is not None])
+                more += _unload(server, going)
             freed = apply.apply(store, plan.actions, ledger)
-        warnings = tuple(dict.fromkeys((*plan.warnings, *store.warnings)))
+        more += [_stays(file) for file in plan.kept_files if file["reason"]]
+        warnings = tuple(dict.fromkeys((*plan.warnings, *store.warnings, *more)))
     return Result(
         actions=tuple(action.as_dict() for action in plan.actions),
         warnings=warnings,
@@ -339,11 +370,55 @@ def _remove(request: Request, client: Ollama, names: Sequence[Name], ledger: Led
     )
 
 
-def _unload(client: Ollama, names: Sequence[Name]) -> None:
+def _without_store(request: Request, ledger: Ledger) -> Result:
+    """A host that has no store has files all the same: llama.cpp's."""
+    kept = {os.path.normpath(path) for path in request.keep_files}
+    left = plans.files_left(ledger, {}, kept.__contains__) if request.remove_files else ()
+    actions = plans.removing(left)
+    return Result(
+        actions=tuple(action.as_dict() for action in actions),
+        freed_bytes=0 if request.check else sum(apply.remove_file_of(action.path, ledger) for action in actions),
+        before={"files": [action.path for action in actions]} if actions else {},
+    )
+
+
+def _stays(file: Mapping[str, Any]) -> str:
+    return f"{file['path']} stays with {file['size_bytes']:,} bytes, although nothing declares it: {file['reason']}."
+
+
+def _unload(client: Ollama, names: Sequence[Name]) -> List[str]:
     """What stays in memory would go on answering, and keep the removed file's space taken."""
     try:
-        for name in names:
-            if loading.find_loaded(client, name) is not None:
-                client.load(str(name), loading.whole_file_seconds(0), keep_alive=0)
+        return [warning for name in names for warning in loading.unload(client, name)]
     except Unreachable:
-        return
+        return []
+
+
+def _needed_in_memory(request: Request, store: Store, name: Name) -> bool:
+    """Whether a model that shall stay loaded is made of the same weights, and so may be served by the same runner."""
+    models, _unreadable = store.manifests()
+    mine = models.get(name)
+    weights = mine.layer(MODEL) if mine is not None else None
+    pinned = {full_name(other) for other in request.pinned} - {full_name(str(name))}
+    return weights is not None and any(
+        full_name(str(other)) in pinned and manifest.layer(MODEL) == weights for other, manifest in models.items()
+    )
+
+
+def _make_room_for_others(
+    request: Request, client: Ollama, store: Store, wanted: plans.Wanted, warnings: List[str]
+) -> Callable[[Name], None]:
+    """What is done before a manifest is replaced: weights that its name means no more leave the memory first."""
+
+    def before_switch(name: Name) -> None:
+        models, _unreadable = store.manifests()
+        old = models[name].layer(MODEL) if name in models else None
+        new = wanted.weights.sha256 if wanted.weights is not None else None
+        if wanted.base is not None:
+            base = models.get(spelled_as_in_store(wanted.base, models))
+            layer = base.layer(MODEL) if base is not None else None
+            new = layer.digest.partition(":")[2] if layer is not None else None
+        if old is not None and old.digest != f"sha256:{new}" and not _needed_in_memory(request, store, name):
+            warnings.extend(_unload(client, [name]))
+
+    return before_switch

@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
-from typing import Dict, List, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
-from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import parse_name
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import full_name, parse_name
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.runners import differing
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.loading import keeps_for_ever, parse_keep_alive
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
@@ -47,7 +50,7 @@ def run_all(state: str, models: Sequence[run.Request], others: run.Request, ledg
     """
     answers: List[Answer] = []
     new: Set[Tuple[str, ...]] = set()
-    for request in models:
+    for request in with_rivals(models, ledger):
         try:
             answers.append(_one(state, request, ledger, new))
         except Problem as problem:
@@ -58,9 +61,60 @@ def run_all(state: str, models: Sequence[run.Request], others: run.Request, ledg
     try:
         hosts = dict.fromkeys(one.host for one in models if one.host != others.host)
         keep = [one.name for one in models]
-        return Outcome(answers, run.pruned(replace(others, keep=keep, other_hosts=tuple(hosts)), ledger))
+        request = replace(others, keep=keep, other_hosts=tuple(hosts), pinned=_pinned(models))
+        return Outcome(answers, run.pruned(request, ledger))
     except Problem as problem:
         return Outcome(answers, problem)
+
+
+def _pinned(models: Sequence[run.Request]) -> List[str]:
+    return [one.name for one in models if one.keep_alive is not None and _for_ever(one.keep_alive)]
+
+
+def _for_ever(text: str) -> bool:
+    try:
+        return keeps_for_ever(parse_keep_alive(text))
+    except Problem:
+        # Its own model's run says so.
+        return False
+
+
+def with_rivals(models: Sequence[run.Request], ledger: Ledger) -> List[run.Request]:
+    """The requests, each with why a server cannot keep it loaded beside an earlier one of the same weights."""
+    pinned = _pinned(models)
+    loads = {full_name(one.name): one for one in models}
+    kept: List[Tuple[str, str, str, Mapping[str, Any]]] = []
+    found = []
+    for one in models:
+        rival = ""
+        weights, options = _load_of(one, loads, ledger)
+        if weights and one.name in pinned:
+            for name, host, other, loaded in kept:
+                if (host, other) == (one.host, weights) and (names := differing(loaded, options)):
+                    rival = (
+                        f"{one.name} and {name} are made of the same weights and differ in {', '.join(names)}, so one "
+                        f"server cannot keep both in memory: {name} stays loaded, and {one.name} takes its place "
+                        "whenever somebody asks for it. Give them the same, or keep_alive to one of them only."
+                    )
+                    break
+            else:
+                kept.append((one.name, one.host, weights, options))
+        found.append(replace(one, pinned=pinned, rival=rival))
+    return found
+
+
+def _load_of(
+    request: run.Request, loads: Mapping[str, run.Request], ledger: Ledger, depth: int = 0
+) -> Tuple[str, Mapping[str, Any]]:
+    """The weights, by their digest where it is known, and the parameters, with those of what it is made from."""
+    if request.file is not None:
+        entry = ledger.lookup(os.path.realpath(request.file))
+        return (entry.sha256 if entry is not None else None) or os.path.realpath(request.file), request.parameters
+    base = None if request.base is None else loads.get(full_name(request.base))
+    if base is None or depth > len(loads):
+        return "", request.parameters
+    weights, inherited = _load_of(base, loads, ledger, depth + 1)
+    return weights, {**inherited, **request.parameters}
 
 
 def _one(state: str, request: run.Request, ledger: Ledger, new: Set[Tuple[str, ...]]) -> run.Result:

@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Seque
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name, spelled_as_in_store
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import identity
 from ansible_collections.gguf.fleet.plugins.module_utils._host.access import closed_directory
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import manifest as manifests
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import Rules
@@ -118,9 +118,14 @@ def plan_present(store: Store, wanted: Wanted, rules: Rules, ledger: Ledger) -> 
 
 
 def plan_absent(
-    store: Store, names: Sequence[Name], ledger: Ledger, keep_file: Callable[[str], bool] = lambda path: True
+    store: Store,
+    names: Sequence[Name],
+    ledger: Ledger,
+    keep_file: Callable[[str], bool] = lambda path: True,
+    *,
+    all_files: bool = False,
 ) -> AbsentPlan:
-    """What removes these models and all that only they need.
+    """What removes these models and all that only they need; with all_files also what earlier models left behind.
 
     Of the files that we made for them, those that `keep_file` does not want go first: as long as the model is there, a
     killed run leaves something that tells the next one of them.
@@ -137,14 +142,12 @@ def plan_absent(
             actions.append(Action(REMOVE_MANIFEST, path, "the model shall go", status.st_size, name=name))
     remaining = {name: manifest for name, manifest in models.items() if name not in gone}
     strangers = [problem for problem in unreadable if problem.path not in map(store.manifest_path, gone)]
-    files: List[Action] = []
     if not strangers:
         actions += _removable(store, ledger, gone, remaining)
     behind = _files_behind(actions, ledger)
-    for file in behind:
-        if file["made"] and not keep_file(file["path"]):
-            reason = "it was made for a model that shall go"
-            files.append(Action(REMOVE_FILE, file["path"], reason, file["size_bytes"]))
+    if all_files and not unreadable:
+        behind = (*(file for file in behind if not file["made"]), *files_left(ledger, remaining, keep_file))
+    files = removing([file for file in behind if not keep_file(file["path"])])
     going = {action.path for action in files}
     return AbsentPlan(
         names=tuple(gone),
@@ -286,10 +289,45 @@ def _files_behind(actions: Sequence[Action], ledger: Ledger) -> Tuple[Mapping[st
     """The files behind links that go: they hold the space that removing the model does not free."""
     gone = {action.digest for action in actions if action.action == REMOVE_BLOB}
     return tuple(
-        {"path": entry.path, "size_bytes": entry.size_bytes, "made": bool({"lock", "sources"} & set(entry.notes))}
+        {"path": entry.path, "size_bytes": entry.size_bytes, "made": _made(entry), "reason": ""}
         for entry in ledger.entries("file")
         if f"sha256:{entry.sha256}" in gone and entry.is_current()
     )
+
+
+def files_left(
+    ledger: Ledger, remaining: Mapping[Name, manifests.Manifest], keep_file: Callable[[str], bool]
+) -> Tuple[Mapping[str, Any], ...]:
+    """The files that were fetched or merged and that no wanted model needs, each with the reason why it has to stay.
+
+    A file that is not ours to remove, and one that another model than ours is made of, stays.
+    """
+    needed: Dict[str, List[str]] = {}
+    for name, manifest in remaining.items():
+        for layer in manifest.layers:
+            needed.setdefault(layer.digest, []).append(str(name))
+    found = []
+    for entry in ledger.entries("file"):
+        if not _made(entry) or not entry.is_current() or keep_file(entry.path):
+            continue
+        users = needed.get(f"sha256:{entry.sha256}", [])
+        reason = f"{', '.join(sorted(users))} needs it" if users else ""
+        found.append({"path": entry.path, "size_bytes": entry.size_bytes, "made": True, "reason": reason})
+    return tuple(found)
+
+
+def removing(files: Sequence[Mapping[str, Any]]) -> List[Action]:
+    """What removes those that are ours to remove."""
+    reason = "it was made for a model that nothing declares any more"
+    return [
+        Action(REMOVE_FILE, file["path"], reason, file["size_bytes"])
+        for file in files
+        if file["made"] and not file["reason"]
+    ]
+
+
+def _made(entry: Entry) -> bool:
+    return bool({"lock", "sources"} & set(entry.notes))
 
 
 def _warnings(wanted: Wanted, rules: Rules, unreadable: Sequence[manifests.ManifestProblem]) -> Tuple[str, ...]:

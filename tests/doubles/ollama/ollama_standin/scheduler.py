@@ -37,6 +37,12 @@ class Loaded:
         self.last_used = time.time()
 
 
+def _serves(loaded: Tuple[Any, ...], wanted: Tuple[Any, ...]) -> bool:
+    """Whether a request with these options is served without loading again; an automatic num_gpu takes any."""
+    automatic = int(wanted[1]) < 0
+    return loaded[:1] + loaded[2:] == wanted[:1] + wanted[2:] and (automatic or loaded[1] == wanted[1])
+
+
 class TooMany(Exception):
     """The queue is full."""
 
@@ -80,7 +86,8 @@ class Scheduler:
                 entry = self._load(model, options, gone)
                 with self.lock:
                     entry.users += 1
-                    entry.keep_alive = self.env.keep_alive if keep_alive is None else keep_alive
+                    if keep_alive is not None:
+                        entry.keep_alive = keep_alive
                     entry.last_used = time.time()
                 return entry
         finally:
@@ -90,15 +97,12 @@ class Scheduler:
     def _load(self, model: Model, options: Dict[str, Any], gone: Callable[[], bool]) -> Loaded:
         header = model.read_gguf()
         context = max(4, int(options.get("num_ctx") or self.default_context(header.of_architecture("context_length"))))
-        key = (
-            model.manifest.digest,
-            context,
-            *tuple(options.get(name, _DEFAULTS.get(name)) for name in _LOAD_OPTIONS[1:]),
-        )
+        key = (context, *tuple(options.get(name, _DEFAULTS.get(name)) for name in _LOAD_OPTIONS[1:]))
         with self.lock:
             entry = self.loaded.get(model.path)
         if entry is not None:
-            if entry.key == key and entry.runner is not None and entry.runner.process.poll() is None:
+            # Whatever name it was loaded by: weights and options of the runner are all that counts.
+            if _serves(entry.key, key) and entry.runner is not None and entry.runner.process.poll() is None:
                 return entry
             self.unload(entry)
         self._make_room()
@@ -117,6 +121,7 @@ class Scheduler:
         if not self.env.rules.rewrites_files:
             environ = {name: value for name, value in environ.items() if not name.startswith("LLAMA_ARG_")}
         entry = Loaded(model, key, context, placed)
+        entry.keep_alive = self.env.keep_alive
         with self.lock:
             self.loaded[model.path] = entry
         stall = self.env.load_timeout

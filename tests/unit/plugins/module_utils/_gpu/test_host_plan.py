@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from functools import cache
 from typing import Any, Optional
 
@@ -115,6 +116,15 @@ def test_models_of_ollama_that_take_turns_are_named_with_what_is_read_again() ->
     assert plan_host(h20(8), 1024 * GIB, three).warnings == ()
     (limited,) = plan_host(h20(8), 1024 * GIB, [Demand(d.name, d.model, d.wish, at_once=1) for d in three]).warnings
     assert "It holds one at a time" in limited
+
+
+def test_names_of_one_file_share_its_load_and_those_with_other_settings_take_turns() -> None:
+    one, same, bigger = (demand(name, "IQ1_S", "ollama", file="r1:IQ1_S") for name in ("a", "b", "c"))
+    bigger = replace(bigger, wish=replace(bigger.wish, num_ctx=8192))
+    assert plan_host(h20(2), 1024 * GIB, [one, same]).warnings == (), "one load for both"
+    (warning,) = plan_host(h20(8), 1024 * GIB, [one, same, bigger]).warnings
+    assert "At the same time it holds a and b; a request" in warning
+    assert "a and c are one file with other settings, which Ollama loads only once." in warning
 
 
 def cards_under(plan: HostPlan, name: str) -> set[int]:
