@@ -61,7 +61,9 @@ options:
           - A text that the version of Ollama cannot parse is refused, with its line and column.
           - V(deepseek-r1) is the template of DeepSeek-R1 for several turns.
           - V(deepseek-r1-short) is the one-line template for a single question.
-          - V(chatml) is what Qwen, SmolLM2 and many other models were trained on.
+          - V(chatml) is what Qwen, SmolLM2 and many other models were trained on. V(glm-4), V(kimi-k2), V(minimax-m2),
+            V(gpt-oss), V(llama-4), V(gemma-3), V(gemma-4) and V(mistral-small) are those of these families.
+          - A built-in one brings its stops, unless O(models[].parameters) has C(stop).
           - Before Ollama 0.30 a model without one gets the bare prompt; later the template in the GGUF file is used.
         type: str
       system:

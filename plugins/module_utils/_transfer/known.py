@@ -88,7 +88,7 @@ def _known(request: Request, index: int, path: str, entries: List[Entry]) -> Opt
 
 
 def _digests(request: Request, index: int, path: str, entries: List[Entry]) -> Iterator[str]:
-    """The sum that the lock knows, else those that an earlier download of the same files had."""
+    """The checksum that the lock knows, else those that an earlier download of the same files had."""
     expected = request.expected(index)
     if expected is not None:
         yield expected

@@ -10,6 +10,7 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import STOPS
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import Server
 
 Module = Callable[..., dict[str, Any]]
@@ -39,14 +40,16 @@ def test_models_are_made_changed_and_removed_in_one_run_each_and_check_mode_says
     ]
     assert made["models"][0]["actions"] == planned["models"][0]["actions"]
     assert planned["models"][1]["actions"][0].endswith(": what it is made from is not there yet")
-    assert [json.loads(diff["after"])["parameters"] for diff in made["diff"]] == [{"num_ctx": 64}, {"num_ctx": 128}]
+    stops = {"stop": list(STOPS["deepseek-r1"])}
+    parameters = [json.loads(diff["after"])["parameters"] for diff in made["diff"]]
+    assert parameters == [{"num_ctx": 64, **stops}, {"num_ctx": 128, **stops}]
     for check in (False, True):
         again = model(wanted, longer, check=check)
         assert (again["changed"], again["diff"], len(again["models"])) == (False, [], 2)
 
     edited = model({**wanted, "parameters": {"num_ctx": 128}}, longer)
     assert [one["changed"] for one in edited["models"]] == [True, False]
-    assert json.loads(edited["diff"][0]["before"])["parameters"] == {"num_ctx": 64}
+    assert json.loads(edited["diff"][0]["before"])["parameters"] == {"num_ctx": 64, **stops}
     names = [{"name": "small"}, {"name": "longer"}]
     assert model(*names, state="pruned")["changed"] is False
     # Another server of the store may have loaded what goes; one that is down has nothing in memory.

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import BUILT_IN, STOPS
 from ansible_collections.gguf.fleet.tests.doubles.ollama.ollama_standin.gotemplate import (
     Record,
     Template,
@@ -23,6 +24,37 @@ MULTI_TURN = """{{- if .System }}{{ .System }}{{ end }}
 {{- end }}
 {{- if and $last (ne .Role "assistant") }}<｜Assistant｜>{{- end }}
 {{- end }}"""
+# A talk of four turns by each of our own templates, as the makers of the models write it.
+OURS = {
+    "chatml": (
+        "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\n1<|im_end|>\n<|im_start|>assistant\n2<|im_end|>\n"
+        "<|im_start|>user\n3<|im_end|>\n<|im_start|>assistant\n"
+    ),
+    "glm-4": "[gMASK]<sop><|system|>\nS<|user|>\n1<|assistant|>\n2<|user|>\n3<|assistant|>",
+    "kimi-k2": (
+        "<|im_system|>system<|im_middle|>S<|im_end|><|im_user|>user<|im_middle|>1<|im_end|>"
+        "<|im_assistant|>assistant<|im_middle|>2<|im_end|><|im_user|>user<|im_middle|>3<|im_end|>"
+        "<|im_assistant|>assistant<|im_middle|>"
+    ),
+    "minimax-m2": "]~!b[]~b]system\nS[e~[\n]~b]user\n1[e~[\n]~b]ai\n2[e~[\n]~b]user\n3[e~[\n]~b]ai\n",
+    "gpt-oss": (
+        "<|start|>developer<|message|># Instructions\n\nS<|end|><|start|>user<|message|>1<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>2<|end|><|start|>user<|message|>3<|end|><|start|>assistant"
+    ),
+    "llama-4": (
+        "<|header_start|>system<|header_end|>\n\nS<|eot|><|header_start|>user<|header_end|>\n\n1<|eot|>"
+        "<|header_start|>assistant<|header_end|>\n\n2<|eot|><|header_start|>user<|header_end|>\n\n3<|eot|>"
+        "<|header_start|>assistant<|header_end|>\n\n"
+    ),
+    "gemma-3": (
+        "<start_of_turn>user\nS\n\n1<end_of_turn>\n<start_of_turn>model\n2<end_of_turn>\n"
+        "<start_of_turn>user\n3<end_of_turn>\n<start_of_turn>model\n"
+    ),
+    "gemma-4": (
+        "<|turn>system\nS<turn|>\n<|turn>user\n1<turn|>\n<|turn>model\n2<turn|>\n<|turn>user\n3<turn|>\n<|turn>model\n"
+    ),
+    "mistral-small": "[SYSTEM_PROMPT]S[/SYSTEM_PROMPT][INST]1[/INST]2</s>[INST]3[/INST]",
+}
 SHORT = "<｜User｜>{{ .Prompt }}<｜Assistant｜>"
 
 
@@ -151,3 +183,13 @@ def test_what_cannot_be_parsed_is_said(source: str, problem: str) -> None:
 def test_what_cannot_be_executed_is_an_error_not_a_guess(source: str, data: Any) -> None:
     with pytest.raises(TemplateProblem, match="executing"):
         Template(source).execute(data)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_own_templates_render_a_talk_as_the_model_was_trained_on_it(name: str) -> None:
+    assert ChatTemplate(BUILT_IN[name]).render(turns("s:S", "u:1", "a:2", "u:3")) == OURS[name]
+
+
+def test_every_template_of_ours_is_rendered_here_and_has_stops() -> None:
+    assert set(BUILT_IN) - set(OURS) == {"deepseek-r1", "deepseek-r1-short"}
+    assert set(BUILT_IN) - set(STOPS) == {"deepseek-r1-short"}, "the article's one line has none"

@@ -18,6 +18,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import Li
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import Reported
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Host
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import DEFAULTS, RENAMED, RENAMED_VALUES
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import BUILT_IN
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 ROOT = Path(__file__).resolve().parents[5]
@@ -393,3 +394,10 @@ def test_only_loopback_is_closed_to_the_network(address: str, is_open: bool) -> 
 )
 def test_two_servers_clash_where_one_takes_the_others_port(one: Listen, other: Listen, clash: bool) -> None:
     assert one.takes_from(other) is other.takes_from(one) is clash
+
+
+def test_every_model_of_the_catalog_has_a_template_that_we_have_unless_only_new_servers_load_it() -> None:
+    """Ollama before 0.30 gives a model without one the bare prompt, and loads none of these."""
+    without = {name for name, model in CATALOG.items() if "template" not in model}
+    assert without == {"deepseek-v3.2", "glm-5.2", "minimax-m3"}
+    assert {model["template"] for model in CATALOG.values() if "template" in model} <= set(BUILT_IN)

@@ -7,7 +7,11 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import BUILT_IN, checked_template
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import (
+    BUILT_IN,
+    checked_template,
+    with_stops,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version
 
 
@@ -22,7 +26,7 @@ def test_a_name_gives_the_built_in_text_and_a_text_itself():
     [
         ("chatlm", "of r1 is neither a built-in one nor a text with {{ }}: 'chatlm'.", "Did you mean chatml?"),
         ("Deepseek-R1", "of r1 is neither a built-in one", "Did you mean deepseek-r1?"),
-        ("vicuna", "of r1 is neither", "Known ones: chatml, deepseek-r1, deepseek-r1-short."),
+        ("vicuna", "of r1 is neither", "Known ones: chatml, deepseek-r1, deepseek-r1-short, gemma-3, "),
         ("a\n{{ if .A }}", "of r1, line 2, column 1: what begins here has no {{ end }}.", "Correct it there."),
         ("{{ jsn .A }}", 'of r1, line 1, column 4: function "jsn" not defined.', "Did you mean json?"),
         ("{{ Prompt }}", 'function "Prompt" not defined.', "A field begins with a dot: .Prompt."),
@@ -56,3 +60,9 @@ def test_a_function_counts_from_the_version_that_has_it(function, since, before)
     assert checked_template(template, parse_version(since)) == template
     with pytest.raises(OllamaProblem, match=f"Ollama {since} and newer have it"):
         checked_template(template, parse_version(before))
+
+
+def test_a_template_by_name_brings_its_stops_unless_the_model_has_some():
+    assert with_stops({"num_ctx": 8}, "chatml") == {"num_ctx": 8, "stop": ["<|im_start|>", "<|im_end|>"]}
+    assert with_stops({"stop": ["x"]}, "chatml") == {"stop": ["x"]}
+    assert with_stops({}, "{{ .Prompt }}") == {}
