@@ -93,6 +93,7 @@ from collections.abc import Mapping
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
+from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
@@ -110,16 +111,25 @@ def fleet_locks(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def fleet(hostvars: Mapping[str, Mapping[str, Any]], quant: str = "", refuse: bool = True) -> dict[str, Any]:
     try:
-        return {**describe(hostvars, quant).as_dict(), "notes": rivals(hostvars)}
+        return {**unsafe_templates(describe(hostvars, quant).as_dict()), "notes": rivals(hostvars)}
     except Problem as problem:
         if not refuse:
             return {**Fleet({}).as_dict(), "notes": {}, "problems": lines(failure(problem)["msg"])}
         raise AnsibleFilterError(failure(problem)["msg"]) from problem
 
 
+def unsafe_templates(value: dict[str, Any]) -> dict[str, Any]:
+    """Templates of models are Go's: from here on Ansible must not read their {{ }} as its own."""
+    return {**value, "hosts": {name: unsafe_host(host) for name, host in value["hosts"].items()}}
+
+
+def unsafe_host(host: dict[str, Any]) -> dict[str, Any]:
+    return {**host, "models": [{**model, "template": wrap_var(model["template"])} for model in host["models"]]}
+
+
 def fleet_host(variables: Mapping[str, Any], name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return describe_one(variables, name, given).as_dict()
+        return unsafe_host(describe_one(variables, name, given).as_dict())
     except Problem as problem:
         raise AnsibleFilterError(failure(problem)["msg"]) from problem
 

@@ -24,6 +24,7 @@ _ENTRY_KEYS = (
     "engine",
     "layout",
     "template",
+    "template_file",
     "system",
     "parameters",
     "messages",

@@ -13,6 +13,8 @@ from typing import Any, FrozenSet, List, Mapping
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.misspelt import OWN, misspelt
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.template_files import with_templates
+
 DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {
         "fleet_engines": [],
@@ -88,7 +90,10 @@ class Variables:
         """The value of a variable of ours, the role's default where the inventory has none."""
         if name not in self._read:
             value = self._given.get(name)
-            self._read[name] = DEFAULTS[name] if value is None else value
+            value = DEFAULTS[name] if value is None else value
+            if name == "models_serve":
+                value = with_templates(value, str(self._given.get("inventory_dir") or "."))
+            self._read[name] = value
         return self._read[name]
 
     def get(self, name: str) -> Any:

@@ -142,6 +142,7 @@ _FUNCTIONS: Mapping[str, Version] = {
 }
 _READ = "Ollama reads Go's text/template: {{ .Prompt }}, {{ range .Messages }} ... {{ end }}."
 _JINJA = "This is Jinja, which Ollama reads from the GGUF file alone: from 0.30 on, and when no template is given."
+_UNSAFE = "Ansible reads {{ }} as its own: write template: !unsafe before the text, or name its file in template_file."
 _NOT_DEFINED = re.compile(r'function "(.*)" not defined')
 _JINJA_WORDS = ("messages", "message", "bos_token", "eos_token", "add_generation_prompt", "raise_exception", "loop")
 
@@ -181,8 +182,11 @@ def _no_template(text: str, whose: str) -> OllamaProblem:
     shown = repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
     if "{%" in text:
         return OllamaProblem(f"{whose} has no {{{{ }}}}: {shown}.", f"{_JINJA} {_READ}")
+    # What has more than the letters of a name was a text, before Ansible took the actions out of it.
+    mangled = re.search(r"[^\w .-]", text) is not None
     return OllamaProblem(
-        f"{whose} is neither a built-in one nor a text with {{{{ }}}}: {shown}.", did_you_mean(text.strip(), BUILT_IN)
+        f"{whose} is neither a built-in one nor a text with {{{{ }}}}: {shown}.",
+        _UNSAFE if mangled else did_you_mean(text.strip(), BUILT_IN),
     )
 
 
