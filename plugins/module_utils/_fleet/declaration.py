@@ -25,6 +25,7 @@ _ENTRY_KEYS = (
     "layout",
     "template",
     "template_file",
+    "from",
     "system",
     "parameters",
     "messages",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.derived import expanded
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import LLAMA_CPP_PORT
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.server_secrets import secret_parameters
 
@@ -101,7 +102,7 @@ def llama_cpp_servers(
     beside = {} if seen is None else {"beside": fit_beside(planned, seen)}
     secret = {
         str(entry.get("name") or entry.get("catalog")): secret_parameters(entry.get("parameters") or {})
-        for entry in entries
+        for entry in expanded(entries)
     }
     plans = planned.get("plans") or {}
     cards = {instance["name"]: instance["gpus"] for instance in planned.get("instances") or []}

@@ -13,6 +13,7 @@ from typing import Any, FrozenSet, List, Mapping
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.misspelt import OWN, misspelt
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.derived import expanded
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.template_files import with_templates
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(
@@ -92,7 +93,7 @@ class Variables:
             value = self._given.get(name)
             value = DEFAULTS[name] if value is None else value
             if name == "models_serve":
-                value = with_templates(value, str(self._given.get("inventory_dir") or "."))
+                value = expanded(with_templates(value, str(self._given.get("inventory_dir") or ".")))
             self._read[name] = value
         return self._read[name]
 
