@@ -413,13 +413,13 @@ def make_plan(
     if p["state"] == "stopped":
         return plan.plan_stopped(p["name"], way.state(), starts_at_boot=way.name == "systemd")
     current = None
-    links_right = True
+    wrong_links: list[str] = []
     follows = p["name"] in p["together"][1:]
     if p["version"] is not None and follows:
         current = group.version_before(p["together"], p["root"])
     elif p["version"] is not None:
         current = before.links[0] if before and before.root == p["root"] else releases.current(p["root"])
-        links_right = not releases.wrong_links(p["root"], p["links"])
+        wrong_links = releases.wrong_links(p["root"], p["links"])
     state, wanted = way.state(), wanted_of(p)
     program = running.program_of(command, p["root"], p["version"], p["links"])
     return plan.plan_started(
@@ -429,7 +429,7 @@ def make_plan(
         state,
         current=current,
         version=p["version"],
-        links_right=links_right,
+        wrong_links=wrong_links,
         restart=p["restart"],
         pending=journal.read_reasons(p["name"]),
         follows=follows,

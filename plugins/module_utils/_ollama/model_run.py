@@ -20,6 +20,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import (
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import Unreachable
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.residency import Resident
+from ansible_collections.gguf.fleet.plugins.module_utils._host.graphics import nvidia_cards
 from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer import as_count
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import api_import, apply, loading
@@ -325,8 +327,16 @@ def _loaded(
     current, _sure = loading.find_loaded(client, name)
     if current is None:
         return actions, None, []
-    warning = loading.landing_warning(name, current)
+    warning = loading.landing_warning(name, current) if _gpus_expected(request, current) else None
     return actions, loading.landed(current), [warning] if warning else []
+
+
+def _gpus_expected(request: Request, loaded: Resident) -> bool:
+    """Whether the model could lie on GPUs: some of it does, its layers are meant to, or the host has cards."""
+    layers = str(request.parameters.get("num_gpu", "-1"))
+    if loaded.size_vram_bytes or not layers.lstrip("-").isdigit():
+        return True
+    return int(layers) > 0 or (int(layers) < 0 and nvidia_cards() > 0)
 
 
 def _absent_by_api(request: Request, client: Ollama, name: Name) -> Result:

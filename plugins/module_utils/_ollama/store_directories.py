@@ -55,7 +55,10 @@ def owner_of(user: str, group: Optional[str], *, check: bool) -> Tuple[int, int]
 
 
 def present(path: str, owner: Tuple[int, int], ledger: Ledger, *, check: bool = False) -> Outcome:
-    """The models directory and its two parts are there, and this user (uid, gid) may write them."""
+    """The models directory and its two parts are there, and this user (uid, gid) may write them.
+
+    In one that was there before, a part that is missing is the server's affair: it removes empty ones and makes them.
+    """
     path = os.path.abspath(path)
     actions: List[Dict[str, Any]] = []
     try:
@@ -65,11 +68,14 @@ def present(path: str, owner: Tuple[int, int], ledger: Ledger, *, check: bool = 
             return Outcome(tuple(actions))
         root, placed_by_root = found
         with root:
-            if not check and action_of(MAKE, path) in actions:
+            made = action_of(MAKE, path) in actions
+            if not check and made:
                 ledger.record(path, sha256=None, kind=KIND, status=os.fstat(root.fd))
             # Its parts first: what lies in it was put there by root as long as it is root's.
             parts_by_root = root.only_root_changes_it()
             for name in PARTS:
+                if not made and root.status(name) is None:
+                    continue
                 below = _part(root, name, owner, actions, check)
                 if below is not None:
                     with below:

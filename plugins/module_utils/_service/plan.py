@@ -55,7 +55,7 @@ def plan_started(
     *,
     current: Optional[str],
     version: Optional[str],
-    links_right: bool,
+    wrong_links: Sequence[str],
     restart: str,
     pending: Sequence[str],
     follows: bool = False,
@@ -63,6 +63,8 @@ def plan_started(
     runs_another: Sequence[str] = (),
 ) -> List[Action]:
     """current and version: the release that the link names and the one that it should name (None: no release of ours).
+
+    wrong_links: the commands that do not lead to it.
 
     follows: another service of the same release switches it; current is then what it was before.
 
@@ -87,8 +89,10 @@ def plan_started(
         reasons.append(MOVED)
     if not (state.active and restart == "never"):
         actions += [Action("remove", path) for path in moves]
-    if version is not None and (current != version or not links_right):
-        actions += [] if follows else [Action("switch", version, (f"{current or 'no version'} is the current one",))]
+    if version is not None and (current != version or wrong_links):
+        why = [f"{current or 'no version'} is the current one"] if current != version else []
+        why += [f"{path} did not lead to it" for path in wrong_links]
+        actions += [] if follows else [Action("switch", version, tuple(why))]
         if current != version:
             reasons.append(f"version {current or 'none'} -> {version}")
     if current == version:

@@ -14,7 +14,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._process.bounded import
 # Longer than systemd's own limit for stopping a service, 90 s.
 COMMAND_SECONDS = 200.0
 COMMAND_BYTES = 4 * 2**20
-LAST_WORDS_LINES = 8
+# More of a log in a message hides what the message says.
+LAST_WORDS_LINES = 5
 
 Run = Callable[[Sequence[str]], Tuple[int, str]]
 

@@ -28,7 +28,7 @@ def to_ask(
     """
     # Several keys have commas between them.
     llama_cpp_key = str((llama_cpp_environment or {}).get("LLAMA_API_KEY") or "").split(",", maxsplit=1)[0]
-    own = {
+    own: Dict[str, Mapping[str, Any]] = {
         "ollama": {
             "origin": origin or _example(ollama_origins),
             "api_key": api_key,

@@ -68,7 +68,7 @@ class Host:
                 change.recover(unfinished, target, manager, restart=True)
             current = group.version_before(names, str(self.root)) if number else releases.current(str(self.root))
             actions = plan_started(
-                name, [], {}, manager.state(), current=current, version=version, links_right=True, restart="auto",
+                name, [], {}, manager.state(), current=current, version=version, wrong_links=[], restart="auto",
                 pending=journal.read_reasons(name), follows=number > 0,
             )  # fmt: skip
             if actions:
@@ -136,7 +136,7 @@ def test_one_that_is_new_has_nothing_to_go_back_to_and_the_others_do(host: Host)
 def test_what_is_restarted_says_why(host: Host) -> None:
     def planned(follows: bool) -> list[Action]:
         return plan_started(
-            "ollama", [], {}, host.managers["ollama"].state(), current=OLD, version=NEW, links_right=True,
+            "ollama", [], {}, host.managers["ollama"].state(), current=OLD, version=NEW, wrong_links=[],
             restart="auto", pending=(), follows=follows,
         )  # fmt: skip
 

@@ -33,7 +33,7 @@ def plan(
     current: Optional[str] = "2.0",
     restart: str = "auto",
     pending: tuple[str, ...] = (),
-    links_right: bool = True,
+    wrong_links: tuple[str, ...] = (),
     outdated: tuple[str, ...] = (),
     runs_another: tuple[str, ...] = (),
 ) -> list[str]:
@@ -44,13 +44,28 @@ def plan(
         state,
         current=current,
         version="2.0",
-        links_right=links_right,
+        wrong_links=wrong_links,
         restart=restart,
         pending=pending,
         outdated=outdated,
         runs_another=runs_another,
     )
     return [action.verb for action in actions]
+
+
+def test_a_command_that_was_put_right_is_told_in_the_diff() -> None:
+    (action,) = plan_started(
+        "ollama",
+        FILES,
+        on_disk(*FILES),
+        RUNNING,
+        current="2.0",
+        version="2.0",
+        wrong_links=["/usr/local/bin/ollama"],
+        restart="auto",
+        pending=(),
+    )
+    assert str(action) == "switch 2.0: /usr/local/bin/ollama did not lead to it"
 
 
 def test_a_service_that_is_as_wanted_is_left_alone() -> None:
@@ -82,7 +97,7 @@ def test_a_new_program_of_ours_or_a_mode_alone_is_no_reason_to_restart() -> None
 
 
 def test_a_command_that_leads_elsewhere_is_put_right_without_a_restart() -> None:
-    assert plan(on_disk(*FILES), RUNNING, links_right=False) == ["switch"]
+    assert plan(on_disk(*FILES), RUNNING, wrong_links=("/usr/local/bin/ollama",)) == ["switch"]
 
 
 def test_a_restart_that_an_earlier_run_owed_is_made_up_for() -> None:
@@ -91,7 +106,9 @@ def test_a_restart_that_an_earlier_run_owed_is_made_up_for() -> None:
 
 def test_a_process_that_is_another_than_the_files_say_is_restarted() -> None:
     assert plan(on_disk(*FILES), RUNNING, runs_another=("it is version 1.0",)) == ["restart"]
-    assert plan(on_disk(*FILES), RUNNING, links_right=False, runs_another=("it is version 1.0",)) == [
+    assert plan(
+        on_disk(*FILES), RUNNING, wrong_links=("/usr/local/bin/ollama",), runs_another=("it is version 1.0",)
+    ) == [
         "switch",
         "restart",
     ]
