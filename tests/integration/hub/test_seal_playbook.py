@@ -29,11 +29,21 @@ FETCH = """
 """
 
 
-def play(tmp_path: Path, playbook: Path, variables: Dict[str, object]) -> str:
+PROVE = """
+- name: Read what is there
+  hosts: one
+  gather_facts: false
+  tasks:
+    - name: Prove
+      ansible.builtin.include_role: {name: gguf.fleet.models, tasks_from: prove}
+"""
+
+
+def play(tmp_path: Path, playbook: Path, variables: Dict[str, object], *, fails: bool = False) -> str:
     file = inventory(tmp_path, {"one": {}, "two": {}}, **variables)
     env = environment(GGUF_FLEET_LEDGER=str(tmp_path / "ledger.json"))
     done = ansible("ansible-playbook", "--diff", "-i", str(file), str(playbook), env=env)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stdout
 
 
@@ -67,3 +77,10 @@ def test_the_seal_is_written_once_from_the_first_host_that_has_the_files(tmp_pat
     sealed = lock_file.read_text()
     assert "changed=0" in play(tmp_path, ROOT / "playbooks" / "seal.yml", variables)
     assert lock_file.read_text() == sealed
+
+    (tmp_path / "prove.yml").write_text(PROVE)
+    assert "changed=0" in play(tmp_path, tmp_path / "prove.yml", variables)
+    merged.chmod(0o644)
+    merged.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    said = play(tmp_path, tmp_path / "prove.yml", variables, fails=True)
+    assert f"{merged} is not what was fetched" in said and "Run site.yml, which fetches it again" in said
