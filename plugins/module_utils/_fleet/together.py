@@ -13,6 +13,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.host_plan import p
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model, model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version, rules_for
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 
@@ -52,6 +53,7 @@ def plan_together(
         if (demand := _demand(host, model, facts[model["lock_name"]], given, lenient=not devices))
     ]
     plan = plan_host(devices, ram_bytes or host["ram_bytes"], demands).as_facts()
+    plan["warnings"] = [*plan["warnings"], *without_template(host)]
     if not devices:
         return {**plan, "plans": {name: _by_ram(one) for name, one in plan["plans"].items()}, "planned": []}
     by_name = {model["name"]: model for model in models}
@@ -60,6 +62,22 @@ def plan_together(
         for one in plan["instances"]
     ]
     return {**plan, "planned": planned}
+
+
+def without_template(host: Mapping[str, Any]) -> List[str]:
+    """Which models of an Ollama would get the bare prompt, said before anything is fetched for them."""
+    version = str(host["engines"].get("ollama", {}).get("version") or "")
+    try:
+        needed = rules_for(parse_version(version)).needs_template
+    except Problem:
+        return []
+    return [
+        f"{model['name']} has no template, none is known for it, and Ollama {version} does not use the one in the GGUF "
+        "file: it gets the bare prompt. Give it template or template_file, take Ollama 0.30 or newer, or set "
+        "models_import: api, where the server looks for one of its own."
+        for model in host["models"]
+        if needed and model["engine"] == "ollama" and not model["template"]
+    ]
 
 
 def _by_ram(plan: Mapping[str, Any]) -> Dict[str, Any]:

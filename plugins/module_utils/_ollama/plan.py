@@ -336,7 +336,7 @@ def _warnings(wanted: Wanted, rules: Rules, unreadable: Sequence[manifests.Manif
     if weights is not None and not wanted.settings.template and rules.needs_template:
         warnings.append(
             f"{wanted.name} has no template, and Ollama {rules.version} does not use the one in the GGUF file: "
-            "the model gets the bare prompt. Set template; deepseek-r1 is built in."
+            "the model gets the bare prompt. Give it a template, or import: api, where the server looks for its own."
         )
     return tuple(warnings)
 

@@ -54,6 +54,13 @@ def test_a_model_without_facts_or_over_several_hosts_has_no_part_in_it() -> None
         plan_together(value, {"org/repo:c": {}})
 
 
+def test_a_model_that_would_get_the_bare_prompt_is_said_before_anything_is_fetched() -> None:
+    models = [model("a"), model("b", template="chatml"), model("c", engine="llama_cpp")]
+    (warning,) = plan_together(host(*models, ollama_version="0.5.7"), {})["warnings"]
+    assert warning.startswith("a has no template, none is known for it, and Ollama 0.5.7")
+    assert plan_together(host(*models, ollama_version="0.33.2"), {})["warnings"] == []
+
+
 def test_ollama_may_be_told_to_hold_one_model_only() -> None:
     value = host(model("a"), model("b"), ollama_environment={"OLLAMA_MAX_LOADED_MODELS": 1})
     (warning,) = plan_together(value, {"org/repo:a": gguf(1), "org/repo:b": gguf(2)})["warnings"]
