@@ -16,8 +16,6 @@ description:
   - Run it on the host, or on the controller (C(delegate_to)) to see what a client on the network sees.
   - Asks one endpoint (O(url)) or several of a host in one run (O(endpoints)), one after the other. All of them are
     asked, also when one fails; the failure then names each that failed.
-  - An Ollama's memory is left as it was found. What had to leave for an asked model is loaded again, for as long as it
-    had left; what was loaded beside all that was there stays as long as after any question.
   - Also runs in check mode. Where nothing listens yet or the model is not there yet, check mode returns
     RV(verified=false) with a warning instead of failing.
 extends_documentation_fragment:
@@ -111,6 +109,12 @@ options:
       - The version that an Ollama must be. Another one fails, before any model is loaded. One that was built locally
         says 0.0.0 and is let pass. Check mode takes any: an earlier task may be going to change it.
     type: str
+  restore_memory:
+    description:
+      - Leave an Ollama's memory as it was found. What had to leave for an asked model is loaded again, as long as it
+        had left; what was loaded beside all that was there stays as long as after any question.
+    type: bool
+    default: false
   ca_file:
     description: Certificates of your own certificate authority, for V(https) addresses.
     type: path
@@ -301,7 +305,7 @@ def ask(given: Mapping[str, Any], one: Mapping[str, Any], residency: Residency, 
         # In check mode the server may be one that an earlier task would upgrade.
         version=None if check_mode else one["version"],
     )
-    if one["engine"] == "ollama":
+    if one["engine"] == "ollama" and given["restore_memory"]:
         residency.note(endpoint)
     return check(endpoint, wanted)
 
@@ -344,6 +348,7 @@ def main() -> None:
             "empty_answer": {"type": "bool", "default": False},
             "gpu_share_min": {"type": "float", "default": 0.0},
             "timeout_seconds": {"type": "float", "default": 3600.0},
+            "restore_memory": {"type": "bool", "default": False},
             "ca_file": {"type": "path"},
         },
         required_one_of=[("url", "endpoints")],
