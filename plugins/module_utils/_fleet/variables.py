@@ -11,9 +11,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any, FrozenSet, List, Mapping
 
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.misspelt import OWN, misspelt
-
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.derived import expanded
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.misspelt import OWN, misspelt
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.template_files import with_templates
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(
