@@ -125,16 +125,13 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "urllib.request.HTTPErrorProcessor": _OPENER,
         "Authorization": "the credentials that the archive's own URL holds, not for a redirect",
     },
-    "plugins/module_utils/_preflight/look.py": {
-        "open": _PROC,
-    },
     "plugins/module_utils/_service/addresses.py": {
         "open": _PROC,
     },
     "plugins/module_utils/_service/manager.py": {
         "open": _PROC,
     },
-    "plugins/module_utils/_service/process.py": {
+    "plugins/module_utils/_host/processes.py": {
         "open": _PROC,
     },
     "plugins/module_utils/_service/run_service.py": {

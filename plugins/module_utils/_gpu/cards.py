@@ -112,16 +112,21 @@ def spans(cards: Sequence[Device]) -> bool:
 
 
 def _choices(free: Cards, count: int) -> list[Cards]:
-    """Ways to take that many cards, the better first; of cards that are alike, the first ones."""
-    kinds: dict[tuple[int, Optional[int], Optional[int]], list[Device]] = {}
-    for card in free:
-        kinds.setdefault((card.usable_bytes, card.numa_node, card.island), []).append(card)
-    ways = itertools.islice(_counts([len(cards) for cards in kinds.values()], count), _MOST_CHOICES)
-    found = []
-    for way in ways:
-        chosen = [card for cards, taken in zip(kinds.values(), way) for card in cards[:taken]]
-        found.append(tuple(sorted(chosen, key=lambda card: card.index)))
+    """Ways to take that many cards, the better first.
+
+    Of cards that are alike and follow each other, the first ones are taken. Where others lie between them, it matters
+    which: an engine gives its layers to the cards in their order.
+    """
+    runs = [
+        list(cards) for _kind, cards in itertools.groupby(free, key=lambda c: (c.usable_bytes, c.numa_node, c.island))
+    ]
+    ways = itertools.islice(_counts([len(cards) for cards in runs], count), _MOST_CHOICES)
+    found = [tuple(card for cards, taken in zip(runs, way) for card in cards[:taken]) for way in ways]
     return sorted(found, key=_worse)
+
+
+def _kind_of(card: Device) -> tuple[int, Optional[int], Optional[int]]:
+    return card.usable_bytes, card.numa_node, card.island
 
 
 def _worse(cards: Cards) -> tuple[bool, int, list[int]]:
@@ -129,7 +134,7 @@ def _worse(cards: Cards) -> tuple[bool, int, list[int]]:
 
 
 def _counts(most: Sequence[int], total: int) -> Iterator[tuple[int, ...]]:
-    """All ways to write a total as a sum of one number a kind, none above its most."""
+    """All ways to write a total as a sum of one number a run, none above its most."""
     if not most:
         if total == 0:
             yield ()

@@ -14,7 +14,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Dev
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import OLLAMA
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, Plan, Wish
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import MIB
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import in_mib
 
 MAX = "max"
 
@@ -192,9 +192,4 @@ def listed(names: Sequence[str]) -> str:
 
 def sizes_text(sizes: Mapping[str, int]) -> str:
     """Names with their bytes in MiB."""
-    return ", ".join(f"{name} {mib(size)}" for name, size in sizes.items())
-
-
-def mib(size_bytes: int) -> str:
-    """Bytes in MiB, in digits."""
-    return f"{round(size_bytes / MIB):,}"
+    return ", ".join(f"{name} {in_mib(size)}" for name, size in sizes.items())

@@ -14,12 +14,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import (
     chosen_of,
     listed,
     lost,
-    mib,
     none_is_left,
     sizes_text,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Plan, make_plan
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import in_mib
 
 
 def residents(
@@ -77,12 +77,12 @@ def _together(books: Books, demands: Sequence[Demand], cards: Sequence[Device], 
     worst = max(lack, key=lambda index: lack[index], default=None)
     why = f"{names} do not fit together: llama.cpp keeps all of them in memory"
     if worst is not None and len(held[worst]) > 1 and lack[worst] > 0:
-        need = mib(sum(held[worst].values()))
-        on_card = f"on GPU {worst} they need {need} of {mib(books.left[worst])} MiB ({sizes_text(held[worst])})"
+        need = in_mib(sum(held[worst].values()))
+        on_card = f"on GPU {worst} they need {need} of {in_mib(books.left[worst])} MiB ({sizes_text(held[worst])})"
         return f"{why}, and {on_card}. {ways}"
     ram = {demand.name: plan.layout.host.total_bytes for demand, plan in zip(demands, alone)}
     if books.ram_left is not None and len(ram) > 1 and sum(ram.values()) > books.ram_left:
-        need = mib(sum(ram.values()))
-        return f"{why}, and they need {need} of {mib(books.ram_left)} MiB of RAM ({sizes_text(ram)}). {ways}"
+        need = in_mib(sum(ram.values()))
+        return f"{why}, and they need {need} of {in_mib(books.ram_left)} MiB of RAM ({sizes_text(ram)}). {ways}"
     verb = "do" if len(demands) > 1 else "does"
     return f"{names} {verb} not fit beside what else is on this host. {worse.reason} {ways}"

@@ -20,6 +20,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shards import (
     require_all,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._host.disk import free_bytes
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.consume import why_kept
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.journal import (
@@ -198,8 +199,9 @@ def _plan_new(request: MergeRequest, name: ShardName, journal: Optional[JournalC
     )
     if plan.disk_needed_bytes > plan.disk_free_bytes:
         raise GgufError(
-            f"the merge needs {_gib(plan.disk_needed_bytes)} in {os.path.dirname(request.dest) or '.'}, "
-            f"which has {_gib(plan.disk_free_bytes)} free.",
+            f"the merge needs {shown_bytes(plan.disk_needed_bytes)} ({plan.disk_needed_bytes:,} bytes) in "
+            f"{os.path.dirname(request.dest) or '.'}, "
+            f"which has {shown_bytes(plan.disk_free_bytes)} ({plan.disk_free_bytes:,} bytes) free.",
             "Make room, or let the merge consume the shards (consume: true; their checksums must be known).",
         )
     return plan
@@ -369,7 +371,3 @@ def _is_recorded(path: str, source: Optional[Mapping[str, Any]]) -> bool:
 def _beside(dest: str, suffix: str) -> str:
     directory, name = os.path.split(os.path.abspath(dest))
     return os.path.join(directory, f".{name}{suffix}")
-
-
-def _gib(size_bytes: int) -> str:
-    return f"{size_bytes / (1 << 30):,.1f} GiB" if size_bytes >= 1 << 30 else f"{size_bytes:,} bytes"

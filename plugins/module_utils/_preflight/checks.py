@@ -12,6 +12,7 @@ from typing import Any, Optional
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.certainty import is_known
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import ENGINE_PROGRAMS
 from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import is_shared_kind
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import in_gib
 from ansible_collections.gguf.fleet.plugins.module_utils._host.users import name_of
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import (
     ERROR,
@@ -20,7 +21,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding impo
     OK,
     WARNING,
     Finding,
-    in_gib,
 )
 
 LARGEST_SKEW_SECONDS = 30

@@ -20,11 +20,3 @@ class Finding:
     text: str
     remedy: str = ""
     short: str = ""  # for the cell of a table, where a good finding says something worth a cell
-
-
-def in_mib(size_bytes: float) -> str:
-    return f"{size_bytes / MIB:,.0f}"
-
-
-def in_gib(size_bytes: float) -> str:
-    return f"{size_bytes / GIB:,.1f}"

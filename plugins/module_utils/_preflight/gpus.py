@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import ENGINE_PROGRAMS
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import in_mib
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import (
     ERROR,
     MIB,
     OK,
     WARNING,
     Finding,
-    in_mib,
 )
 
 

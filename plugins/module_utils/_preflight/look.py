@@ -13,11 +13,12 @@ import stat
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Callable, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
+from ansible_collections.gguf.fleet.plugins.module_utils._host import processes
 from ansible_collections.gguf.fleet.plugins.module_utils._host.disk import existing_directory, free_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import mount_of
 from ansible_collections.gguf.fleet.plugins.module_utils._host.users import name_of
@@ -31,7 +32,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._text import lines, pri
 
 PROBE_BYTES = 256 * MIB
 SMALLEST_PROBE_BYTES = 16 * MIB
-LISTENING = "0A"
 FICLONE = 0x40049409  # linux/fs.h
 _MAX_NAME_CHARACTERS = 64  # the kernel keeps 15
 REACH_SECONDS = 15.0
@@ -116,44 +116,18 @@ def read_speed(path: str) -> Optional[float]:
         return done / max(time.monotonic() - start, 1e-6)
 
 
-def holders_of(ports: Iterable[int], tables: Iterable[str] = ("/proc/net/tcp", "/proc/net/tcp6")) -> dict[int, str]:
+def holders_of(ports: Collection[int], proc: str = "/proc") -> dict[int, str]:
     """Who listens on these ports: program, pid and user.
 
     Only the user where the program is not to be seen, as by root in a container without CAP_SYS_PTRACE.
     """
-    wanted = set(ports)
-    sockets: dict[str, int] = {}
-    users: dict[int, str] = {}
-    for table in tables:
-        try:
-            with open(table, encoding="ascii") as file:
-                next(file, None)
-                for line in file:
-                    words = line.split()
-                    port = int(words[1].rpartition(":")[2], 16)
-                    if words[3] == LISTENING and port in wanted:
-                        sockets[words[9]] = port
-                        users[port] = name_of(int(words[7]))
-        except FileNotFoundError:
-            continue
-    held = {port: f"a program of the user {user}" for port, user in users.items()}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        for inode in _sockets_of(pid) & set(sockets):
-            port = sockets[inode]
-            held[port] = f"{program_of(pid)} (pid {pid}) of the user {users[port]}"
+    held = {}
+    for socket in processes.connections(proc):
+        if socket.state == processes.LISTEN and socket.local[1] in ports:
+            holder, user = processes.holder({socket.inode}, proc), name_of(socket.uid)
+            program = f"{printable(holder.name)} (pid {holder.pid})" if holder is not None else "a program"
+            held[socket.local[1]] = f"{program} of the user {user}"
     return held
-
-
-def _sockets_of(pid: str) -> set[str]:
-    found = set()
-    try:
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            target = os.readlink(f"/proc/{pid}/fd/{name}")
-            if target.startswith("socket:["):
-                found.add(target[8:-1])
-    except OSError:
-        pass
-    return found
 
 
 def program_of(pid: str) -> str:

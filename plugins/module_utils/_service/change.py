@@ -15,9 +15,10 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import parent_of
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
+from ansible_collections.gguf.fleet.plugins.module_utils._host import processes
 from ansible_collections.gguf.fleet.plugins.module_utils._install import releases
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
-from ansible_collections.gguf.fleet.plugins.module_utils._service import health, journal, process
+from ansible_collections.gguf.fleet.plugins.module_utils._service import health, journal
 from ansible_collections.gguf.fleet.plugins.module_utils._service.journal import Before
 from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import Manager
 from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import Action, File
@@ -76,7 +77,7 @@ def drain(
     endpoint = _endpoint(wanted, manager)
     begun = clock()
     while True:
-        reasons = health.busy(endpoint, wanted.engine, process.clients(endpoint.port))
+        reasons = health.busy(endpoint, wanted.engine, processes.clients(endpoint.port))
         if not reasons:
             return ()
         if target.drain_seconds is None:

@@ -13,7 +13,7 @@ import time
 from typing import Any, Dict, List, Mapping
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
-from ansible_collections.gguf.fleet.plugins.module_utils._service import process
+from ansible_collections.gguf.fleet.plugins.module_utils._host import processes
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._service.state import Run
 
@@ -47,19 +47,19 @@ def running(name: str) -> Dict[str, Any]:
     """What it noted of a service that it runs now (supervisor, pid, restarts, last_exit); else nothing."""
     try:
         told = json.loads(read_file(os.path.join(RUN, f"{name}.json")))
-        alive = process.start_time(told["supervisor"]) == told["supervisor_start"]
+        alive = processes.start_time(told["supervisor"]) == told["supervisor_start"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     if not alive:
         return {}
     pid = told.get("pid") or 0
-    return {**told, "pid": pid if pid and process.start_time(pid) == told.get("pid_start") else 0}
+    return {**told, "pid": pid if pid and processes.start_time(pid) == told.get("pid_start") else 0}
 
 
 def refuse_entry_point(name: str) -> None:
     """Raises ServiceProblem when the script is what the container runs: it would end with the script."""
     told = running(name)
-    words = process.describe(told["supervisor"]).command.split() if told else []
+    words = processes.describe(told["supervisor"]).command.split() if told else []
     if "run" in words[1:]:
         raise ServiceProblem(
             f"The script {SCRIPT}, by which {name} still runs, is this container's entry point, and a move to "

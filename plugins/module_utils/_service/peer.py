@@ -13,7 +13,7 @@ import socket
 import time
 from typing import Callable, Optional
 
-from ansible_collections.gguf.fleet.plugins.module_utils._service import process
+from ansible_collections.gguf.fleet.plugins.module_utils._host import processes
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 
 ACCEPT_SECONDS = 10.0
@@ -62,30 +62,30 @@ def prove(
         sleep(POLL_SECONDS)
 
 
-def other_end(sock: socket.socket, proc: str) -> Optional[process.Connection]:
+def other_end(sock: socket.socket, proc: str) -> Optional[processes.Connection]:
     """The row of the kernel's table in which our peer is the local side."""
     theirs, ours = sock.getpeername()[:2], sock.getsockname()[:2]
     return next(
-        (found for found in process.connections(proc) if (found.local, found.remote) == (theirs, ours)),
+        (found for found in processes.connections(proc) if (found.local, found.remote) == (theirs, ours)),
         None,
     )
 
 
-def belongs(other: process.Connection, pid: int, proc: str) -> bool:
+def belongs(other: processes.Connection, pid: int, proc: str) -> bool:
     hidden = False
-    for member in process.family(pid, proc):
+    for member in processes.family(pid, proc):
         try:
-            if other.inode in process.sockets(member, proc):
+            if other.inode in processes.sockets(member, proc):
                 return True
         except PermissionError:
             hidden = True
         except OSError:  # it has ended
             continue
-    return hidden and other.uid == process.user(pid, proc)
+    return hidden and other.uid == processes.user(pid, proc)
 
 
-def _not_the_service(where: str, other: process.Connection, pid: int, proc: str) -> NotTheService:
-    holder = process.holder({other.inode}, proc)
+def _not_the_service(where: str, other: processes.Connection, pid: int, proc: str) -> NotTheService:
+    holder = processes.holder({other.inode}, proc)
     who = f"{holder.name} (pid {holder.pid})" if holder else f"a process of the user with the number {other.uid}"
     service = f"pid {pid}" if pid else "which has no process now"
     return NotTheService(f"{where} is answered by {who}, not by the service ({service}).", REMEDY)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Callable, List, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import is_loopback
+from ansible_collections.gguf.fleet.plugins.module_utils._host import processes
 from ansible_collections.gguf.fleet.plugins.module_utils._host.users import name_of
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import masked_text
-from ansible_collections.gguf.fleet.plugins.module_utils._service import addresses, process
+from ansible_collections.gguf.fleet.plugins.module_utils._service import addresses
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 
 
@@ -37,24 +38,24 @@ def refuse_taken(
 def is_held_by(text: str, pid: int) -> bool:
     """Whether a process, or one that it started, listens at this address (C(address:port))."""
     address, _colon, port = text.rpartition(":")
-    sockets = process.listeners(address.strip("[]"), int(port))
-    return bool(sockets) and _is_of(sockets, process.holder({socket.inode for socket in sockets}), pid)
+    sockets = processes.listeners(address.strip("[]"), int(port))
+    return bool(sockets) and _is_of(sockets, processes.holder({socket.inode for socket in sockets}), pid)
 
 
-def _is_of(sockets: Sequence[process.Connection], holder: Optional[process.Process], pid: int) -> bool:
+def _is_of(sockets: Sequence[processes.Connection], holder: Optional[processes.Process], pid: int) -> bool:
     """Where nobody may look into processes of others, the user of the socket has to do."""
     if holder is not None:
-        return pid in process.ancestors(holder.pid)
-    return sockets[0].uid == process.owner(pid)
+        return pid in processes.ancestors(holder.pid)
+    return sockets[0].uid == processes.owner(pid)
 
 
 def _conflicts(text: str, ours: Sequence[str], pid_of: Callable[[str], int]) -> List[str]:
     """Who else holds an address. A service of ours that holds it is how it should be."""
     address, _colon, port = text.rpartition(":")
-    sockets = process.listeners(address.strip("[]"), int(port))
+    sockets = processes.listeners(address.strip("[]"), int(port))
     if not sockets:
         return []
-    holder, uid = process.holder({socket.inode for socket in sockets}), sockets[0].uid
+    holder, uid = processes.holder({socket.inode for socket in sockets}), sockets[0].uid
     if any(_is_of(sockets, holder, pid) for pid in filter(None, map(pid_of, ours))):
         return []
     if holder is not None:
@@ -76,10 +77,10 @@ def closing(services: Mapping[str, Sequence[str]], pid_of: Callable[[str], int])
                 continue
             sockets = [
                 socket
-                for socket in process.connections()
-                if (socket.state, socket.local[1]) == (process.LISTEN, int(port)) and not is_loopback(socket.local[0])
+                for socket in processes.connections()
+                if (socket.state, socket.local[1]) == (processes.LISTEN, int(port)) and not is_loopback(socket.local[0])
             ]
-            holder = process.holder({socket.inode for socket in sockets}) if sockets else None
+            holder = processes.holder({socket.inode for socket in sockets}) if sockets else None
             if sockets and any(_is_of(sockets, holder, pid) for pid in filter(None, [pid_of(service)])):
                 found += [f"{socket.local[0]}:{port}" for socket in sockets]
     return sorted(set(found))

@@ -13,7 +13,8 @@ from typing import Any, Dict, List, Set
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import open_regular, read_file
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
-from ansible_collections.gguf.fleet.plugins.module_utils._service import old_script, process
+from ansible_collections.gguf.fleet.plugins.module_utils._host import processes
+from ansible_collections.gguf.fleet.plugins.module_utils._service import old_script
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._service.state import Run, State, last_words, run_command
 from ansible_collections.gguf.fleet.plugins.module_utils._service.supervisord import (
@@ -66,7 +67,7 @@ class Supervisord:
                 failure=str(old.get("last_exit") or ""),
             )
         told = self._record()
-        alive = bool(told) and process.start_time(told["pid"]) == told["pid_start"]
+        alive = bool(told) and processes.start_time(told["pid"]) == told["pid_start"]
         runs = alive and bool(told["runs"])
         return State(
             known=known,
@@ -155,7 +156,7 @@ class Supervisord:
     def _is_entry_point(self) -> bool:
         """In the foreground it is what the container runs: the container would end with it."""
         _code, answer = self._run([CONTROL, "pid"])
-        words = process.describe(int(answer)).command.split() if answer.strip().isdigit() else []
+        words = processes.describe(int(answer)).command.split() if answer.strip().isdigit() else []
         return any(word in ("-n", "--nodaemon") for word in words)
 
     def _ask(self, *words: str, may_fail: Any = ()) -> None:

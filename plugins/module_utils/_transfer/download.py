@@ -14,6 +14,7 @@ from typing import Dict, List, Optional, Sequence, Tuple, Union
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, parent_of
 from ansible_collections.gguf.fleet.plugins.module_utils._files.own import take_name
 from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import is_shared
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger, sync_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
@@ -35,7 +36,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress impo
     Status,
     StatusFile,
     read_status,
-    shown_bytes,
     status_of,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.removal import remove_leftovers

@@ -17,6 +17,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_in
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 
 RATE_WINDOW_SECONDS = 8.0
 STATUS_AT_MOST_BYTES = 1 << 20
@@ -25,15 +26,6 @@ _MOST = 1e18
 _COUNTS = ("bytes_done", "bytes_total", "bytes_moved", "bytes_verified", "bytes_to_verify", "connections")
 _NUMBERS = ("rate_bytes_per_second", "seconds")
 _WRITE_EVERY_SECONDS = 0.5
-
-
-def shown_bytes(count: float) -> str:
-    """A size with a unit: 131.4 GiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(count) < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.2f} TiB"
 
 
 def shown_seconds(seconds: float) -> str:

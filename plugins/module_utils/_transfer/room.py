@@ -9,13 +9,13 @@ import os
 from typing import Dict, List, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._host.disk import existing_directory, free_bytes
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import needed_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.known import known_files
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import BLOCK_BYTES, Output
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.work import already_there
 
 

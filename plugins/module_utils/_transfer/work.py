@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 from ansible_collections.gguf.fleet.plugins.module_utils._action import sentence
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError, NeedMore
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.existing_files import MERGED as MERGED_COPY
@@ -42,7 +43,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request 
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import (
     Meter,
     Status,
-    shown_bytes,
     shown_seconds,
 )
 

@@ -13,12 +13,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
 from ansible_collections.gguf.fleet.plugins.module_utils._files.own import open_or_make_own
 from ansible_collections.gguf.fleet.plugins.module_utils._host.disk import existing_directory, free_bytes
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._reserve import reserve_disk
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.journal import Journal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import IN_JOURNAL, Output, Plan, Stretch
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import shown_bytes
 
 
 def allocated_bytes(path: str) -> int:

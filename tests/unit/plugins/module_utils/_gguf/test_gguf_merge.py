@@ -342,7 +342,7 @@ def test_little_room_is_refused_with_the_bytes(place: Place, monkeypatch: pytest
         f_bfree = real.f_bfree
 
     monkeypatch.setattr(os, "statvfs", lambda path: Room)
-    with pytest.raises(GgufError, match=f"{len(WHOLE) - 1:,} bytes free"):
+    with pytest.raises(GgufError, match=rf"\({len(WHOLE) - 1:,} bytes\) free"):
         place.plan()
     Room.f_bavail += 1
     assert place.plan().disk_needed_bytes == len(WHOLE)

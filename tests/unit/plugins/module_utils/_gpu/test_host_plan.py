@@ -247,6 +247,14 @@ def test_no_card_and_no_ram_has_more_on_it_than_it_has(
         assert len(there) == (demand.replicas or 1) or demand.replicas == "max"
 
 
+def test_which_of_two_cards_that_are_alike_is_taken_matters_where_another_lies_between_them() -> None:
+    sizes = [8192, 24576, 24576, 49152, 8192]
+    devices = devices_from_facts([{"memory_total_mib": mib, "index": index} for index, mib in enumerate(sizes)])
+    model, wish = small(8, 37), Wish(engine="ollama", num_ctx=2048)
+    found = share_out([Need(tuple(devices), lambda cards: mode_of(model, cards, wish) == "full")] * 2)
+    assert found is not None and sum(map(len, found)) == 4
+
+
 @settings(max_examples=100, deadline=None)
 @given(CARDS, st.integers(4, 60), st.sampled_from([8, 16]), st.integers(1, 3), st.sampled_from(["ollama", "llama_cpp"]))
 def test_instances_take_as_few_cards_as_any_way_to_place_them(

@@ -143,12 +143,12 @@ def test_a_port_is_held_by_a_program_of_a_user():
 
 
 def test_of_a_program_that_is_not_to_be_seen_the_user_is_told(tmp_path):
-    table = tmp_path / "tcp"
-    table.write_text(
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/tcp").write_text(
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
         "   0: 00000000:2CAA 00000000:0000 0A 00000000:00000000 00:00000000 00000000  4242  0 99999999 1 0 100 0\n"
     )
-    assert look.holders_of([11434], [str(table)]) == {11434: "a program of the user 4242"}
+    assert look.holders_of([11434], str(tmp_path)) == {11434: "a program of the user 4242"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._service import manager, process
+from ansible_collections.gguf.fleet.plugins.module_utils._host import processes
+from ansible_collections.gguf.fleet.plugins.module_utils._service import manager
 
 
 @pytest.fixture
@@ -21,8 +22,8 @@ def listening() -> tuple[socket.socket, int]:
 
 def test_the_holder_of_a_port_is_found_with_its_command(listening: tuple[socket.socket, int]) -> None:
     _server, port = listening
-    sockets = process.listeners("127.0.0.1", port)
-    holder = process.holder({found.inode for found in sockets})
+    sockets = processes.listeners("127.0.0.1", port)
+    holder = processes.holder({found.inode for found in sockets})
     assert holder is not None
     assert holder.pid == os.getpid()
     assert "python" in holder.command or "pytest" in holder.command
@@ -30,16 +31,16 @@ def test_the_holder_of_a_port_is_found_with_its_command(listening: tuple[socket.
 
 def test_a_port_on_another_address_is_free(listening: tuple[socket.socket, int]) -> None:
     _server, port = listening
-    assert process.listeners("127.0.0.2", port) == []
-    assert len(process.listeners("0.0.0.0", port)) == 1
+    assert processes.listeners("127.0.0.2", port) == []
+    assert len(processes.listeners("0.0.0.0", port)) == 1
 
 
 def test_open_connections_of_clients_are_counted(listening: tuple[socket.socket, int]) -> None:
     server, port = listening
-    assert process.clients(port) == []
+    assert processes.clients(port) == []
     with socket.create_connection(("127.0.0.1", port)) as client:
         accepted = server.accept()
-        assert process.clients(port) == [f"127.0.0.1:{client.getsockname()[1]}"]
+        assert processes.clients(port) == [f"127.0.0.1:{client.getsockname()[1]}"]
         accepted[0].close()
 
 
@@ -49,7 +50,7 @@ def test_addresses_of_both_families_are_read(tmp_path: Path) -> None:
     row = "   0: {} 00000000:0000 0A 00000000:00000000 00:00000000 00000000   998        0 4711 1 0\n"
     (tmp_path / "net/tcp").write_text(head + row.format("0100007F:2CAA"))
     (tmp_path / "net/tcp6").write_text(head + row.format("00000000000000000000000001000000:2CAA"))
-    found = process.connections(str(tmp_path))
+    found = processes.connections(str(tmp_path))
     assert [connection.local for connection in found] == [("127.0.0.1", 11434), ("::1", 11434)]
     assert {(connection.uid, connection.inode) for connection in found} == {(998, "4711")}
 

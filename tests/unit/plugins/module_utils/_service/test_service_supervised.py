@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._service import old_script, process, supervised
+from ansible_collections.gguf.fleet.plugins.module_utils._host import processes
+from ansible_collections.gguf.fleet.plugins.module_utils._service import old_script, supervised
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 
 
@@ -33,7 +34,7 @@ class Host:
     def note(self, **changed: object) -> None:
         """What run-service would, of a process that is alive: ours."""
         pid = os.getpid()
-        noted = {"pid": pid, "pid_start": process.start_time(pid), "starts": 3, "runs": 1, "lasted": 2.0, **changed}
+        noted = {"pid": pid, "pid_start": processes.start_time(pid), "starts": 3, "runs": 1, "lasted": 2.0, **changed}
         (self.folder / "demo.start").write_text(json.dumps(noted))
 
 
@@ -125,9 +126,9 @@ def run_by_the_script(host: Host, monkeypatch: pytest.MonkeyPatch, command: str)
     (host.folder / "services").mkdir()
     (host.folder / "services/demo.service").touch()
     pid = os.getpid()
-    noted = {"supervisor": pid, "supervisor_start": process.start_time(pid), "pid": pid, "restarts": 1}
-    (host.folder / "demo.json").write_text(json.dumps({**noted, "pid_start": process.start_time(pid)}))
-    monkeypatch.setattr(process, "describe", lambda pid: process.Process(pid, "python3", command))
+    noted = {"supervisor": pid, "supervisor_start": processes.start_time(pid), "pid": pid, "restarts": 1}
+    (host.folder / "demo.json").write_text(json.dumps({**noted, "pid_start": processes.start_time(pid)}))
+    monkeypatch.setattr(processes, "describe", lambda pid: processes.Process(pid, "python3", command))
 
 
 def test_a_service_of_the_script_is_seen_and_its_script_goes_with_the_last_one(
