@@ -385,9 +385,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.across import Memb
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device, devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import KV_TYPES
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model, model_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, Plan, Wish, choose
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, Plan, PlanRequest, choose
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import request_of
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import forget
 
@@ -407,16 +407,16 @@ def candidates(params: dict[str, Any]) -> list[tuple[str, Model]]:
     return [("", model_from_facts(facts))]
 
 
-def hosts(params: dict[str, Any]) -> dict[str, tuple[list[Device], Wish]]:
-    """The GPUs and the wish of each host; what an entry of hosts tells goes over what holds for all."""
+def hosts(params: dict[str, Any]) -> dict[str, tuple[list[Device], PlanRequest]]:
+    """The GPUs and the request of each host; what an entry of hosts tells goes over what holds for all."""
     found = {}
     for entry in params["hosts"] or [{"name": "host", "gpus": params["gpus"]}]:
         own = {**params, **{name: value for name, value in entry.items() if value is not None}}
-        found[entry["name"]] = (devices_from_facts(own["gpus"], own["only"]), wish(own))
+        found[entry["name"]] = (devices_from_facts(own["gpus"], own["only"]), request(own))
     return found
 
 
-def wish(params: dict[str, Any]) -> Wish:
+def request(params: dict[str, Any]) -> PlanRequest:
     given = ("num_ctx", "num_parallel", "flash_attention", "batch", "num_gpu", "ram_bytes")
     options = {name: params[name] for name in given}
     options.update(
@@ -426,21 +426,21 @@ def wish(params: dict[str, Any]) -> Wish:
         split=tuple(params["tensor_split"]) if params["tensor_split"] else None,
         full_only=params["offload"] == "full",
     )
-    return wish_of(params["engine"], params["engine_version"], params["parameters"], params["environment"], options)
+    return request_of(params["engine"], params["engine_version"], params["parameters"], params["environment"], options)
 
 
 def across(
     params: dict[str, Any],
     asked: list[tuple[str, Model]],
-    among: dict[str, tuple[list[Device], Wish]],
+    among: dict[str, tuple[list[Device], PlanRequest]],
     plans: dict[str, Plan],
 ) -> dict[str, Any]:
     if not params["across_hosts"] or len(among) < 2 or any(plan.mode == FULL for plan in plans.values()):
         return {}
     addresses = {entry["name"]: entry["address"] or entry["name"] for entry in params["hosts"]}
-    members = [Member(name, addresses[name], devices) for name, (devices, _wish) in among.items()]
-    head_wish = next(iter(among.values()))[1]
-    return {"across": plan_across(asked, members, head_wish)}
+    members = [Member(name, addresses[name], devices) for name, (devices, _request) in among.items()]
+    head_request = next(iter(among.values()))[1]
+    return {"across": plan_across(asked, members, head_request)}
 
 
 def main() -> None:

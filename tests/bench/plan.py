@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import conftest  # noqa: F401 -- makes the checkout importable as the collection
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, make_plan
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import PlanRequest, make_plan
 from ansible_collections.gguf.fleet.tests.conformance.gpu.fit_params import (
     ALL_FAMILY_CASES,
     CASES,
@@ -59,7 +59,7 @@ def speed() -> None:
             times = []
             for _run in range(5):
                 start = time.perf_counter()
-                make_plan(model, gpus, Wish(engine=engine, engine_version=version, num_ctx=8192)).as_facts()
+                make_plan(model, gpus, PlanRequest(engine=engine, engine_version=version, num_ctx=8192)).as_facts()
                 times.append(time.perf_counter() - start)
             print(f"plan of {name:16} {engine:10} {version or 'newest':8} {min(times) * 1000:6.1f} ms")
 

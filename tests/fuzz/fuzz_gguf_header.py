@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Coverage-guided fuzzing of the header parser: any bytes are a header, a plain refusal, or a wish for more bytes.
+"""Coverage-guided fuzzing of the header parser: any bytes are a header, a plain refusal, or a request for more bytes.
 
 What a header says is planned with, too: a plan, an honest "not understood", or a plain refusal.
 
@@ -25,7 +25,7 @@ with atheris.instrument_imports(include=["ansible_collections.gguf.fleet"]):
     from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
     from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
     from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
-    from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, make_plan
+    from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import PlanRequest, make_plan
     from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 
 MAX_SECONDS = 2
@@ -64,7 +64,7 @@ def check(data: bytes) -> None:
 
 def check_plan(facts: dict[str, Any]) -> None:
     try:
-        plan = make_plan(model_from_facts(facts), GPUS, Wish(engine="llama_cpp")).as_facts()
+        plan = make_plan(model_from_facts(facts), GPUS, PlanRequest(engine="llama_cpp")).as_facts()
     except GpuError as error:
         assert error.problem and error.remedy
         return

@@ -13,7 +13,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fle
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, choose
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import request_of
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
 
@@ -143,7 +143,7 @@ def _choice(question: Mapping[str, Any]) -> Choice:
     hosts = {
         host["name"]: (
             devices_from_facts(host["gpus"], host["only"]),
-            wish_of(
+            request_of(
                 host["engine"],
                 host["engine_version"],
                 host["parameters"],

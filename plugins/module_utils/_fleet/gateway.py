@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import Listen
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import LLAMA_CPP, OLLAMA, Engine, Host, Server
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import Variables
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import request_of
 
 GROUP = "gateway"
 TRANSPORTS = ("mtls", "plain")
@@ -159,7 +159,7 @@ def _slots(engine: Engine, server: Server, parameters: Mapping[str, Any]) -> int
     given = dict(parameters)
     if engine.name == LLAMA_CPP and environment.get("LLAMA_ARG_N_PARALLEL"):
         given.setdefault("parallel", environment["LLAMA_ARG_N_PARALLEL"])
-    return max(1, wish_of(engine.name, engine.version, given, environment, {}).num_parallel)
+    return max(1, request_of(engine.name, engine.version, given, environment, {}).num_parallel)
 
 
 def gateway_of(host: Host, variables: Variables, wrong: List[str]) -> Optional[Gateway]:

@@ -12,7 +12,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import dev
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.host_plan import plan_host
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model, model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import request_of
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version, rules_for
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
@@ -117,7 +117,7 @@ def _demand(
     return Demand(
         name=model["name"],
         model=known or model_from_facts(gguf),
-        wish=wish_of(engine["name"], engine["version"], model["parameters"], environment, wanted),
+        request=request_of(engine["name"], engine["version"], model["parameters"], environment, wanted),
         only=tuple(map(str, options.get("only") or engine["gpus"])),
         replicas=model["replicas"],
         gpus=tuple(model["gpus"]),

@@ -12,7 +12,7 @@ from typing import Any, Optional
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import LLAMA_CPP
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Plan, Wish, make_plan, visible
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Plan, PlanRequest, make_plan, visible
 
 PORT = 50052
 # GGML_SCHED_MAX_BACKENDS is 16, and the host's CPU is one of them (ggml/src/ggml-backend.cpp).
@@ -36,10 +36,12 @@ class Member:
     devices: Sequence[Device]
 
 
-def plan_across(candidates: Sequence[tuple[str, Model]], members: Sequence[Member], wish: Wish) -> dict[str, Any]:
+def plan_across(
+    candidates: Sequence[tuple[str, Model]], members: Sequence[Member], request: PlanRequest
+) -> dict[str, Any]:
     """The first quant that the hosts hold together, as few of them as are enough; else why even all of them do not."""
-    own = replace(wish, full_only=True, num_gpu=None, host_experts=None, split=None)
-    if wish.engine != LLAMA_CPP:
+    own = replace(request, full_only=True, num_gpu=None, host_experts=None, split=None)
+    if request.engine != LLAMA_CPP:
         own = replace(own, engine=LLAMA_CPP, engine_version=None)
     failed: Optional[dict[str, Any]] = None
     for quant, model in candidates:

@@ -13,7 +13,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.cards import Cards
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device, indices_of
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import OLLAMA
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, Plan, Wish
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, Plan, PlanRequest
 from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import in_mib
 
 MAX = "max"
@@ -23,7 +23,7 @@ MAX = "max"
 class Demand:
     """A model that a host serves.
 
-    wish: without RAM, which is the host's. only: indices or UUIDs of the cards that its engine may use, empty for all.
+    request: without RAM, which is the host's. only: indices or UUIDs of the cards that its engine may use, empty: all.
     replicas: how many instances, each on cards of its own, MAX for as many as there is room for; None for a model that
     shares the cards of its engine. gpus: the cards for it alone, empty for no choice. at_once: how many models Ollama
     may hold (OLLAMA_MAX_LOADED_MODELS), 0 for its own choice. file: what tells its weights from those of others, empty
@@ -32,7 +32,7 @@ class Demand:
 
     name: str
     model: Model
-    wish: Wish
+    request: PlanRequest
     only: tuple[str, ...] = ()
     replicas: Union[int, str, None] = None
     gpus: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Demand:
     @property
     def resident(self) -> bool:
         """Whether it is always in memory."""
-        return self.wish.engine != OLLAMA
+        return self.request.engine != OLLAMA
 
     @property
     def own_cards(self) -> bool:
@@ -135,9 +135,9 @@ class Books:
         if self.ram_left is not None:
             self.ram_left += sign * plan.layout.host.total_bytes
 
-    def wish(self, demand: Demand) -> Wish:
+    def request(self, demand: Demand) -> PlanRequest:
         """What is wanted, with the RAM that is left."""
-        return replace(demand.wish, ram_bytes=None if self.ram_left is None else max(self.ram_left, 0))
+        return replace(demand.request, ram_bytes=None if self.ram_left is None else max(self.ram_left, 0))
 
     def cards(self, devices: Sequence[Device]) -> Cards:
         """The cards with what is left of them; full ones are not there."""

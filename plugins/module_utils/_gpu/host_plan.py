@@ -107,7 +107,7 @@ class _Host:
             self.refusals.append(self.short_of_cards)
         for demand in sorted(self.demands, key=lambda demand: not demand.resident):
             for number, cards in enumerate(self.own.get(demand.name, ())):
-                plan = make_plan(demand.model, cards, self.books.wish(demand))
+                plan = make_plan(demand.model, cards, self.books.request(demand))
                 self.books.keep(plan)
                 self.made[demand.name].append(Instance(demand, number, plan, cards))
 
@@ -145,9 +145,9 @@ class _Host:
         seen_of = {demand.name: self._seen(demand) for demand in group}
         for demand in group:
             seen = seen_of[demand.name]
-            plan = make_plan(demand.model, books.cards(seen), books.wish(demand))
+            plan = make_plan(demand.model, books.cards(seen), books.request(demand))
             self.made[demand.name].append(Instance(demand, 0, plan))
-            if lost(plan, make_plan(demand.model, seen, self.empty.wish(demand))):
+            if lost(plan, make_plan(demand.model, seen, self.empty.request(demand))):
                 self.refusals.append(
                     f"{demand.name} does not fit beside what is always in memory on this host. {plan.reason} Serve it "
                     "from another host, take a smaller quant or context, or say with num_gpu what stays in RAM."

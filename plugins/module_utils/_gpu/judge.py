@@ -270,7 +270,7 @@ def _verdict(plan: Mapping[str, Any], rows: Sequence[_Row], host: _Row, title: s
 
 
 def _lacked_memory(plan: Mapping[str, Any]) -> bool:
-    """Whether memory was why it does not fit: other wishes are not the engine's to judge."""
+    """Whether memory was why it does not fit: other reasons are not the engine's to judge."""
     host = plan["host"]
     ram_over = host["ram_mib"] is not None and host["total_mib"] > host["ram_mib"]
     return ram_over or any(gpu["spare_mib"] < 0 for gpu in plan["per_device"])

@@ -12,7 +12,7 @@ from typing import Optional
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.cards import Cards, Need, share_out
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import Demand, chosen
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, NONE, Wish, mode_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, NONE, PlanRequest, mode_of
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 
 
@@ -67,16 +67,16 @@ class _Holds:
     demand: Demand
 
     def __call__(self, cards: Cards) -> bool:
-        mode = mode_of(self.demand.model, cards, self.demand.wish)
-        return mode == FULL or (mode != NONE and not _automatic(self.demand.wish))
+        mode = mode_of(self.demand.model, cards, self.demand.request)
+        return mode == FULL or (mode != NONE and not _automatic(self.demand.request))
 
 
-def _automatic(wish: Wish) -> bool:
-    return wish.num_gpu is None and wish.host_experts is None
+def _automatic(request: PlanRequest) -> bool:
+    return request.num_gpu is None and request.host_experts is None
 
 
 def _least_bytes(demand: Demand) -> int:
-    if not _automatic(demand.wish):
+    if not _automatic(demand.request):
         return 0
     blocks = sum(block.dense_bytes + block.experts_bytes for block in demand.model.blocks)
     return blocks + demand.model.gpu_output_bytes

@@ -21,7 +21,7 @@ FULL, EXPERTS_ON_HOST, SOME_LAYERS, NONE = "full", "experts_on_host", "some_laye
 
 
 @dataclass(frozen=True)
-class Wish:
+class PlanRequest:
     """What is wanted of the engine; None means that the plan chooses."""
 
     engine: str = OLLAMA
@@ -41,7 +41,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Plan:
-    wish: Wish
+    request: PlanRequest
     rules: Rules
     model: Model
     layout: Layout
@@ -67,10 +67,10 @@ class Plan:
             "certainty": self.certainty.as_facts(),
             "warnings": list(self.warnings),
             "model": self.model.name,
-            "engine": self.wish.engine,
-            "engine_version": self.wish.engine_version,
-            "num_ctx": self.wish.num_ctx,
-            "num_parallel": self.wish.num_parallel,
+            "engine": self.request.engine,
+            "engine_version": self.request.engine_version,
+            "num_ctx": self.request.num_ctx,
+            "num_parallel": self.request.num_parallel,
             "layers_total": len(self.model.blocks) + 1,
             "layers_on_gpu": sum(len(share.layers) for share in used),
             "fewest_gpus": self.fewest_gpus,
@@ -78,44 +78,44 @@ class Plan:
             "per_device": [
                 _device_facts(share, share.device, self.model) for share in self.layout.shares if share.device
             ],
-            "host": _host_facts(self.layout.host, self.wish),
-            "ollama": _ollama_facts(self) if self.wish.engine == OLLAMA else {},
-            "llama_cpp": _llama_cpp_facts(self) if self.wish.engine != OLLAMA else {},
+            "host": _host_facts(self.layout.host, self.request),
+            "ollama": _ollama_facts(self) if self.request.engine == OLLAMA else {},
+            "llama_cpp": _llama_cpp_facts(self) if self.request.engine != OLLAMA else {},
         }
         facts["refusal"] = refusal(facts)
         facts["table"] = table(facts)
         return facts
 
 
-def make_plan(model: Model, devices: Sequence[Device], wish: Wish) -> Plan:
+def make_plan(model: Model, devices: Sequence[Device], request: PlanRequest) -> Plan:
     """The best way to run a model: all of it on the GPUs, else its experts or some of its layers on the host."""
-    rules = rules_for(wish.engine, wish.engine_version)
-    load = load_of(wish, rules)
-    mode, layout = _search(model, devices, wish, rules, load)
+    rules = rules_for(request.engine, request.engine_version)
+    load = load_of(request, rules)
+    mode, layout = _search(model, devices, request, rules, load)
     fits = mode != NONE
     return Plan(
-        wish=wish,
+        request=request,
         rules=rules,
         model=model,
         layout=layout,
         mode=mode,
-        reason=_reason(model, layout, mode, wish),
-        warnings=tuple(_warnings(model, devices, wish, rules, load)),
-        nearest=None if fits else _nearest(model, devices, wish, rules),
-        fewest_gpus=_fewest(model, devices, wish, rules, load),
-        largest_num_ctx=_largest_context(model, devices, wish, rules, layout) if fits else 0,
+        reason=_reason(model, layout, mode, request),
+        warnings=tuple(_warnings(model, devices, request, rules, load)),
+        nearest=None if fits else _nearest(model, devices, request, rules),
+        fewest_gpus=_fewest(model, devices, request, rules, load),
+        largest_num_ctx=_largest_context(model, devices, request, rules, layout) if fits else 0,
         certainty=certainty_of(model, rules, cuda=any(share.layers for share in layout.shares)),
     )
 
 
-def mode_of(model: Model, devices: Sequence[Device], wish: Wish) -> str:
+def mode_of(model: Model, devices: Sequence[Device], request: PlanRequest) -> str:
     """How a model can run, without the rest of a plan."""
-    rules = rules_for(wish.engine, wish.engine_version)
-    return _search(model, devices, wish, rules, load_of(wish, rules))[0]
+    rules = rules_for(request.engine, request.engine_version)
+    return _search(model, devices, request, rules, load_of(request, rules))[0]
 
 
 def choose(
-    candidates: Sequence[tuple[str, Model]], hosts: Mapping[str, tuple[Sequence[Device], Wish]]
+    candidates: Sequence[tuple[str, Model]], hosts: Mapping[str, tuple[Sequence[Device], PlanRequest]]
 ) -> tuple[str, dict[str, Plan]]:
     """The first quant that every host is known to hold wholly on GPUs; else the smallest with what is possible.
 
@@ -127,16 +127,16 @@ def choose(
         for quant, model in candidates:
             found = {
                 host: make_plan(
-                    model, devices, replace(wish, full_only=True, num_gpu=None, host_experts=None, split=None)
+                    model, devices, replace(request, full_only=True, num_gpu=None, host_experts=None, split=None)
                 )
-                for host, (devices, wish) in hosts.items()
+                for host, (devices, request) in hosts.items()
             }
             if all(plan.fits and plan.certainty.known for plan in found.values()):
                 return quant, _say_passed(found, passed)
             if all(plan.fits for plan in found.values()):
                 passed.append(quant)
     quant, model = min(candidates, key=lambda candidate: candidate[1].size_bytes)
-    found = {host: make_plan(model, devices, wish) for host, (devices, wish) in hosts.items()}
+    found = {host: make_plan(model, devices, request) for host, (devices, request) in hosts.items()}
     return quant, _say_passed(found, [name for name in passed if name != quant])
 
 
@@ -147,40 +147,42 @@ def _say_passed(plans: Mapping[str, Plan], passed: Sequence[str]) -> dict[str, P
     return {host: replace(plan, warnings=(*plan.warnings, words)) for host, plan in plans.items()}
 
 
-def load_of(wish: Wish, rules: Rules) -> Load:
+def load_of(request: PlanRequest, rules: Rules) -> Load:
     return Load(
-        num_ctx=wish.num_ctx,
-        num_parallel=wish.num_parallel,
-        key_type=wish.key_type,
-        value_type=wish.value_type,
-        flash_attention=rules.flash_attention if wish.flash_attention is None else wish.flash_attention,
-        batch=wish.batch,
+        num_ctx=request.num_ctx,
+        num_parallel=request.num_parallel,
+        key_type=request.key_type,
+        value_type=request.value_type,
+        flash_attention=rules.flash_attention if request.flash_attention is None else request.flash_attention,
+        batch=request.batch,
         latent_values=rules.latent_values,
         sliding_cache=rules.sliding_cache,
         unified=rules.unified,
     )
 
 
-def _search(model: Model, devices: Sequence[Device], wish: Wish, rules: Rules, load: Load) -> tuple[str, Layout]:
+def _search(
+    model: Model, devices: Sequence[Device], request: PlanRequest, rules: Rules, load: Load
+) -> tuple[str, Layout]:
     last = len(model.blocks)
 
     def layout(ngl: int, host_experts: int = 0) -> Layout:
-        return lay_out(model, devices, load, rules, ngl=ngl, host_experts=host_experts, split=wish.split)
+        return lay_out(model, devices, load, rules, ngl=ngl, host_experts=host_experts, split=request.split)
 
     def holds(candidate: Layout) -> bool:
-        return candidate.fits and (wish.ram_bytes is None or candidate.host.total_bytes <= wish.ram_bytes)
+        return candidate.fits and (request.ram_bytes is None or candidate.host.total_bytes <= request.ram_bytes)
 
-    full = layout(last + 1, wish.host_experts or 0)
-    if wish.num_gpu is not None:
-        wanted = layout(wish.num_gpu, wish.host_experts or 0)
-        if not holds(wanted) or (wish.full_only and wanted.ngl <= last):
+    full = layout(last + 1, request.host_experts or 0)
+    if request.num_gpu is not None:
+        wanted = layout(request.num_gpu, request.host_experts or 0)
+        if not holds(wanted) or (request.full_only and wanted.ngl <= last):
             return NONE, wanted
-        return (FULL if wanted.ngl > last and not wish.host_experts else SOME_LAYERS), wanted
+        return (FULL if wanted.ngl > last and not request.host_experts else SOME_LAYERS), wanted
     if devices and holds(full):
-        return (EXPERTS_ON_HOST if wish.host_experts else FULL), full
-    if wish.full_only or wish.host_experts is not None:
+        return (EXPERTS_ON_HOST if request.host_experts else FULL), full
+    if request.full_only or request.host_experts is not None:
         return NONE, full
-    if wish.engine != OLLAMA and model.has_experts and devices:
+    if request.engine != OLLAMA and model.has_experts and devices:
         fewest = _first_true(1, last, lambda number: layout(last + 1, number).fits)
         if fewest is not None and holds(layout(last + 1, fewest)):
             return EXPERTS_ON_HOST, layout(last + 1, fewest)
@@ -203,7 +205,7 @@ def _first_true(low: int, high: int, holds: Callable[[int], bool]) -> Optional[i
     return low
 
 
-def _reason(model: Model, layout: Layout, mode: str, wish: Wish) -> str:
+def _reason(model: Model, layout: Layout, mode: str, request: PlanRequest) -> str:
     host = layout.host
     if mode == FULL:
         spare = min((share.spare_bytes for share in layout.shares if share.layers), default=0)
@@ -224,8 +226,8 @@ def _reason(model: Model, layout: Layout, mode: str, wish: Wish) -> str:
             f"{worst.device.label if worst.device else '?'} lacks {_mib(-worst.spare_bytes):,} MiB; "
             f"its largest term is {term} with {_mib(size):,} MiB."
         )
-    if wish.ram_bytes is not None and host.total_bytes > wish.ram_bytes:
-        return f"The host needs {_mib(host.total_bytes):,} MiB of RAM and has {_mib(wish.ram_bytes):,} MiB."
+    if request.ram_bytes is not None and host.total_bytes > request.ram_bytes:
+        return f"The host needs {_mib(host.total_bytes):,} MiB of RAM and has {_mib(request.ram_bytes):,} MiB."
     return "Not all layers fit on the GPUs, and nothing less was asked for."
 
 
@@ -237,18 +239,20 @@ def _terms(share: Share) -> dict[str, int]:
     }
 
 
-def _nearest(model: Model, devices: Sequence[Device], wish: Wish, rules: Rules) -> Optional[str]:
+def _nearest(model: Model, devices: Sequence[Device], request: PlanRequest, rules: Rules) -> Optional[str]:
     """The smallest concession after which everything fits."""
-    smaller: list[tuple[str, Wish]] = []
-    if wish.num_parallel > 1:
-        smaller.append(("with num_parallel 1", replace(wish, num_parallel=1)))
-    context = wish.num_ctx // 2
+    smaller: list[tuple[str, PlanRequest]] = []
+    if request.num_parallel > 1:
+        smaller.append(("with num_parallel 1", replace(request, num_parallel=1)))
+    context = request.num_ctx // 2
     while context >= 1024:
         rounded = context // CELLS * CELLS
-        smaller.append((f"with num_ctx {rounded} and num_parallel 1", replace(wish, num_ctx=rounded, num_parallel=1)))
+        smaller.append(
+            (f"with num_ctx {rounded} and num_parallel 1", replace(request, num_ctx=rounded, num_parallel=1))
+        )
         context //= 2
-    if wish.num_gpu is not None or wish.full_only:
-        free = replace(wish, num_gpu=None, full_only=False, split=None)
+    if request.num_gpu is not None or request.full_only:
+        free = replace(request, num_gpu=None, full_only=False, split=None)
         smaller.append(("with a part of the model in RAM", free))
     for words, weaker in smaller:
         mode, layout = _search(model, devices, weaker, rules, load_of(weaker, rules))
@@ -258,19 +262,21 @@ def _nearest(model: Model, devices: Sequence[Device], wish: Wish, rules: Rules) 
     return None
 
 
-def _fewest(model: Model, devices: Sequence[Device], wish: Wish, rules: Rules, load: Load) -> Optional[int]:
+def _fewest(model: Model, devices: Sequence[Device], request: PlanRequest, rules: Rules, load: Load) -> Optional[int]:
     """How many of these GPUs, taken in order, hold the whole model."""
     if not devices:
         return None
     return _first_true(1, len(devices), lambda count: lay_out(model, devices[:count], load, rules).fits)
 
 
-def _largest_context(model: Model, devices: Sequence[Device], wish: Wish, rules: Rules, layout: Layout) -> int:
+def _largest_context(
+    model: Model, devices: Sequence[Device], request: PlanRequest, rules: Rules, layout: Layout
+) -> int:
     """The largest context for which this very layout still fits."""
-    limit = model.context_length or wish.num_ctx
+    limit = model.context_length or request.num_ctx
 
     def too_large(steps: int) -> bool:
-        bigger = replace(wish, num_ctx=steps * CELLS)
+        bigger = replace(request, num_ctx=steps * CELLS)
         tried = lay_out(
             model,
             devices,
@@ -278,16 +284,16 @@ def _largest_context(model: Model, devices: Sequence[Device], wish: Wish, rules:
             rules,
             ngl=layout.ngl,
             host_experts=layout.host_experts,
-            split=wish.split,
+            split=request.split,
         )
-        enough_ram = wish.ram_bytes is None or tried.host.total_bytes <= wish.ram_bytes
+        enough_ram = request.ram_bytes is None or tried.host.total_bytes <= request.ram_bytes
         return not (tried.fits and enough_ram)
 
     first = _first_true(1, max(limit // CELLS, 1), too_large)
     return limit if first is None else max((first - 1) * CELLS, 0)
 
 
-def _warnings(model: Model, devices: Sequence[Device], wish: Wish, rules: Rules, load: Load) -> list[str]:
+def _warnings(model: Model, devices: Sequence[Device], request: PlanRequest, rules: Rules, load: Load) -> list[str]:
     found = []
     if model.guesses:
         found.append(f"Guessed: {'; '.join(model.guesses)}. A lock with the header's facts makes the plan exact.")
@@ -298,11 +304,13 @@ def _warnings(model: Model, devices: Sequence[Device], wish: Wish, rules: Rules,
             "and CUDA has no flash attention for it."
         )
     if model.latent and not rules.reads_latent:
-        found.append(f"{wish.engine} {wish.engine_version} is older than MLA files and will refuse this one.")
-    if (wish.key_type, wish.value_type) != ("f16", "f16") and not load.flash_attention:
+        found.append(f"{request.engine} {request.engine_version} is older than MLA files and will refuse this one.")
+    if (request.key_type, request.value_type) != ("f16", "f16") and not load.flash_attention:
         found.append("A quantised KV cache needs flash attention, which is off here.")
-    if model.context_length and wish.num_ctx > model.context_length:
-        found.append(f"num_ctx {wish.num_ctx} is more than the {model.context_length} that the model was trained for.")
+    if model.context_length and request.num_ctx > model.context_length:
+        found.append(
+            f"num_ctx {request.num_ctx} is more than the {model.context_length} that the model was trained for."
+        )
     found.extend(
         f"{device.label} is partly taken by other programs ({_mib(device.foreign_bytes):,} MiB)."
         for device in devices
@@ -336,7 +344,7 @@ def _device_facts(share: Share, device: Device, model: Model) -> dict[str, Any]:
     }
 
 
-def _host_facts(share: Share, wish: Wish) -> dict[str, Any]:
+def _host_facts(share: Share, request: PlanRequest) -> dict[str, Any]:
     return {
         "layers": len(share.layers),
         "dense_mib": _mib(share.dense_bytes),
@@ -345,7 +353,7 @@ def _host_facts(share: Share, wish: Wish) -> dict[str, Any]:
         "compute_mib": _mib(share.compute_bytes),
         "margin_mib": _mib(share.margin_bytes),
         "total_mib": _mib(share.total_bytes),
-        "ram_mib": None if wish.ram_bytes is None else _mib(wish.ram_bytes),
+        "ram_mib": None if request.ram_bytes is None else _mib(request.ram_bytes),
     }
 
 
@@ -364,13 +372,13 @@ def visible(plan: Plan, host: str = "") -> dict[str, str]:
 
 
 def _ollama_facts(plan: Plan) -> dict[str, Any]:
-    wish = plan.wish
-    environment = {**visible(plan), "OLLAMA_NUM_PARALLEL": str(wish.num_parallel)}
-    if wish.flash_attention is not None:
-        environment["OLLAMA_FLASH_ATTENTION"] = "1" if wish.flash_attention else "0"
-    if wish.key_type != "f16":
-        environment["OLLAMA_KV_CACHE_TYPE"] = wish.key_type
-    parameters: dict[str, Any] = {"num_gpu": plan.layout.ngl, "num_ctx": wish.num_ctx}
+    request = plan.request
+    environment = {**visible(plan), "OLLAMA_NUM_PARALLEL": str(request.num_parallel)}
+    if request.flash_attention is not None:
+        environment["OLLAMA_FLASH_ATTENTION"] = "1" if request.flash_attention else "0"
+    if request.key_type != "f16":
+        environment["OLLAMA_KV_CACHE_TYPE"] = request.key_type
+    parameters: dict[str, Any] = {"num_gpu": plan.layout.ngl, "num_ctx": request.num_ctx}
     if sum(1 for share in plan.layout.shares if share.layers) == 1:
         # Among the visible GPUs it is the first.
         parameters["main_gpu"] = 0
@@ -378,23 +386,23 @@ def _ollama_facts(plan: Plan) -> dict[str, Any]:
 
 
 def _llama_cpp_facts(plan: Plan) -> dict[str, Any]:
-    wish, layout = plan.wish, plan.layout
+    request, layout = plan.request, plan.layout
     used = [share for share in layout.shares if share.layers]
     parameters: dict[str, Any] = {
         "n-gpu-layers": layout.ngl,
-        "ctx-size": wish.num_ctx * wish.num_parallel,
-        "parallel": wish.num_parallel,
+        "ctx-size": request.num_ctx * request.num_parallel,
+        "parallel": request.num_parallel,
     }
     if len(used) > 1:
         parameters["split-mode"] = "layer"
         parameters["tensor-split"] = ",".join(str(len(share.layers)) for share in used)
     if layout.host_experts:
         parameters["n-cpu-moe"] = layout.host_experts
-    for name, kv_type in (("cache-type-k", wish.key_type), ("cache-type-v", wish.value_type)):
+    for name, kv_type in (("cache-type-k", request.key_type), ("cache-type-v", request.value_type)):
         if kv_type != "f16":
             parameters[name] = kv_type
-    if wish.flash_attention is not None:
-        parameters["flash-attn"] = "on" if wish.flash_attention else "off"
+    if request.flash_attention is not None:
+        parameters["flash-attn"] = "on" if request.flash_attention else "off"
     arguments = [text for name, value in parameters.items() for text in (f"--{name}", str(value))]
     return {"parameters": parameters, "arguments": arguments, "environment": visible(plan)}
 

@@ -35,7 +35,7 @@ def residents(
     """
     if not demands:
         return (), None
-    alone = [make_plan(demand.model, chosen_of(devices, demand), books.wish(demand)) for demand in demands]
+    alone = [make_plan(demand.model, chosen_of(devices, demand), books.request(demand)) for demand in demands]
     order = list(range(len(demands)))
     by_size = sorted(order, key=lambda number: -demands[number].model.size_bytes)
     first: Sequence[Plan] = ()
@@ -53,7 +53,7 @@ def _beside(books: Books, demands: Sequence[Demand], cards: Sequence[Device], or
     plans: dict[int, Plan] = {}
     for number in order:
         demand = demands[number]
-        plans[number] = make_plan(demand.model, own.cards(chosen_of(cards, demand)), own.wish(demand))
+        plans[number] = make_plan(demand.model, own.cards(chosen_of(cards, demand)), own.request(demand))
         own.keep(plans[number])
     return [plans[number] for number in range(len(demands))]
 
@@ -67,7 +67,7 @@ def _together(books: Books, demands: Sequence[Demand], cards: Sequence[Device], 
     names = listed([demand.name for demand in demands])
     if not cards and books.left:
         return f"{none_is_left(demands)} {ways}"
-    alone = [make_plan(demand.model, chosen_of(cards, demand), books.wish(demand)) for demand in demands]
+    alone = [make_plan(demand.model, chosen_of(cards, demand), books.request(demand)) for demand in demands]
     held: dict[int, dict[str, int]] = {card.index: {} for card in cards}
     for demand, plan in zip(demands, alone):
         for share in plan.layout.shares:

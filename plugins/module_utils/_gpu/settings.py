@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""What an engine's own settings say about memory: its parameters and its environment, read as a wish for a plan."""
+"""What an engine's own settings say about memory: its parameters and its environment, read as a request for a plan."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.engines import OLLAMA
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import PlanRequest
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 
 _ON, _OFF = ("1", "t", "true", "on", "yes"), ("0", "f", "false", "off", "no")
 
 
-def wish_of(
+def request_of(
     engine: str,
     engine_version: Optional[str],
     parameters: Mapping[str, Any],
     environment: Mapping[str, Any],
     options: Mapping[str, Any],
-) -> Wish:
-    """C(options): fields of the wish that somebody gave outright; they go over the settings, None is not given."""
+) -> PlanRequest:
+    """C(options): fields of the request that somebody gave outright; they go over the settings, None is not given."""
     told = _ollama(parameters, environment) if engine == OLLAMA else _llama_cpp(parameters)
     given = {name: value for name, value in options.items() if value is not None}
-    wish = {**{name: value for name, value in told.items() if value is not None}, **given}
-    wish.setdefault("value_type", wish.get("key_type", "f16"))
-    return Wish(engine=engine, engine_version=engine_version, **wish)
+    request = {**{name: value for name, value in told.items() if value is not None}, **given}
+    request.setdefault("value_type", request.get("key_type", "f16"))
+    return PlanRequest(engine=engine, engine_version=engine_version, **request)
 
 
 def _ollama(parameters: Mapping[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:

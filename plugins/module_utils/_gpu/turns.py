@@ -33,7 +33,7 @@ def in_turns(books: Books, devices: Sequence[Device], demands: Sequence[Demand])
         own = books.copy()
         for demand in sorted(loads, key=lambda demand: -demand.model.size_bytes):
             seen = chosen(devices, demand.only, demand.name)
-            plan = make_plan(demand.model, own.cards(seen), own.wish(demand))
+            plan = make_plan(demand.model, own.cards(seen), own.request(demand))
             # Ollama puts a second model beside a first one only where the cards hold it wholly.
             if not plan.fits or (seen and plan.mode != FULL):
                 return False
@@ -66,7 +66,7 @@ def _loads(demands: Sequence[Demand]) -> list[Demand]:
     """What is loaded for them: names of one file with the same settings share it."""
     found: dict[object, Demand] = {}
     for demand in demands:
-        found.setdefault((demand.file, demand.wish) if demand.file else demand.name, demand)
+        found.setdefault((demand.file, demand.request) if demand.file else demand.name, demand)
     return list(found.values())
 
 

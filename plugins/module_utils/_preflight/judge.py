@@ -18,7 +18,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import dev
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import make_plan
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import request_of
 from ansible_collections.gguf.fleet.plugins.module_utils._host import memory
 from ansible_collections.gguf.fleet.plugins.module_utils._host.access import closed_to
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checks, gpus, look, xid
@@ -101,8 +101,8 @@ def _placement(
     engine: Mapping[str, Any] = next((engine for engine in expected.engines if engine["name"] == name), {})
     ram = {"ram_bytes": ram_bytes}
     try:
-        wish = wish_of(name, engine.get("version"), model["parameters"], engine.get("environment") or {}, ram)
-        plan = make_plan(model_from_facts(model["gguf"]), devices_from_facts(seen, engine.get("gpus") or []), wish)
+        request = request_of(name, engine.get("version"), model["parameters"], engine.get("environment") or {}, ram)
+        plan = make_plan(model_from_facts(model["gguf"]), devices_from_facts(seen, engine.get("gpus") or []), request)
     except GpuError as error:
         return [Finding("models", ERROR, f"{model['name']}: {error.problem}", error.remedy)]
     return checks.judge_placement(model["name"], plan.as_facts())

@@ -22,8 +22,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sched
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sources import Source
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.workers import (
     CONNECTIONS_AT_MOST,
-    Crew,
     Worker,
+    WorkerPool,
     set_workers,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import Plan
@@ -88,7 +88,7 @@ class Transfer:
             bytes(journal.states),
             (settings.connections or CONNECTIONS_AT_MOST) + _BUFFERS_BESIDE_CONNECTIONS,
         )
-        self._crew = Crew(
+        self._pool = WorkerPool(
             plan=plan,
             storage=storage,
             window=window,
@@ -113,7 +113,7 @@ class Transfer:
 
     def run(self, tick: Callable[[Status], None]) -> Outcome:
         """Raises what made it impossible. ``tick`` sees the status a few times a second and may raise to end it."""
-        self._crew.durability.start()
+        self._pool.durability.start()
         self._digests.start()
         try:
             self._run(tick)
@@ -126,12 +126,12 @@ class Transfer:
     def _run(self, tick: Callable[[Status], None]) -> None:
         connections = self._settings.connections
         growth = Growth(CONNECTIONS_AT_MOST, self._meter.total, time.monotonic())
-        while self._failed is None and not (self._crew.scheduler.finished and self._digests.finished):
-            if not self._crew.scheduler.finished:
-                welcome = not self._crew.busy_seen.is_set()
+        while self._failed is None and not (self._pool.scheduler.finished and self._digests.finished):
+            if not self._pool.scheduler.finished:
+                welcome = not self._pool.busy_seen.is_set()
                 grown = growth.look(self._meter.total, time.monotonic(), welcome=welcome)
-                set_workers(self._crew, self._workers, connections or grown)
-                self._crew.scheduler.wait(_TICK_SECONDS)
+                set_workers(self._pool, self._workers, connections or grown)
+                self._pool.scheduler.wait(_TICK_SECONDS)
             else:
                 self._digests.wait(_TICK_SECONDS)
             tick(self.status())
@@ -140,8 +140,8 @@ class Transfer:
             self._judge_whole()
 
     def _stop(self) -> None:
-        self._crew.stopping.set()
-        self._crew.scheduler.close()
+        self._pool.stopping.set()
+        self._pool.scheduler.close()
         for worker in self._workers:
             worker.wake()
         for worker in self._workers:
@@ -149,14 +149,14 @@ class Transfer:
                 worker.wake()
                 worker.thread.join(0.2)
         self._digests.stop()
-        self._crew.durability.stop()
+        self._pool.durability.stop()
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:
             if self._failed is None:
                 self._failed = error
-        self._crew.stopping.set()
-        self._crew.scheduler.close()
+        self._pool.stopping.set()
+        self._pool.scheduler.close()
 
     def _repair(self, digest: Digest) -> None:
         """A digest is wrong: fetch what it vouches for again, from somebody else where there is somebody else."""
@@ -171,28 +171,28 @@ class Transfer:
         )
         bits = 0
         for block in blocks:
-            bits |= self._crew.origins[block]
+            bits |= self._pool.origins[block]
         self._fetches[digest.wanted.name] = self._fetches.get(digest.wanted.name, 0) + 1
-        self._crew.durability.lose(blocks, MISSING)
-        guilty = next((source for source in self._sources if bits == self._crew.bit(source)), None)
+        self._pool.durability.lose(blocks, MISSING)
+        guilty = next((source for source in self._sources if bits == self._pool.bit(source)), None)
         if guilty is not None:
             self._strike(guilty, part.file, wrong)
         usable = [source for source in self._sources if source.serves(part.file)]
         if not usable or self._fetches[digest.wanted.name] > _REPAIRS_AT_MOST:
-            self._fail(self._crew.nobody_left(part.file) if not usable else wrong)
+            self._fail(self._pool.nobody_left(part.file) if not usable else wrong)
             return
         if guilty is None:
             # Several had a part in it, or an earlier run: one alone now, so that the next time it is known who it was.
-            self._crew.sole[part.file] = min(usable, key=lambda source: source.failures)
-        self._crew.note(f"{digest.wanted.name}: wrong sha256, {len(blocks)} MiB are fetched again")
-        if self._crew.prefixes:
+            self._pool.only_source[part.file] = min(usable, key=lambda source: source.failures)
+        self._pool.note(f"{digest.wanted.name}: wrong sha256, {len(blocks)} MiB are fetched again")
+        if self._pool.prefixes:
             # The header itself may be what is wrong, so its bytes come anew like all others.
-            self._crew.prefixes[part.file] = b""
+            self._pool.prefixes[part.file] = b""
         for block in blocks:
-            self._crew.begun.pop(block, None)
-        self._crew.window.lose(blocks)
+            self._pool.begun.pop(block, None)
+        self._pool.window.lose(blocks)
         self._digests.repeat(blocks)
-        self._crew.scheduler.lose(blocks)
+        self._pool.scheduler.lose(blocks)
 
     def _strike(self, guilty: Source, file: int, wrong: TransferError) -> None:
         """All wrong bytes were this source's: the others have to do, or else it gets one more chance."""
@@ -226,7 +226,7 @@ class Transfer:
         done = self._plan.size_bytes - self._missing_bytes(states)
         hashed, to_hash = self._digests.progress()
         rate = self._meter.rate()
-        fetched = self._crew.scheduler.finished
+        fetched = self._pool.scheduler.finished
         paused = self._settings.pace.pauses()
         left = self._plan.size_bytes - done
         return Status(
@@ -240,7 +240,7 @@ class Transfer:
             eta_seconds=left / rate if rate and not fetched else None,
             connections=sum(worker.thread.is_alive() for worker in self._workers),
             seconds=time.monotonic() - self._began,
-            message=f"waits for {self._settings.pace.window}" if paused and not fetched else self._crew.message,
+            message=f"waits for {self._settings.pace.window}" if paused and not fetched else self._pool.message,
             sources=dict(self._meter.by_source),
         )
 
@@ -261,5 +261,5 @@ class Transfer:
             seconds=time.monotonic() - self._began,
             digests={**self._digests.values(), **self._plan.implied},
             sources=dict(self._meter.by_source),
-            notes=list(self._crew.notes),
+            notes=list(self._pool.notes),
         )

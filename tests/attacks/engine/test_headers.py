@@ -21,7 +21,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import dev
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import make_plan
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import request_of
 from ansible_collections.gguf.fleet.tests.builders.gguf import (
     Tensor,
     gguf,
@@ -137,7 +137,7 @@ def test_no_number_of_a_header_sizes_the_work_of_a_plan(content: bytes, engine: 
     gpus = [{"index": index, "memory_total_bytes": 24 * 2**30, "memory_free_bytes": 24 * 2**30} for index in range(8)]
     try:
         model = model_from_facts(facts)
-        plan = make_plan(model, devices_from_facts(gpus), wish_of(engine, None, {}, {}, {"ram_bytes": 2**36}))
+        plan = make_plan(model, devices_from_facts(gpus), request_of(engine, None, {}, {}, {"ram_bytes": 2**36}))
         assert len(json.dumps(plan.as_facts(), default=str)) < 10 * MIB
     except GpuError:
         pass

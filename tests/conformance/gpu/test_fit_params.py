@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.across import Member, plan_across
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.architectures import JUDGED
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import PlanRequest
 from ansible_collections.gguf.fleet.tests.conformance.gpu.fit_params import (
     ALL_FAMILY_CASES,
     CASES,
@@ -77,7 +77,7 @@ def test_flags_for_several_hosts_put_the_layers_where_the_plan_says(judge, tmp_p
     plan = plan_across(
         [("Q4_K_M", model_of("llama3-70b"))],
         [Member("head", "127.0.0.9", []), *workers],
-        Wish(engine="llama_cpp", num_ctx=8192, flash_attention=True),
+        PlanRequest(engine="llama_cpp", num_ctx=8192, flash_attention=True),
     )
     assert plan["fits"], plan["reason"]
     servers = [(worker["arguments"][1], int(worker["arguments"][3])) for worker in plan["llama_cpp"]["workers"]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, Wish, make_plan
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import FULL, PlanRequest, make_plan
 from ansible_collections.gguf.fleet.tests.conformance.gpu.fit_params import Case, ask_llama_cpp, model_of
 
 pytestmark = pytest.mark.docker
@@ -35,8 +35,8 @@ PLANS = (
 
 def planned(name, cards, mib, context, slots):
     gpus = devices_from_facts([{"name": "card", "memory_total_mib": mib, "count": cards}])
-    wish = Wish(engine="llama_cpp", num_ctx=context, num_parallel=slots, flash_attention=True, full_only=True)
-    return make_plan(model_of(name), gpus, wish)
+    request = PlanRequest(engine="llama_cpp", num_ctx=context, num_parallel=slots, flash_attention=True, full_only=True)
+    return make_plan(model_of(name), gpus, request)
 
 
 def questions(row):

@@ -45,7 +45,7 @@ _TRICKLE_BYTES_PER_SECOND = 64 * 1024
 # An attempt that brought this much before it broke off was worth it: a source that sends a byte each time is not kept.
 _WORTH_BYTES = 64 * 1024
 # The one source that shall bring a file alone is another one after so many failures.
-_SOLE_FAILURES = 2
+_ONLY_SOURCE_FAILURES = 2
 _BACKOFF_FIRST_SECONDS = 0.5
 _BACKOFF_AT_MOST_SECONDS = 30.0
 _PAUSE_AFTER_PROGRESS_SECONDS = 0.1
@@ -64,7 +64,7 @@ class Slower(Exception):
 
 
 @dataclass
-class Crew:
+class WorkerPool:
     """What all workers of a transfer share."""
 
     plan: Plan
@@ -79,7 +79,7 @@ class Crew:
     connections: int
     on_error: Callable[[BaseException], None]
     prefixes: List[bytes] = field(default_factory=list)
-    sole: Dict[int, Source] = field(default_factory=dict)
+    only_source: Dict[int, Source] = field(default_factory=dict)
     # What of a block has come before its attempt broke off, and whose bytes those are: one bit for each source.
     begun: Dict[int, Tuple[bytes, int]] = field(default_factory=dict)
     # Whose bytes are in each block; `unknown` is the bit of an earlier run, or of a header that no checksum proves.
@@ -107,12 +107,14 @@ class Crew:
         usable = best_of(self.sources, file)
         if not usable:
             raise self.nobody_left(file)
-        sole = self.sole.get(file)
-        if sole not in usable:
+        only_source = self.only_source.get(file)
+        if only_source not in usable:
             return usable
-        if sole.failures >= _SOLE_FAILURES and len(usable) > 1:
-            sole = self.sole[file] = min((one for one in usable if one is not sole), key=lambda one: one.failures)
-        return [sole]
+        if only_source.failures >= _ONLY_SOURCE_FAILURES and len(usable) > 1:
+            only_source = self.only_source[file] = min(
+                (one for one in usable if one is not only_source), key=lambda one: one.failures
+            )
+        return [only_source]
 
     def source_for(self, file: int, current: Optional[Source]) -> Optional[Source]:
         """The source to ask: one that nobody has tried yet, else the current one unless another one is much quicker.
@@ -140,9 +142,9 @@ class Crew:
         better = self.is_slow(source, others) or (untried and bytes_per_second < _TRICKLE_BYTES_PER_SECOND)
         if source not in usable or not better:
             return False
-        if self.sole.get(file) is source:
+        if self.only_source.get(file) is source:
             # Who brings all of a file alone can be anybody, so it need not be the slowest.
-            self.sole[file] = max(others, key=lambda one: (not one.bytes_per_second, one.bytes_per_second))
+            self.only_source[file] = max(others, key=lambda one: (not one.bytes_per_second, one.bytes_per_second))
         return True
 
     @staticmethod
@@ -164,9 +166,9 @@ class Crew:
 class Worker:
     """One connection."""
 
-    def __init__(self, crew: Crew, number: int) -> None:
-        self._crew = crew
-        self._source: Optional[Source] = crew.sources[number % len(crew.sources)]
+    def __init__(self, pool: WorkerPool, number: int) -> None:
+        self._pool = pool
+        self._source: Optional[Source] = pool.sources[number % len(pool.sources)]
         self._session: Optional[Session] = None
         self._session_of: Optional[Source] = None
         self._received = 0
@@ -182,57 +184,57 @@ class Worker:
 
     def _work(self) -> None:
         try:
-            while not self._crew.stopping.is_set() and not self.retired:
-                if self._crew.pace.pauses():
-                    self._crew.stopping.wait(1.0)
+            while not self._pool.stopping.is_set() and not self.retired:
+                if self._pool.pace.pauses():
+                    self._pool.stopping.wait(1.0)
                     continue
                 if not self._turn():
                     break
         except Stopped:
             pass
         except BaseException as error:  # pylint: disable=broad-except
-            self._crew.on_error(error)
+            self._pool.on_error(error)
         finally:
             if self._session is not None:
                 self._session.close()
 
     def _turn(self) -> bool:
         """Fetch one run of blocks; false when the transfer is over."""
-        crew = self._crew
-        span = crew.scheduler.take(self._span_blocks(), crew.connections)
+        pool = self._pool
+        span = pool.scheduler.take(self._span_blocks(), pool.connections)
         if span is None:
-            if crew.scheduler.closed:
+            if pool.scheduler.closed:
                 return False
-            crew.scheduler.wait(0.5)
+            pool.scheduler.wait(0.5)
             return True
         self._received, began = 0, time.monotonic()
         try:
-            source = crew.source_for(span.file, self._source)
+            source = pool.source_for(span.file, self._source)
         except TransferError:
-            crew.scheduler.take_back(span)
+            pool.scheduler.take_back(span)
             raise
         if source is None:
-            crew.scheduler.take_back(span)
-            crew.stopping.wait(_PAUSE_AFTER_PROGRESS_SECONDS)
+            pool.scheduler.take_back(span)
+            pool.stopping.wait(_PAUSE_AFTER_PROGRESS_SECONDS)
             return True
         self._source = source
         try:
             if source.ranges:
                 self._fetch(source, span)
             else:
-                crew.scheduler.take_back(span)
+                pool.scheduler.take_back(span)
                 self._stream_file(source, span.file)
         except (NoRanges, Slower):
-            crew.scheduler.take_back(span)
+            pool.scheduler.take_back(span)
         except Transient as error:
-            crew.scheduler.take_back(span)
+            pool.scheduler.take_back(span)
             self._after_failure(error, source, span.file, began)
         except SourceError as error:
-            crew.scheduler.take_back(span)
+            pool.scheduler.take_back(span)
             source.refuse(span.file, error)
-            crew.note(error.problem)
+            pool.note(error.problem)
         except BaseException:
-            crew.scheduler.take_back(span)
+            pool.scheduler.take_back(span)
             raise
         return True
 
@@ -243,14 +245,14 @@ class Worker:
         return max(_FIRST_SPAN_BLOCKS, min(_SPAN_AT_MOST_BLOCKS, int(speed * _SPAN_SECONDS / BLOCK_BYTES)))
 
     def _fetch(self, source: Source, span: Span) -> None:
-        crew = self._crew
-        file, offset, length = crew.plan.locate(span.next)
-        _file, last_offset, last_length = crew.plan.locate(span.end - 1)
+        pool = self._pool
+        file, offset, length = pool.plan.locate(span.next)
+        _file, last_offset, last_length = pool.plan.locate(span.end - 1)
         known = self._known(file, offset, length)
         start = offset + len(known[0])
         end = last_offset + last_length
         began = time.monotonic()
-        stream = source.open(self._open_session(source), file, crew.plan.files[file], start, end - start)
+        stream = source.open(self._open_session(source), file, pool.plan.files[file], start, end - start)
         try:
             if stream.whole:
                 raise NoRanges
@@ -260,35 +262,35 @@ class Worker:
 
     def _known(self, file: int, offset: int, length: int) -> Tuple[bytes, int]:
         """What the header, or an attempt that broke off, brought of this block already, and from whom."""
-        crew = self._crew
-        begun = crew.begun.pop(crew.plan.first_blocks[file] + offset // BLOCK_BYTES, (b"", 0))
-        header = crew.prefixes[file][offset : offset + length] if crew.prefixes else b""
+        pool = self._pool
+        begun = pool.begun.pop(pool.plan.first_blocks[file] + offset // BLOCK_BYTES, (b"", 0))
+        header = pool.prefixes[file][offset : offset + length] if pool.prefixes else b""
         if len(begun[0]) >= len(header):
             return begun
-        return header, 0 if crew.plan.files[file].header_sha256 else crew.unknown
+        return header, 0 if pool.plan.files[file].header_sha256 else pool.unknown
 
     def _receive(self, source: Source, stream: ByteStream, span: Span, begun: Tuple[bytes, int], began: float) -> None:
-        crew = self._crew
+        pool = self._pool
         known, bits = begun
         more, received, first, asked_at = True, 0, span.next, began
         while more:
-            _file, _offset, length = crew.plan.locate(span.next)
-            crew.durability.wait_for_room()
-            buffer = crew.window.acquire()
+            _file, _offset, length = pool.plan.locate(span.next)
+            pool.durability.wait_for_room()
+            buffer = pool.window.acquire()
             buffer[: len(known)] = known
             try:
                 self._fill(source, stream, buffer[:length], len(known), span.file)
             except (Transient, Slower):
                 data = bytes(buffer[: self._filled])
-                crew.window.release(buffer)
+                pool.window.release(buffer)
                 self._keep_begun(span.next, data, bits, source)
                 raise
             except BaseException:
-                crew.window.release(buffer)
+                pool.window.release(buffer)
                 raise
             received += length - len(known)
             known = b""
-            more = self._put(source, span, buffer, length, bits | crew.bit(source))
+            more = self._put(source, span, buffer, length, bits | pool.bit(source))
             bits = 0
             now = time.monotonic()
             elapsed = now - began
@@ -297,15 +299,15 @@ class Worker:
             if elapsed >= _JUDGE_SPEED_AFTER_SECONDS or not more:
                 source.learn_speed(received / max(elapsed, 1e-6))
                 began, received = time.monotonic(), 0
-                if more and crew.has_better(source, span.file, source.bytes_per_second):
+                if more and pool.has_better(source, span.file, source.bytes_per_second):
                     raise Slower
 
     def _keep_begun(self, block: int, data: bytes, bits: int, source: Source) -> None:
         """The bytes of an attempt that broke off, for the next one."""
-        crew = self._crew
-        if block in crew.plan.first_blocks and len(data) >= len(_MAGIC):
-            self._refuse_other_files(source, crew.plan.file_of(block), data)
-        crew.begun[block] = data, bits | crew.bit(source)
+        pool = self._pool
+        if block in pool.plan.first_blocks and len(data) >= len(_MAGIC):
+            self._refuse_other_files(source, pool.plan.file_of(block), data)
+        pool.begun[block] = data, bits | pool.bit(source)
 
     @staticmethod
     def _refuse_other_files(source: Source, file: int, data: bytes) -> None:
@@ -318,68 +320,68 @@ class Worker:
 
     def _put(self, source: Source, span: Span, buffer: memoryview, length: int, bits: int) -> bool:
         """A whole block: to the disk, to the journal, to the digests. Tells whether the span has more."""
-        crew, block = self._crew, span.next
-        file, offset, _length = crew.plan.locate(block)
+        pool, block = self._pool, span.next
+        file, offset, _length = pool.plan.locate(block)
         try:
             if not offset:
                 self._refuse_other_files(source, file, bytes(buffer[: len(_MAGIC)]))
-            crew.storage.write(file, offset, buffer[:length])
+            pool.storage.write(file, offset, buffer[:length])
         except BaseException:
-            crew.window.release(buffer)
+            pool.window.release(buffer)
             raise
-        crew.origins[block] = bits
+        pool.origins[block] = bits
         source.delivered()
-        crew.durability.written(block)
-        more = crew.scheduler.advance(span)
-        crew.window.deliver(block, buffer)
+        pool.durability.written(block)
+        more = pool.scheduler.advance(span)
+        pool.window.deliver(block, buffer)
         return more
 
     def _fill(self, source: Source, stream: ByteStream, view: memoryview, at: int, file: int) -> None:
         """Receive until the view is full, as quickly as the limits allow, and as long as no other source is better."""
-        crew = self._crew
+        pool = self._pool
         judged_at, judged = time.monotonic(), at
         self._filled = at
         while at < len(view):
-            if crew.stopping.is_set():
+            if pool.stopping.is_set():
                 raise Stopped
             wanted, granted = view[at:], len(view) - at
-            if crew.pace.limit is not None:
-                granted, pause = crew.pace.limit.take(granted)
+            if pool.pace.limit is not None:
+                granted, pause = pool.pace.limit.take(granted)
                 if not granted:
-                    crew.stopping.wait(pause)
+                    pool.stopping.wait(pause)
                     judged_at, judged = time.monotonic(), at
                     continue
                 wanted = wanted[:granted]
             count = stream.readinto(wanted)
             if not count:
                 raise Transient(f"{source.name} sent {len(view) - at} bytes less than it has to.", reason="short-body")
-            if crew.pace.limit is not None and count < granted:
-                crew.pace.limit.give_back(granted - count)
+            if pool.pace.limit is not None and count < granted:
+                pool.pace.limit.give_back(granted - count)
             at += count
             self._filled = at
             self._received += count
-            crew.meter.add(count, source.name)
+            pool.meter.add(count, source.name)
             now = time.monotonic()
             if now - judged_at >= _JUDGE_SPEED_AFTER_SECONDS and at < len(view):
                 speed = (at - judged) / (now - judged_at)
                 source.learn_speed(speed)
                 judged_at, judged = now, at
-                if source.ranges and crew.has_better(source, file, speed):
+                if source.ranges and pool.has_better(source, file, speed):
                     raise Slower
 
     def _stream_file(self, source: Source, file: int) -> None:
         """A whole file from byte 0, as far as it is missing; the rest of what comes is thrown away."""
-        crew = self._crew
+        pool = self._pool
         if not source.stream.acquire(timeout=1.0):
             return
         try:
-            if not crew.scheduler.file_is_missing_any(file):
+            if not pool.scheduler.file_is_missing_any(file):
                 return
-            crew.note(f"{source.name} knows no ranges: one stream, and an interrupted file begins anew")
-            size = crew.plan.files[file].size_bytes
-            stream = source.open(self._open_session(source), file, crew.plan.files[file], 0, size)
+            pool.note(f"{source.name} knows no ranges: one stream, and an interrupted file begins anew")
+            size = pool.plan.files[file].size_bytes
+            stream = source.open(self._open_session(source), file, pool.plan.files[file], 0, size)
             try:
-                for block in crew.plan.blocks_of(file):
+                for block in pool.plan.blocks_of(file):
                     self._stream_block(source, stream, block)
             except Transient:
                 # What comes of it again next time was not worth the attempt; blocks that were put have counted already.
@@ -393,25 +395,25 @@ class Worker:
             source.stream.release()
 
     def _stream_block(self, source: Source, stream: ByteStream, block: int) -> None:
-        crew = self._crew
-        _file, _offset, length = crew.plan.locate(block)
-        span = crew.scheduler.claim(block)
+        pool = self._pool
+        _file, _offset, length = pool.plan.locate(block)
+        span = pool.scheduler.claim(block)
         if span is None:
             if self._scratch is None:
                 self._scratch = memoryview(bytearray(BLOCK_BYTES))
             self._fill(source, stream, self._scratch[:length], 0, _file)
             return
         try:
-            crew.durability.wait_for_room()
-            buffer = crew.window.acquire()
+            pool.durability.wait_for_room()
+            buffer = pool.window.acquire()
             try:
                 self._fill(source, stream, buffer[:length], 0, _file)
             except BaseException:
-                crew.window.release(buffer)
+                pool.window.release(buffer)
                 raise
-            self._put(source, span, buffer, length, crew.bit(source))
+            self._put(source, span, buffer, length, pool.bit(source))
         except BaseException:
-            crew.scheduler.take_back(span)
+            pool.scheduler.take_back(span)
             raise
 
     def _open_session(self, source: Source) -> Session:
@@ -423,23 +425,23 @@ class Worker:
 
     def _after_failure(self, error: Transient, source: Source, file: int, began: float) -> None:
         """Leave the source alone, longer each time; give up when all have failed so many times in a row."""
-        crew = self._crew
-        if crew.stopping.is_set():
+        pool = self._pool
+        if pool.stopping.is_set():
             raise Stopped
         if self._session is not None:
             self._session.close()
-        crew.message = error.problem
+        pool.message = error.problem
         if error.busy:
-            crew.busy_seen.set()
+            pool.busy_seen.set()
         wished = min(error.retry_after_seconds or 0.0, RETRY_AFTER_AT_MOST_SECONDS)
         if self._received >= _WORTH_BYTES:
             source.delivered()
             if not wished:
-                crew.stopping.wait(_PAUSE_AFTER_PROGRESS_SECONDS * random.uniform(1.0, 1.25))
+                pool.stopping.wait(_PAUSE_AFTER_PROGRESS_SECONDS * random.uniform(1.0, 1.25))
                 return
         pause = min(_BACKOFF_AT_MOST_SECONDS, _BACKOFF_FIRST_SECONDS * 2**source.failures)
         source.failed(began, max(pause * random.uniform(1.0, 1.25), wished))
-        if all(one.failures > crew.retries for one in best_of(crew.sources, file)):
+        if all(one.failures > pool.retries for one in best_of(pool.sources, file)):
             raise TransferError(
                 f"{error.problem} {source.failures} attempts in a row brought nothing.",
                 "What was fetched is kept: run again when the server or the network is well.",
@@ -447,14 +449,14 @@ class Worker:
             ) from error
 
 
-def set_workers(crew: Crew, workers: List[Worker], count: int) -> None:
-    """Bring the crew to this many connections; those that are too many end with the run of blocks they are at."""
-    crew.connections = count
+def set_workers(pool: WorkerPool, workers: List[Worker], count: int) -> None:
+    """Bring the pool to this many connections; those that are too many end with the run of blocks they are at."""
+    pool.connections = count
     workers[:] = [worker for worker in workers if not worker.retired or worker.thread.is_alive()]
     active = [worker for worker in workers if not worker.retired]
     for worker in active[count:]:
         worker.retired = True
     for _missing in range(count - len(active)):
-        worker = Worker(crew, len(workers))
+        worker = Worker(pool, len(workers))
         workers.append(worker)
         worker.thread.start()

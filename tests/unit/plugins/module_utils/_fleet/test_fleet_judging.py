@@ -11,7 +11,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.across import Memb
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judge import Said, arguments, judged, read_answer
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import PlanRequest
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
 from ansible_collections.gguf.fleet.tests.builders import models
 
@@ -28,8 +28,8 @@ def host(name, engine="llama_cpp"):
 def across():
     card = devices_from_facts([{"memory_total_mib": 40000, "memory_reserved_bytes": 0}])
     members = [Member("a", "10.0.0.1", card), Member("b", "10.0.0.2", card)]
-    wish = Wish(engine="llama_cpp", num_ctx=8192)
-    return plan_across([("Q4", model_from_facts(models.llama3_70b().facts()))], members, wish)
+    request = PlanRequest(engine="llama_cpp", num_ctx=8192)
+    return plan_across([("Q4", model_from_facts(models.llama3_70b().facts()))], members, request)
 
 
 def test_declared_models_of_llama_cpp_are_asked_about_without_the_piece_sums():

@@ -7,7 +7,7 @@ from functools import cache
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.across import MOST_GPUS, Member, plan_across
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import PlanRequest
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
 from ansible_collections.gguf.fleet.tests.builders.models import deepseek_r1
 
@@ -25,9 +25,9 @@ def member(number, mib=97871, count=2):
     return Member(f"h20-0{number}", f"192.0.2.{number}", devices_from_facts(described))
 
 
-def across(*members, quants=("Q2_K_XL",), **wishes):
-    wish = Wish(engine="llama_cpp", num_ctx=8192, **wishes)
-    return plan_across([(quant, r1(quant)) for quant in quants], members, wish)
+def across(*members, quants=("Q2_K_XL",), **options):
+    request = PlanRequest(engine="llama_cpp", num_ctx=8192, **options)
+    return plan_across([(quant, r1(quant)) for quant in quants], members, request)
 
 
 def test_two_hosts_hold_what_none_of_them_holds_alone():
@@ -66,8 +66,8 @@ def test_a_head_without_gpus_lends_none_and_says_so():
 
 
 def test_ollama_does_not_reach_other_hosts_so_llama_cpp_is_planned():
-    wish = Wish(engine="ollama", engine_version="0.5.7", num_ctx=8192, num_gpu=14)
-    plan = plan_across([("Q2_K_XL", r1("Q2_K_XL"))], [member(1), member(2)], wish)
+    request = PlanRequest(engine="ollama", engine_version="0.5.7", num_ctx=8192, num_gpu=14)
+    plan = plan_across([("Q2_K_XL", r1("Q2_K_XL"))], [member(1), member(2)], request)
     assert (plan["engine"], plan["fits"], plan["layers_on_gpu"]) == ("llama_cpp", True, 62)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, make_plan
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import PlanRequest, make_plan
 from ansible_collections.gguf.fleet.tests.builders.models import deepseek_r1
 
 GIB = 1024**3
@@ -33,9 +33,9 @@ def rtx4090(count):
     )
 
 
-def plan(quant, devices, **wishes):
-    wish = Wish(engine="ollama", engine_version="0.5.7", num_ctx=2048, **wishes)
-    return make_plan(model(quant), devices, wish)
+def plan(quant, devices, **options):
+    request = PlanRequest(engine="ollama", engine_version="0.5.7", num_ctx=2048, **options)
+    return make_plan(model(quant), devices, request)
 
 
 def mean_gib(a_plan):
@@ -90,8 +90,10 @@ def test_the_computed_number_of_layers_is_the_articles_own():
 
 
 def test_the_same_14_layers_are_13_blocks_and_the_output_in_todays_ollama():
-    wish = Wish(engine="ollama", engine_version="0.33.0", num_ctx=2048, num_gpu=14, ram_bytes=238 * GIB)
-    layers = [number for share in make_plan(model("IQ1_M"), rtx4090(2), wish).layout.shares for number in share.layers]
+    request = PlanRequest(engine="ollama", engine_version="0.33.0", num_ctx=2048, num_gpu=14, ram_bytes=238 * GIB)
+    layers = [
+        number for share in make_plan(model("IQ1_M"), rtx4090(2), request).layout.shares for number in share.layers
+    ]
     assert layers == list(range(48, 62))
 
 

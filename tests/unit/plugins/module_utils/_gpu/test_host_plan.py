@@ -18,7 +18,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import firs
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.devices import Device, devices_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.host_plan import Demand, HostPlan, plan_host
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import Model, model_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, mode_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import PlanRequest, mode_of
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.tests.builders import models
 
@@ -35,7 +35,7 @@ def h20(count: int) -> list[Device]:
 
 
 def demand(name: str, quant: str, engine: str = "llama_cpp", **more: Any) -> Demand:
-    return Demand(name, r1(quant), Wish(engine=engine, num_ctx=4096), **more)
+    return Demand(name, r1(quant), PlanRequest(engine=engine, num_ctx=4096), **more)
 
 
 def cards_of(plan: HostPlan) -> dict[str, list[int]]:
@@ -114,13 +114,13 @@ def test_models_of_ollama_that_take_turns_are_named_with_what_is_read_again() ->
     assert warning.startswith("Ollama cannot keep a, b and c in memory together. At the same time it holds a and b; a ")
     assert "c 226." in warning
     assert plan_host(h20(8), 1024 * GIB, three).warnings == ()
-    (limited,) = plan_host(h20(8), 1024 * GIB, [Demand(d.name, d.model, d.wish, at_once=1) for d in three]).warnings
+    (limited,) = plan_host(h20(8), 1024 * GIB, [Demand(d.name, d.model, d.request, at_once=1) for d in three]).warnings
     assert "It holds one at a time" in limited
 
 
 def test_names_of_one_file_share_its_load_and_those_with_other_settings_take_turns() -> None:
     one, same, bigger = (demand(name, "IQ1_S", "ollama", file="r1:IQ1_S") for name in ("a", "b", "c"))
-    bigger = replace(bigger, wish=replace(bigger.wish, num_ctx=8192))
+    bigger = replace(bigger, request=replace(bigger.request, num_ctx=8192))
     assert plan_host(h20(2), 1024 * GIB, [one, same]).warnings == (), "one load for both"
     (warning,) = plan_host(h20(8), 1024 * GIB, [one, same, bigger]).warnings
     assert "At the same time it holds a and b; a request" in warning
@@ -205,7 +205,7 @@ DEMANDS = st.lists(
     max_size=3,
 ).map(
     lambda all_of: [
-        Demand(f"m{number}", small(blocks, size), Wish(engine=engine, num_ctx=2048), replicas=replicas)
+        Demand(f"m{number}", small(blocks, size), PlanRequest(engine=engine, num_ctx=2048), replicas=replicas)
         for number, (size, blocks, engine, replicas) in enumerate(all_of)
     ]
 )
@@ -250,8 +250,8 @@ def test_no_card_and_no_ram_has_more_on_it_than_it_has(
 def test_which_of_two_cards_that_are_alike_is_taken_matters_where_another_lies_between_them() -> None:
     sizes = [8192, 24576, 24576, 49152, 8192]
     devices = devices_from_facts([{"memory_total_mib": mib, "index": index} for index, mib in enumerate(sizes)])
-    model, wish = small(8, 37), Wish(engine="ollama", num_ctx=2048)
-    found = share_out([Need(tuple(devices), lambda cards: mode_of(model, cards, wish) == "full")] * 2)
+    model, request = small(8, 37), PlanRequest(engine="ollama", num_ctx=2048)
+    found = share_out([Need(tuple(devices), lambda cards: mode_of(model, cards, request) == "full")] * 2)
     assert found is not None and sum(map(len, found)) == 4
 
 
@@ -261,10 +261,10 @@ def test_instances_take_as_few_cards_as_any_way_to_place_them(
     devices: list[Device], size: int, blocks: int, replicas: int, engine: str
 ) -> None:
     assume(devices)
-    model, wish = small(blocks, size), Wish(engine=engine, num_ctx=2048)
+    model, request = small(blocks, size), PlanRequest(engine=engine, num_ctx=2048)
 
     def fits(cards: tuple[Device, ...]) -> bool:
-        return mode_of(model, cards, wish) == "full"
+        return mode_of(model, cards, request) == "full"
 
     found = share_out([Need(tuple(devices), fits)] * replicas)
     groups = [

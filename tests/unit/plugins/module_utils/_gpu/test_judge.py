@@ -27,7 +27,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judge import (
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.judge_cache import MOST_ANSWERS, Cache
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, make_plan
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import PlanRequest, make_plan
 from ansible_collections.gguf.fleet.tests.builders import models
 
 # Llama 3 70B, --ctx-size 8192 --parallel 1 --n-gpu-layers 81 --split-mode layer --tensor-split 41,40, two RPC servers.
@@ -45,9 +45,11 @@ def gpus(mib, count=2, **more):
     return devices_from_facts([{"memory_total_mib": mib, "memory_reserved_bytes": 0, "count": count, **more}])
 
 
-def plan(mib=40000, ram_gib=None, **wishes):
-    wish = Wish(engine="llama_cpp", num_ctx=8192, ram_bytes=None if ram_gib is None else ram_gib * 1024**3, **wishes)
-    return make_plan(llama(), gpus(mib), wish).as_facts()
+def plan(mib=40000, ram_gib=None, **options):
+    request = PlanRequest(
+        engine="llama_cpp", num_ctx=8192, ram_bytes=None if ram_gib is None else ram_gib * 1024**3, **options
+    )
+    return make_plan(llama(), gpus(mib), request).as_facts()
 
 
 def said(output, *, real=True):
@@ -161,7 +163,7 @@ def test_through_stand_ins_the_margin_of_our_working_memory_stays():
 
 
 def test_ram_is_counted_too():
-    before = make_plan(llama(), [], Wish(engine="llama_cpp", num_ctx=8192, ram_bytes=45 * 1024**3)).as_facts()
+    before = make_plan(llama(), [], PlanRequest(engine="llama_cpp", num_ctx=8192, ram_bytes=45 * 1024**3)).as_facts()
     assert before["fits"]
     assert judged(before, said(NO_GPU))["fits"]
     after = judged(before, said(NO_GPU.replace(b"2560", b"9000")))
@@ -173,7 +175,7 @@ def test_what_our_own_instances_hold_does_not_count_and_what_others_hold_does():
         held = {"processes": [{"pid": 1, "name": name, "memory_bytes": 39000 * 1024**2}]}
         card = {"memory_total_mib": 40000, "memory_reserved_bytes": 0, "memory_free_bytes": 10**9, **held}
         devices = devices_from_facts([{**card, "index": index} for index in range(2)])
-        return make_plan(llama(), devices, Wish(engine="llama_cpp", num_ctx=8192, full_only=True)).as_facts()
+        return make_plan(llama(), devices, PlanRequest(engine="llama_cpp", num_ctx=8192, full_only=True)).as_facts()
 
     assert judged(planned("/opt/llama.cpp/b11669/bin/llama-server"), said(CUDA))["fits"]
     assert not judged(planned("/usr/bin/python3"), said(CUDA))["fits"]
@@ -196,7 +198,7 @@ def test_certainty_is_exact_for_what_the_engine_decided():
 
 
 def test_plans_of_other_engines_are_not_its_to_judge():
-    other = make_plan(llama(), gpus(40000), Wish(engine="ollama")).as_facts()
+    other = make_plan(llama(), gpus(40000), PlanRequest(engine="ollama")).as_facts()
     assert not_judged(other, "anything") == other
     mine = not_judged(plan(), "no answer \x1b[2J")
     assert mine["fits"] and "no answer \\x1b[2J" in mine["warnings"][-1]

@@ -13,7 +13,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gpu.memory import Load
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.min_gpus_report import trial_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.model import model_from_facts
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.placement import lay_out, layers_on_gpu
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish, choose, make_plan
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import PlanRequest, choose, make_plan
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan_lines import report_lines
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
 from ansible_collections.gguf.fleet.tests.builders import models
@@ -36,8 +36,8 @@ def gpus(mib, count):
     return devices_from_facts([{"memory_total_mib": mib, "memory_reserved_bytes": 0, "count": count}])
 
 
-def cpp(**wishes):
-    return Wish(engine="llama_cpp", **wishes)
+def cpp(**options):
+    return PlanRequest(engine="llama_cpp", **options)
 
 
 def test_llama_cpp_gets_the_evenest_split_as_counts_of_layers():
@@ -98,23 +98,23 @@ def test_experts_go_to_ram_before_whole_layers_do():
 
 
 def test_one_more_layer_than_planned_would_not_fit():
-    wish = Wish(engine="ollama", engine_version="0.5.7", num_ctx=2048)
-    planned = make_plan(llama(), gpus(24564, 1), wish)
+    request = PlanRequest(engine="ollama", engine_version="0.5.7", num_ctx=2048)
+    planned = make_plan(llama(), gpus(24564, 1), request)
     assert planned.mode == "some_layers"
-    more = Wish(engine="ollama", engine_version="0.5.7", num_ctx=2048, num_gpu=planned.layout.ngl + 1)
+    more = PlanRequest(engine="ollama", engine_version="0.5.7", num_ctx=2048, num_gpu=planned.layout.ngl + 1)
     assert not make_plan(llama(), gpus(24564, 1), more).fits
 
 
 def test_no_gpu_at_all_is_a_plan_for_the_cpu():
-    plan = make_plan(llama(), [], Wish(num_ctx=4096, ram_bytes=64 * GIB)).as_facts()
+    plan = make_plan(llama(), [], PlanRequest(num_ctx=4096, ram_bytes=64 * GIB)).as_facts()
     assert (plan["fits"], plan["layers_on_gpu"]) == (True, 0)
     assert plan["ollama"]["environment"]["CUDA_VISIBLE_DEVICES"] == "-1"
-    assert not make_plan(llama(), [], Wish(num_ctx=4096, ram_bytes=32 * GIB)).fits
+    assert not make_plan(llama(), [], PlanRequest(num_ctx=4096, ram_bytes=32 * GIB)).fits
 
 
 def test_what_does_not_fit_names_the_largest_term_and_the_nearest_plan():
-    wish = Wish(engine_version="0.5.7", num_ctx=16384, num_parallel=4, full_only=True)
-    plan = make_plan(r1("IQ1_S", mla=False), gpus(97871, 2), wish)
+    request = PlanRequest(engine_version="0.5.7", num_ctx=16384, num_parallel=4, full_only=True)
+    plan = make_plan(r1("IQ1_S", mla=False), gpus(97871, 2), request)
     assert not plan.fits
     assert "the KV cache" in plan.reason
     assert plan.nearest is not None
@@ -138,7 +138,7 @@ def test_the_fewest_gpus_are_enough_and_one_less_is_not():
 
 def test_gpus_are_named_by_uuid_for_the_engine():
     devices = devices_from_facts([{"index": 3, "uuid": "GPU-x", "memory_total_bytes": 80 * GIB}])
-    plan = make_plan(llama(), devices, Wish(num_ctx=4096, num_parallel=2)).as_facts()
+    plan = make_plan(llama(), devices, PlanRequest(num_ctx=4096, num_parallel=2)).as_facts()
     assert plan["ollama"]["environment"] == {"CUDA_VISIBLE_DEVICES": "GPU-x", "OLLAMA_NUM_PARALLEL": "2"}
     assert plan["ollama"]["parameters"] == {"num_gpu": 81, "num_ctx": 4096, "main_gpu": 0}
 
@@ -149,7 +149,7 @@ def test_memory_of_an_engine_counts_as_free_and_that_of_others_does_not():
     stranger = {"pid": 2, "name": "/usr/bin/python3", "memory_bytes": 5 * GIB}
     (device,) = devices_from_facts([{**card, "processes": [engine, stranger]}])
     assert (device.usable_bytes, device.foreign_bytes) == (19 * GIB, 5 * GIB)
-    assert any("other programs" in text for text in make_plan(llama(), [device], Wish()).warnings)
+    assert any("other programs" in text for text in make_plan(llama(), [device], PlanRequest()).warnings)
 
 
 def test_a_missing_gpu_is_refused_with_the_ones_there_are():
@@ -173,8 +173,8 @@ def test_gpus_are_chosen_by_index_or_uuid():
 
 def test_one_name_is_one_quant_the_best_that_every_host_holds():
     candidates = [(quant, r1(quant)) for quant in ("Q2_K_XL", "IQ2_XXS", "IQ1_M", "IQ1_S")]
-    wish = cpp(num_ctx=8192)
-    big, small = (gpus(97871, 8), wish), (gpus(97871, 2), wish)
+    request = cpp(num_ctx=8192)
+    big, small = (gpus(97871, 8), request), (gpus(97871, 2), request)
     assert choose(candidates, {"a": big})[0] == "Q2_K_XL"
     quant, plans = choose(candidates, {"a": big, "b": small})
     assert quant == "IQ2_XXS"
@@ -195,17 +195,17 @@ def test_where_no_quant_fits_wholly_the_smallest_one_uses_ram():
 
 
 def test_an_mla_file_on_an_engine_that_is_too_old_is_warned_of():
-    warnings = make_plan(r1("IQ1_S"), gpus(97871, 8), Wish(engine_version="0.5.7")).warnings
+    warnings = make_plan(r1("IQ1_S"), gpus(97871, 8), PlanRequest(engine_version="0.5.7")).warnings
     assert any("older than MLA files" in text for text in warnings)
 
 
 def test_a_plan_takes_less_than_half_a_second_of_a_core():
     model, devices = r1("Q2_K_XL"), gpus(24564, 8)
-    wish = cpp(num_ctx=8192, ram_bytes=256 * GIB)
+    request = cpp(num_ctx=8192, ram_bytes=256 * GIB)
     times = []
     for _run in range(3):
         start = time.process_time()
-        make_plan(model, devices, wish).as_facts()
+        make_plan(model, devices, request).as_facts()
         times.append(time.process_time() - start)
     assert min(times) < 0.5
 
@@ -264,7 +264,7 @@ def certainty(name, gpus=(), engine_version=None, **changed):
     facts = {**family(name).facts(), **changed}
     devices = devices_from_facts(list(gpus))
     return make_plan(
-        model_from_facts(facts), devices, Wish(engine="llama_cpp", engine_version=engine_version)
+        model_from_facts(facts), devices, PlanRequest(engine="llama_cpp", engine_version=engine_version)
     ).as_facts()
 
 
@@ -299,14 +299,14 @@ def test_what_does_not_fit_is_refused_with_its_reason():
     plan = certainty("glm-4.5", [{"name": "RTX 4090", "memory_total_mib": 24564, "count": 1}])
     assert plan["refusal"] is None  # with its experts in RAM
     model = model_from_facts(family("glm-4.5").facts())
-    small = make_plan(model, [], Wish(engine="llama_cpp", ram_bytes=1 << 30)).as_facts()
+    small = make_plan(model, [], PlanRequest(engine="llama_cpp", ram_bytes=1 << 30)).as_facts()
     assert "does not fit" in small["refusal"] and "models_plan" in small["refusal"]
 
 
 def test_a_quant_that_only_seems_to_fit_is_passed_over_and_named():
     good = model_from_facts(family("qwen3-32b").facts())
     strange = model_from_facts({**family("qwen3-32b").facts(), "unplaced_tensors": ["teleport.core"]})
-    hosts = {"one": (devices_from_facts(H20), Wish(engine="llama_cpp"))}
+    hosts = {"one": (devices_from_facts(H20), PlanRequest(engine="llama_cpp"))}
     quant, plans = choose([("Q8", strange), ("Q4", good)], hosts)
     assert quant == "Q4"
     assert any("Q8" in warning and "not known" in warning for warning in plans["one"].warnings)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import Wish
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.plan import PlanRequest
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.report import GpuError
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import wish_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import request_of
 
 
 def ollama(parameters=None, environment=None, **options):
-    return wish_of("ollama", None, parameters or {}, environment or {}, options)
+    return request_of("ollama", None, parameters or {}, environment or {}, options)
 
 
 def llama_cpp(parameters, **options):
-    return wish_of("llama_cpp", None, parameters, {}, options)
+    return request_of("llama_cpp", None, parameters, {}, options)
 
 
-def test_without_settings_the_wish_is_the_default_one():
-    assert ollama() == Wish(engine="ollama")
-    assert llama_cpp({"temp": 0.6, "top-p": 0.95}) == Wish(engine="llama_cpp")
+def test_without_settings_the_request_is_the_default_one():
+    assert ollama() == PlanRequest(engine="ollama")
+    assert llama_cpp({"temp": 0.6, "top-p": 0.95}) == PlanRequest(engine="llama_cpp")
 
 
 def test_ollamas_parameters_and_environment_are_read():
@@ -30,7 +30,7 @@ def test_ollamas_parameters_and_environment_are_read():
         "OLLAMA_CONTEXT_LENGTH": "32768",
         "OLLAMA_LOAD_TIMEOUT": "60m",
     }
-    assert ollama({"num_ctx": "8192", "num_gpu": 14, "num_batch": 256, "stop": ["x"]}, environment) == Wish(
+    assert ollama({"num_ctx": "8192", "num_gpu": 14, "num_batch": 256, "stop": ["x"]}, environment) == PlanRequest(
         engine="ollama",
         num_ctx=8192,
         num_gpu=14,
@@ -45,7 +45,7 @@ def test_ollamas_parameters_and_environment_are_read():
 
 def test_zeros_and_minus_ones_of_ollama_mean_its_own_choice():
     found = ollama({"num_gpu": -1}, {"OLLAMA_NUM_PARALLEL": "0", "OLLAMA_CONTEXT_LENGTH": ""})
-    assert found == Wish(engine="ollama")
+    assert found == PlanRequest(engine="ollama")
     assert ollama({"num_gpu": 0}).num_gpu == 0
 
 
@@ -60,7 +60,7 @@ def test_llama_cpps_long_options_are_read_and_its_context_is_shared_by_the_slots
         "flash-attn": "off",
         "ubatch-size": 1024,
     }
-    assert llama_cpp(parameters) == Wish(
+    assert llama_cpp(parameters) == PlanRequest(
         engine="llama_cpp",
         num_ctx=4096,
         num_parallel=4,

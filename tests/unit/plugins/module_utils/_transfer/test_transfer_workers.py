@@ -19,7 +19,11 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.journal 
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.pacing import Pace
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.scheduler import Scheduler
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sources import Access, Source, local_source
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.workers import Crew, Worker, set_workers
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.workers import (
+    Worker,
+    WorkerPool,
+    set_workers,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Meter
 from ansible_collections.gguf.fleet.tests.builders.transfer import Laid, laid_out
 
@@ -81,15 +85,15 @@ def from_folder(folder: Path, laid: Laid) -> Source:
     return Source(folder.name, [str(folder / path.name) for path in laid.originals], Access())
 
 
-def fetch(laid: Laid, sources: Sequence[Source], connections: int = 2) -> Crew:
+def fetch(laid: Laid, sources: Sequence[Source], connections: int = 2) -> WorkerPool:
     """Everything that is missing, or the error that ends it."""
     errors: List[BaseException] = []
 
     def on_error(error: BaseException) -> None:
         errors.append(error)
-        crew.scheduler.close()
+        pool.scheduler.close()
 
-    crew = Crew(
+    pool = WorkerPool(
         plan=laid.plan,
         storage=laid.storage,
         window=laid.window(buffers=connections + 2),
@@ -103,43 +107,43 @@ def fetch(laid: Laid, sources: Sequence[Source], connections: int = 2) -> Crew:
         on_error=on_error,
         origins=[0] * laid.plan.block_count,
     )
-    crew.durability.start()
+    pool.durability.start()
     workers: List[Worker] = []
-    set_workers(crew, workers, connections)
-    while not crew.scheduler.finished and not crew.scheduler.closed:
-        crew.scheduler.wait(0.05)
-    crew.scheduler.close()
+    set_workers(pool, workers, connections)
+    while not pool.scheduler.finished and not pool.scheduler.closed:
+        pool.scheduler.wait(0.05)
+    pool.scheduler.close()
     for worker in workers:
         worker.thread.join()
-    crew.durability.stop()
+    pool.durability.stop()
     if errors:
         raise errors[0]
-    return crew
+    return pool
 
 
 @pytest.mark.parametrize("connections", [1, 4])
 def test_all_blocks_come_and_are_durable(connections: int, laid: Laid) -> None:
-    crew = fetch(laid, [from_folder(laid.originals[0].parent, laid)], connections)
+    pool = fetch(laid, [from_folder(laid.originals[0].parent, laid)], connections)
     assert laid.fetched() == laid.contents
     assert set(laid.journal.states) == {SYNCED}
-    assert crew.meter.total == laid.plan.size_bytes
+    assert pool.meter.total == laid.plan.size_bytes
 
 
 def test_what_is_there_already_is_not_fetched_again(laid: Laid) -> None:
     for block in (0, 3):
         laid.write(block)
         laid.journal.note([block], SYNCED)
-    crew = fetch(laid, [from_folder(laid.originals[0].parent, laid)])
+    pool = fetch(laid, [from_folder(laid.originals[0].parent, laid)])
     assert laid.fetched() == laid.contents
     there = len(laid.bytes_of(0)) + len(laid.bytes_of(3))
-    assert crew.meter.total == laid.plan.size_bytes - there
+    assert pool.meter.total == laid.plan.size_bytes - there
 
 
 def test_a_source_that_lacks_the_files_is_left_for_one_that_has_them(laid: Laid, tmp_path: Path) -> None:
-    crew = fetch(laid, [from_folder(tmp_path / "nothing", laid), from_folder(laid.originals[0].parent, laid)])
+    pool = fetch(laid, [from_folder(tmp_path / "nothing", laid), from_folder(laid.originals[0].parent, laid)])
     assert laid.fetched() == laid.contents
-    assert set(crew.meter.by_source) == {"from"}
-    assert any("nothing" in note for note in crew.notes)
+    assert set(pool.meter.by_source) == {"from"}
+    assert any("nothing" in note for note in pool.notes)
 
 
 def test_a_page_in_the_place_of_a_model_is_refused_and_named(laid: Laid) -> None:
@@ -154,25 +158,25 @@ def test_a_page_in_the_place_of_a_model_is_refused_and_named(laid: Laid) -> None
 def test_a_copy_on_this_host_spares_the_network(laid: Laid) -> None:
     with Server(laid) as server:
         copy = local_source(str(laid.originals[0]), 0, laid.plan.files, "a folder")
-        crew = fetch(laid, [server.source(laid), copy])
+        pool = fetch(laid, [server.source(laid), copy])
         assert laid.fetched() == laid.contents
-        assert crew.meter.by_source[copy.name] == len(laid.contents[0])
-        assert crew.meter.total == laid.plan.size_bytes
+        assert pool.meter.by_source[copy.name] == len(laid.contents[0])
+        assert pool.meter.total == laid.plan.size_bytes
 
 
 def test_a_connection_that_breaks_off_goes_on_where_it_was(laid: Laid) -> None:
     with Server(laid, cut_after=700_000) as server:
-        crew = fetch(laid, [server.source(laid)], connections=1)
+        pool = fetch(laid, [server.source(laid)], connections=1)
         assert laid.fetched() == laid.contents
-        assert crew.meter.total == laid.plan.size_bytes
+        assert pool.meter.total == laid.plan.size_bytes
         assert len(server.asked) > laid.plan.size_bytes // 700_000
 
 
 def test_a_server_without_ranges_sends_whole_files(laid: Laid) -> None:
     with Server(laid, ranges=False) as server:
-        crew = fetch(laid, [server.source(laid)])
+        pool = fetch(laid, [server.source(laid)])
         assert laid.fetched() == laid.contents
-        assert any("knows no ranges" in note for note in crew.notes)
+        assert any("knows no ranges" in note for note in pool.notes)
 
 
 def test_a_server_that_brings_nothing_is_given_up_and_what_was_fetched_is_kept(
@@ -187,9 +191,9 @@ def test_a_server_that_brings_nothing_is_given_up_and_what_was_fetched_is_kept(
 
 
 def test_connections_that_are_too_many_end(laid: Laid) -> None:
-    crew = fetch(laid, [from_folder(laid.originals[0].parent, laid)])
+    pool = fetch(laid, [from_folder(laid.originals[0].parent, laid)])
     workers: List[Worker] = []
-    set_workers(crew, workers, 3)
-    set_workers(crew, workers, 1)
-    assert crew.connections == 1
+    set_workers(pool, workers, 3)
+    set_workers(pool, workers, 1)
+    assert pool.connections == 1
     assert sum(not worker.retired for worker in workers) <= 1
