@@ -107,7 +107,7 @@ options:
   version:
     description:
       - The version that an Ollama must be. Another one fails, before any model is loaded. One that was built locally
-        says 0.0.0 and is let pass. Check mode takes any: an earlier task may be going to change it.
+        says 0.0.0 and is let pass. Check mode takes any, since an earlier task may be going to change it.
     type: str
   restore_memory:
     description:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,27 @@ def test_a_server_that_crashed_starts_when_nothing_is_being_added_to_the_store(h
     told = host.sh(f"{lock}; pkill -KILL -u ollama; sleep 8; {version} && echo early; exit 0")
     assert "early" not in told
     assert OLD in host.sh(f"for _ in $(seq 60); do {version} && exit; sleep 0.5; done")
+
+
+@both_ways
+def test_a_server_of_another_version_is_restarted_though_all_files_are_right(
+    host: Host, archive: dict[str, Any], tmp_path: Path
+) -> None:
+    """As after a later run of install.sh: the command leads elsewhere, and that is what runs."""
+    other = tmp_path / "other"
+    other.mkdir()
+    subprocess.run(["tar", "--zstd", "-xf", archive[NEW]["ollama_archive"], "-C", str(other)], check=True)
+    docker("cp", str(other), f"{host.name}:/opt/other")
+    host.sh("chmod -R a+rX /opt/other && ln -sfn /opt/other/bin/ollama /usr/local/bin/ollama; pkill -KILL -u ollama")
+    asked = f"curl -fsS -m 5 http://127.0.0.1:11434/api/version | grep -qF {NEW}"
+    host.sh(f"for _ in $(seq 100); do {asked} && exit; sleep 0.3; done; exit 1")
+    checked = host.play("", "--check", "--diff", **archive[OLD])
+    assert f"the server that runs is version {NEW}, not {OLD}" in checked.stdout, checked.stdout
+    assert "/usr/local/bin/ollama did not lead to it" in checked.stdout
+    assert host.converge(**archive[OLD]) > 0
+    assert host.version() == OLD
+    # The link alone is right again: what runs is still looked at.
+    assert host.converge(**archive[OLD]) == 0
 
 
 @both_ways
