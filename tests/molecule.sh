@@ -27,7 +27,7 @@ if [ ${#scenarios[@]} -eq 0 ]; then
     for file in molecule/*/molecule.yml; do scenarios+=("$(basename "$(dirname "$file")")"); done
 fi
 
-"$here/images/build.sh" bookworm forky
+"$here/images/build.sh" bookworm gateway forky
 "$here/lab/machines.sh" hub
 
 failed=()

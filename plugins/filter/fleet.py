@@ -56,8 +56,9 @@ _value:
           the host itself, C(models), and C(instance), C(gpus) and C(environment) of its own where a model has replicas
           or gpus. C(unknown_cards) says why the cards of Ollama's instances are not known, if they are not.
         - C(models) are the declared models, completed from the catalog; C(endpoints) is where each is asked
-          (C(engine), C(model), C(url) for the host itself, C(port), C(open)); C(ports) are all ports in use. C(gateway)
-          says whether it is in the group of that name, C(only_gateway) whether it has no engine beside.
+          (C(engine), C(model), C(url) for the host itself, C(port), C(open)); C(ports) are all ports in use.
+          C(gateway) says whether it is in the group of that name, C(only_gateway) whether it has no engine beside,
+          C(door) whether a gateway reaches its engines by mutual TLS.
       type: dict
     gateways:
       description:
@@ -75,6 +76,10 @@ _value:
         - What is known of each quant by its lock name. One with C(name), C(size_bytes) by the lock and C(gguf), the
           facts for M(gguf.fleet.gguf_plan); several where the quant is still to be chosen, none where nothing is known.
       type: dict
+    only_gateways:
+      description: The hosts of the group C(gateway) that have no engine.
+      type: list
+      elements: str
     problems:
       description: What is wrong in the declarations, with O(refuse=false). Then the rest is empty.
       type: list

@@ -80,6 +80,7 @@ class Endpoint:
     :param silence_seconds: how long it may be silent in a streamed answer.
     :param api_key: sent to this endpoint alone; no redirect is followed.
     :param ca_file: certificates to trust in the place of the system's.
+    :param address: where to connect instead of the host in C(url), whose name is sent and proven all the same.
     :param prove: proves who is at the other end before anything is sent.
     """
 
@@ -90,6 +91,7 @@ class Endpoint:
         silence_seconds: float,
         api_key: Optional[str] = None,
         ca_file: Optional[str] = None,
+        address: Optional[str] = None,
         prove: Optional[Proof] = None,
     ) -> None:
         parts = urlsplit(url)
@@ -108,6 +110,7 @@ class Endpoint:
         self._path = parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._tls = _tls(ca_file) if parts.scheme == "https" else None
+        self._address = address or None
         self._prove = prove
 
     def ask(
@@ -186,6 +189,7 @@ class Endpoint:
         """A connection for one exchange: all of it within the limit, no byte later than the silence after the last."""
         connection = _Proven(
             self._prove,
+            self._address,
             self.host,
             self.port,
             Deadline(limit_seconds),
@@ -257,12 +261,13 @@ class Endpoint:
 class _Proven(Connection):
     """A connection that is only used when the other end was proven."""
 
-    def __init__(self, prove: Optional[Proof], *given: Any, **options: Any) -> None:
+    def __init__(self, prove: Optional[Proof], address: Optional[str], *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
         self._prove = prove
+        self._address = address
 
     def _dial(self, address: Tuple[str, int], *_args: Any) -> socket.socket:
-        sock = super()._dial(address)
+        sock = super()._dial((self._address or address[0], address[1]))
         if self._prove is not None:
             try:
                 self._prove(sock, self.deadline.left())

@@ -183,15 +183,22 @@ class Fleet:
         files = {(model["lock_name"], model["layout"]) for model in host.models}
         return sum(quant.size_bytes or 0 for lock_name, _layout in files for quant in self.quants[lock_name])
 
+    def has_door(self, host: Host) -> bool:
+        """Whether a gateway reaches the host's engines by mutual TLS."""
+        by_tls = any(gateway["transport"] == "mtls" for gateway in self.gateways.values())
+        return by_tls and any(instance["host"] == host.name for instance in self.instances)
+
     def as_dict(self) -> Dict[str, Any]:
         """Plain data that may be printed: passwords in the addresses of sources are replaced by asterisks."""
         return {
             "hosts": {
-                name: {**host.as_dict(), "needed_bytes": self.needed_bytes(host)} for name, host in self.hosts.items()
+                name: {**host.as_dict(), "needed_bytes": self.needed_bytes(host), "door": self.has_door(host)}
+                for name, host in self.hosts.items()
             },
             "problems": [],
             "sources": [dict(masked(source)) for source in self.sources],
             "quants": {name: [quant.as_dict() for quant in quants] for name, quants in self.quants.items()},
             "gateways": {name: dict(gateway) for name, gateway in self.gateways.items()},
             "instances": [dict(instance) for instance in self.instances],
+            "only_gateways": [name for name, host in self.hosts.items() if host.only_gateway],
         }

@@ -41,10 +41,9 @@ def problems(**variables: Any) -> list[str]:
 
 def test_the_defaults_are_those_of_the_roles() -> None:
     roles: dict[str, Any] = {}
-    for role in ("host", "llama_cpp", "models", "ollama"):
+    for role in ("gateway", "host", "llama_cpp", "models", "ollama"):
         roles.update(yaml.safe_load((ROOT / "roles" / role / "defaults" / "main.yml").read_text()))
     own = {"fleet_engines", "fleet_fabric_manager", "fleet_gpus", "fleet_ram_gib"}
-    own |= {name for name in DEFAULTS if name.startswith("gateway_")}
     assert {name: value for name, value in DEFAULTS.items() if name not in own} == {
         name: roles[name] for name in DEFAULTS if name not in own
     }
