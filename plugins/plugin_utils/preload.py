@@ -18,8 +18,8 @@ from ansible_collections.gguf.fleet.plugins.plugin_utils import fleet
 
 _PLUGINS = "ansible_collections.gguf.fleet.plugins."
 FILTERS = (
-    *("fleet", "llama_server_command", "llama_server_environment", "models", "ollama_environment", "plan"),
-    *("preflight_report", "report", "verify", "without_secrets"),
+    *("door", "fleet", "gateway", "llama_server_command", "llama_server_environment", "models", "ollama_environment"),
+    *("plan", "preflight_report", "report", "verify", "without_secrets"),
 )
 
 
