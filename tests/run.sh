@@ -44,7 +44,7 @@ lab() { tests/lab/test.sh; }
 quick() { pytest tests/unit -q -m 'not docker and not long'; }
 # tests/unit has run under ansible-test by then.
 # Two at a time: much of it is waiting for containers. A file's tests stay together and share what it made.
-python_tests() { pytest tests --ignore tests/unit -m 'not long' --numprocesses 2 --dist loadfile; }
+python_tests() { pytest tests --ignore tests/unit -m 'not long' --numprocesses 2 --dist loadfile --durations 30; }
 fuzz() { tests/fuzz/run.sh; }
 long_tests() { pytest tests -m long; }
 

@@ -41,10 +41,6 @@ class Listen:
         """Whether anybody but programs on the host itself can reach it."""
         return not is_loopback(self.host)
 
-    def url_at(self, address: str) -> str:
-        """For others, who reach the host at `address`."""
-        return f"http://{_bracketed(address)}:{self.port}"
-
     def takes_from(self, other: Listen) -> bool:
         """Whether both cannot listen on one host: the same port, on the same address or on all of them."""
         if self.port != other.port:

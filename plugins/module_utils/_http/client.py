@@ -17,7 +17,7 @@ import ssl
 import urllib.parse
 from typing import Dict, Optional, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._http.answer import Body, judge, read_body, say
+from ansible_collections.gguf.fleet.plugins.module_utils._http.answer import Body, judge, say
 from ansible_collections.gguf.fleet.plugins.module_utils._http.deadline import Connection, Deadline
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import SourceError, TransferError, Transient
 from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import (
@@ -240,28 +240,6 @@ class HttpClient:
             response.close()
         except (OSError, http.client.HTTPException):
             self._drop(url)
-
-
-def read_range(
-    url: str,
-    start: int,
-    length_bytes: int,
-    *,
-    secrets: Secrets = NO_SECRETS,
-    ca_file: Optional[str] = None,
-    client: Optional[HttpClient] = None,
-) -> bytes:
-    """One small range in one piece; shorter than asked only where the file ends.
-
-    Pass a ``client`` to keep connections over several calls (secrets and authorities are then the client's).
-    """
-    own = client or HttpClient(secrets=secrets, ca_file=ca_file)
-    try:
-        body = own.open_range(url, start, length_bytes)
-        return read_body(body, start, length_bytes, timeout_seconds=own.timeout_seconds)
-    finally:
-        if client is None:
-            own.close()
 
 
 def _connect_problem(url: str, proxy: Optional[str], error: Exception) -> TransferError:

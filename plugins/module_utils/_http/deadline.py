@@ -170,24 +170,6 @@ class Connection(http.client.HTTPConnection):
         raise failed or OSError(f"{address[0]} has no address")
 
 
-class UnixConnection(Connection):
-    """The same over a socket of this host's file system."""
-
-    def __init__(self, path: str, deadline: Deadline, *, silence_seconds: Optional[float] = None) -> None:
-        super().__init__("localhost", 80, deadline, silence_seconds=silence_seconds)
-        self._path = path
-
-    def connect(self) -> None:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(min(self._connect_seconds, self.deadline.left()))
-            sock.connect(self._path)
-        except OSError:
-            sock.close()
-            raise
-        self.sock = sock
-
-
 def read_answer(response: http.client.HTTPResponse, *, limit_bytes: int, what: str = "The answer") -> bytes:
     """The whole body, or an AnswerProblem: nothing that is longer than the limit, late or incomplete is ever used."""
     data = bytearray()

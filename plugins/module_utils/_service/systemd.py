@@ -115,7 +115,7 @@ WantedBy=multi-user.target
 
 def drop_in(service: Service) -> str:
     """NAME.service.d/gguf-fleet.conf."""
-    return _unit_section(service) + _service_section(service) + hardening(service) + _log_section(service)
+    return _unit_section(service) + _service_section(service) + hardening(service)
 
 
 def hardening(service: Service) -> str:
@@ -195,10 +195,6 @@ def _service_section(service: Service) -> str:
         "LimitCORE=0",
     ]
     return _text(lines)
-
-
-def _log_section(service: Service) -> str:
-    return f"\n[X-GgufFleet]\nLogBytes={service.log_bytes}\nLogFiles={service.log_files}\n"
 
 
 def _text(lines: List[str]) -> str:

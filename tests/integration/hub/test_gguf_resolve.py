@@ -17,11 +17,11 @@ import yaml
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
-from ansible_collections.gguf.fleet.plugins.module_utils._http.client import read_range
 from ansible_collections.gguf.fleet.plugins.module_utils._lock import lock_file
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.seal import make_seal, sum_blocks
+from ansible_collections.gguf.fleet.tests.builders.ranges import read_range
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
 from ansible_collections.gguf.fleet.tests.integration.hub.conftest import one_source

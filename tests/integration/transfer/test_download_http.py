@@ -16,9 +16,10 @@ from typing import Any, ClassVar, Iterator, List
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient, read_range
+from ansible_collections.gguf.fleet.plugins.module_utils._http.client import HttpClient
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import SourceError, TransferError, Transient
 from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub_secrets
+from ansible_collections.gguf.fleet.tests.builders.ranges import read_range
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.doubles.hub.server import HubDouble
 

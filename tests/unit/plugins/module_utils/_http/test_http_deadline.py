@@ -10,8 +10,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Optional
 
 import pytest
 
@@ -20,7 +18,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.deadline import (
     Connection,
     Deadline,
     Overdue,
-    UnixConnection,
     read_answer,
     read_lines,
 )
@@ -31,12 +28,9 @@ Serve = Callable[[socket.socket], None]
 
 
 @contextlib.contextmanager
-def server(serve: Serve, path: Optional[str] = None) -> Iterator[int]:
-    """A server on loopback, or on a Unix socket, that does with each connection what it is told."""
-    listener = socket.create_server(("127.0.0.1", 0)) if path is None else socket.socket(socket.AF_UNIX)
-    if path is not None:
-        listener.bind(path)
-        listener.listen()
+def server(serve: Serve) -> Iterator[int]:
+    """A server on loopback that does with each connection what it is told."""
+    listener = socket.create_server(("127.0.0.1", 0))
 
     def accept() -> None:
         while True:
@@ -105,12 +99,6 @@ def test_a_server_that_drips_for_ever_is_left_at_the_deadline(where: str) -> Non
     assert time.monotonic() - began < SOON_SECONDS
     if isinstance(caught.value, AnswerProblem):
         assert caught.value.reason == "too-slow" and caught.value.remedy
-
-
-def test_a_unix_socket_obeys_its_deadline_as_well(tmp_path: Path) -> None:
-    path = str(tmp_path / "s")
-    with server(after_request(b"HTTP/1.1 200 OK\r\n", drip=b"x"), path), pytest.raises(Overdue):
-        get(UnixConnection(path, Deadline(0.25)))
 
 
 def test_a_tls_handshake_and_a_proxy_that_never_end_obey_the_deadline() -> None:
