@@ -116,6 +116,14 @@ options:
     type: list
     elements: path
     default: []
+  prove:
+    description:
+      - Whether a model that is there already and gets other settings is asked for a word afterwards. Where it does not
+        answer it gets its old settings back, and the task fails.
+      - This loads the model. It works for O(import=store) only.
+    type: bool
+    default: false
+    version_added: 0.2.0
   import:
     description:
       - V(store) writes the store itself. When O(models[].file) is on another file system, the blob is a symbolic link,
@@ -325,6 +333,7 @@ def requests(params: Dict[str, Any], check: bool) -> List[Request]:
         remove_files=params["remove_files"],
         keep_files=params["keep_files"],
         import_way=params["import"],
+        prove=params["prove"],
         version=params["ollama_version"],
         load_timeout=params["load_timeout"],
     )
@@ -422,6 +431,7 @@ def main() -> None:
             },
             "remove_files": {"type": "bool", "default": False},
             "keep_files": {"type": "list", "elements": "path", "default": []},
+            "prove": {"type": "bool", "default": False},
             "import": {"type": "str", "choices": ["auto", "store", "api"], "default": "auto"},
             "host": {"type": "str", "default": "http://127.0.0.1:11434"},
             "models_dir": {"type": "path", "default": "/var/lib/ollama/models"},

@@ -24,7 +24,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._engine.residency impor
 from ansible_collections.gguf.fleet.plugins.module_utils._host.graphics import nvidia_cards
 from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer import as_count
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama import api_import, apply, loading
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import api_import, apply, loading, way_back
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.config import SourceProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import MODEL, Settings, digest_of
@@ -50,7 +50,8 @@ class Request:
 
     keep: the names that stay when others are pruned. pinned: those that shall stay loaded. rival: why this one does
     not, although it shall: another one of the same weights does. other_hosts: more servers of the same store, which may
-    have loaded what goes. remove_files: whether the files made for what goes do so, too, but for keep_files.
+    have loaded what goes. remove_files: whether the files made for what goes do so, too, but for keep_files. prove:
+    whether a model that gets other settings is asked, and gets the old ones back where it does not answer.
     """
 
     host: str
@@ -73,6 +74,7 @@ class Request:
     import_way: str = "auto"
     version: Optional[str] = None
     keep_alive: Optional[str] = None
+    prove: bool = False
     load_timeout: Optional[int] = None
 
 
@@ -126,7 +128,13 @@ def present(request: Request, ledger: Ledger) -> Result:
     way = _way(request, rules)
     if request.file is not None and not os.path.exists(request.file):
         return _waiting(request, name, way, warnings)
+    # By the API the server itself keeps nothing to go back to.
+    kept = (
+        way_back.remember(request.models_dir, name) if request.prove and way == "store" and not request.check else None
+    )
     made = (_by_store if way == "store" else _by_api)(request, _Server(client, rules), name, settings, ledger)
+    if kept is not None and any(action["action"] == plans.WRITE_MANIFEST for action in made.actions):
+        way_back.prove(kept, client.url, lambda: _store(request, ledger, client), ledger)
     report, loaded, more = _loaded(request, client, made)
     return Result(
         actions=(*made.actions, *report),

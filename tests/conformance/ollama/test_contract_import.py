@@ -119,6 +119,31 @@ def test_what_we_write_for_a_derived_model_is_what_the_server_writes(
 # --- life of a model
 
 
+def test_settings_that_do_not_answer_leave_the_model_as_it_was(
+    own_server: Server, smollm2: SmolLM2, ledger: Ledger, files: Path
+) -> None:
+    if not own_server.release.can_generate:
+        pytest.skip("the binary has no libraries to load a model with")
+    own_server.start()
+    file = files / "model.gguf"
+    shutil.copyfile(smollm2.merged, file)
+    good = {"file": str(file), "parameters": {"num_ctx": 512, "seed": 1}, "prove": True}
+    run.present(request(own_server, "kept", template="{{ .Prompt }}", **good), ledger)
+    before = own_server.manifest_path("kept").read_bytes()
+
+    with pytest.raises(
+        OllamaProblem, match=r"kept:latest does not answer .*The old ones are back, and it answers again"
+    ):
+        run.present(request(own_server, "kept", template="{{ index .Messages 99 }}", **good), ledger)
+
+    assert own_server.manifest_path("kept").read_bytes() == before
+    again = run.present(request(own_server, "kept", template="{{ .Prompt }}", **good), ledger)
+    # What the failed settings left goes with it.
+    assert set(kinds(again)) <= {"remove_blob"}
+    changed = run.present(request(own_server, "kept", template="Answer: {{ .Prompt }}", **good), ledger)
+    assert "write_manifest" in kinds(changed)
+
+
 def test_an_imported_model_is_listed_shown_and_takes_no_room(
     server: Server, smollm2: SmolLM2, ledger: Ledger, files: Path
 ) -> None:

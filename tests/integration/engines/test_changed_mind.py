@@ -8,6 +8,7 @@ before it ended.
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping
@@ -180,7 +181,7 @@ def marked(row: Row) -> Any:
     return pytest.param(row, id=row.title, marks=[] if row.always else [pytest.mark.long])
 
 
-@pytest.mark.parametrize("row", map(marked, ROWS))
+@pytest.mark.parametrize("row", [marked(row) for row in ROWS])
 def test_a_changed_declaration(world: World, row: Row) -> None:
     world.reach(row.old)
     done = world.play(row.new)
@@ -201,3 +202,26 @@ def test_a_changed_declaration(world: World, row: Row) -> None:
     # A table also where nothing is to do; with what is wrong in a declaration nothing begins.
     assert 2 <= len(end_of(again.stdout)) <= 25, again.stdout
     assert world.serving() == row.serves
+
+
+def test_the_status_of_a_fleet_as_declared_and_of_one_that_drifted(world: World, tmp_path: Path) -> None:
+    world.reach({"models_serve": [A]})
+    file = tmp_path / "status.json"
+
+    def status() -> tuple[list[str], dict[str, Any]]:
+        models = [{**A, "source": world.source}]
+        settings = {**world.settings, "models_serve": models, "status_file": str(file)}
+        done = world.host.play("status.yml", **settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        begun = re.split(r"^host +engine +health", done.stdout, flags=re.MULTILINE)[-1]
+        told = json.loads(file.read_text())
+        return begun.splitlines(), told["hosts"][world.host.name]
+
+    lines, told = status()
+    assert "ok" in lines[1].split()
+    assert (told["servers"][0]["health"], told["models"][0]["resident"], told["drift"]) == ("ok", True, [])
+    world.host.sh("/usr/local/lib/gguf-fleet/supervisorctl stop llama-cpp-a")
+    lines, told = status()
+    assert "silent" in lines[1].split()
+    assert [line for line in lines if line.startswith(f"{world.host.name}: llama-cpp-a does not serve: ")]
+    assert told["models"][0]["present"] is False

@@ -1,0 +1,108 @@
+# Copyright (c) 2026, gguf.fleet contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""A model that does not answer with its new settings gets the old ones back."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Callable, ContextManager, Dict, List, Mapping, Optional
+
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Endpoint
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.generation import Question, generate
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name, spelled_as_in_store
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import apply
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.loading import whole_file_seconds
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import MODEL, parse_manifest
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store
+
+# One word shows that the template is carried out and the model loads.
+_QUESTION = Question("Say hello.", 8, "ollama", may_be_empty=True)
+# What it cannot be asked for it did not answer before either: a model of embeddings.
+_NOT_ASKED = (400, 501)
+Opened = Callable[[], ContextManager[Store]]
+
+
+@dataclass(frozen=True)
+class Before:
+    """A model as it was: its manifest, and its small blobs by digest. The weights stay where they are."""
+
+    name: Name
+    manifest: bytes
+    blobs: Mapping[str, bytes]
+    weights: str
+
+
+def remember(models_dir: str, name: Name) -> Optional[Before]:
+    """The model as it is now; nothing of one that is not there, or whose parts are not."""
+    if not os.path.isdir(models_dir):
+        return None
+    with Store(models_dir) as store:
+        models, _unreadable = store.manifests()
+        spelled = spelled_as_in_store(name, models)
+        manifest, data = models.get(spelled), store.read_manifest(spelled)
+        weights = manifest.layer(MODEL) if manifest is not None else None
+        if manifest is None or data is None or weights is None:
+            return None
+        blobs: Dict[str, bytes] = {}
+        for digest in manifest.digests:
+            if digest == weights.digest:
+                continue
+            content = store.read_blob(digest)
+            if content is None:
+                return None
+            blobs[digest] = content
+    return Before(spelled, data, blobs, weights.digest)
+
+
+def prove(before: Before, url: str, opened: Opened, ledger: Ledger) -> None:
+    """Ask the model, and give it back what it was where it does not answer. Raises OllamaProblem then.
+
+    url: of its server. opened: opens the store to be changed.
+    """
+    size_bytes = parse_manifest(before.manifest, str(before.name)).size_bytes
+    try:
+        _ask(before.name, url, size_bytes)
+        return
+    except EngineProblem as problem:
+        if problem.status in _NOT_ASKED:
+            return
+        failed = problem
+    again = "It could not get the old ones back: their weights are gone."
+    with opened() as store:
+        if store.blob_status(before.weights) is not None:
+            apply.apply(store, _back(store, before), ledger)
+            again = ""
+    if not again:
+        again = "The old ones are back, and it answers again."
+        try:
+            _ask(before.name, url, size_bytes)
+        except EngineProblem as second:
+            again = f"The old ones are back, and it does not answer with them either: {second.problem}"
+    remedy = failed.remedy or "Correct its template and parameters, and run again."
+    raise OllamaProblem(f"{before.name} does not answer with its new settings: {failed.problem} {again}", remedy)
+
+
+def _ask(name: Name, url: str, size_bytes: int) -> None:
+    seconds = float(whole_file_seconds(size_bytes))
+    generate(Endpoint(url, silence_seconds=seconds), str(name), _QUESTION, wait_seconds=seconds)
+
+
+def _back(store: Store, before: Before) -> List[plans.Action]:
+    """What the new settings alone need goes with the next run that makes the model."""
+    why = "the model gets its old settings back"
+    actions = [
+        plans.Action(plans.WRITE_BLOB, store.blob_path(digest), why, len(data), digest, data)
+        for digest, data in before.blobs.items()
+        if store.read_blob(digest) != data
+    ]
+    path = store.manifest_path(before.name)
+    actions.append(
+        plans.Action(plans.WRITE_MANIFEST, path, why, len(before.manifest), data=before.manifest, name=before.name)
+    )
+    return actions
