@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files import moved
 from ansible_collections.gguf.fleet.plugins.module_utils._install import resolve
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 
@@ -42,6 +43,7 @@ class ActionModule(ActionBase):
         _validation, given = self.validate_argument_spec(SPEC)
         try:
             wanted = self._wanted(given, task_vars or {})
+            renamed = moved.move(wanted.pins) if wanted.pins and not self._task.check_mode else ""
             planned = resolve.plan(wanted, resolve.host_of(given["host"]))
             if not self._task.check_mode:
                 planned = resolve.apply(planned, wanted.pins)
@@ -52,8 +54,8 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, **failure(file_problem(error, str(given["cache"]), remedy))}
         return {
             **result,
-            "changed": bool(planned.actions),
-            "actions": planned.actions,
+            "changed": bool(planned.actions or renamed),
+            "actions": [*([renamed] if renamed else []), *planned.actions],
             "archives": [dict(archive) for archive in planned.archives],
             "files": [{"src": file.src, "dest": file.dest} for file in planned.files],
             "folder": resolve.HOST_FOLDER,

@@ -115,7 +115,7 @@ EXAMPLES = r"""
     version: 0.33.2
     host: "{{ host }}"
     source_url: https://github.com/ollama/ollama/releases/download/v{version}/{asset}
-    pins: "{{ inventory_dir }}/ollama-releases.sha256"
+    pins: "{{ inventory_dir }}/ollama-releases.txt"
   register: release
 
 - name: Install it

@@ -97,7 +97,7 @@ EXAMPLES = r"""
   gguf.fleet.gguf_merge:
     src: /srv/models/DeepSeek-R1-UD-IQ1_M/DeepSeek-R1-UD-IQ1_M-00001-of-00004.gguf
     dest: /srv/gguf-fleet/models/DeepSeek-R1-UD-IQ1_M.gguf
-    lock: "{{ lookup('ansible.builtin.file', 'models.lock.yml') | from_yaml }}"
+    lock: "{{ lookup('ansible.builtin.file', 'models.lock.txt') | from_yaml }}"
     consume: true
 
 - name: Read the whole file again and compare

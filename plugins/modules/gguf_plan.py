@@ -170,7 +170,7 @@ seealso:
 EXAMPLES = r"""
 - name: Ask before buying whether the model fits on two RTX 4090
   gguf.fleet.gguf_plan:
-    lock: "{{ (lookup('ansible.builtin.file', 'models.lock.yml') | from_yaml).locks['deepseek-r1'] }}"
+    lock: "{{ (lookup('ansible.builtin.file', 'models.lock.txt') | from_yaml).locks['deepseek-r1'] }}"
     gpus:
       - name: RTX 4090
         memory_total_mib: 24564

@@ -132,7 +132,7 @@ EXAMPLES = r"""
           hub: url
           urls:
             - https://mirror.example.com/models/house-Q4_K_M-00001-of-00003.gguf
-    lock_file: "{{ inventory_dir }}/models.lock.yml"
+    lock_file: "{{ inventory_dir }}/models.lock.txt"
   delegate_to: localhost
   run_once: true
   register: resolved
@@ -144,7 +144,7 @@ EXAMPLES = r"""
         source:
           repo: unsloth/DeepSeek-R1-GGUF
           quant: UD-Q2_K_XL
-    lock_file: "{{ inventory_dir }}/models.lock.yml"
+    lock_file: "{{ inventory_dir }}/models.lock.txt"
     update: true
   delegate_to: localhost
   check_mode: true
@@ -262,10 +262,12 @@ from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files import moved
 from ansible_collections.gguf.fleet.plugins.module_utils._lock import lock_file, pin
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import HUBS
-from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, together
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem, together
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import let_see, secrets_in
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 
 def wanted(sources: List[Dict[str, Any]]) -> List[pin.Wanted]:
@@ -342,7 +344,10 @@ def main() -> None:
     trust(params["ca_file"])
     asked_for, path = wanted(params["sources"]), params["lock_file"]
     problems: Dict[str, Dict[str, str]] = {}
+    renamed = ""
     try:
+        if path and not module.check_mode:
+            renamed = moved.move(path)
         pinned = pin.plan(asked_for, path, update=params["update"], ca_file=params["ca_file"])
         for name, problem in pinned.problems.items():
             told = failure(problem)
@@ -354,7 +359,12 @@ def main() -> None:
             pin.save(pinned, path)
     except Problem as error:
         module.fail_json(problems=problems, **failure(error))
-    module.exit_json(problems=problems, **returned(pinned, path))
+    except OSError as error:
+        module.fail_json(problems=problems, **failure(file_problem(error, path or "", "Make its folder writable.")))
+    if renamed:
+        module.warn(printable(renamed))
+    told = returned(pinned, path)
+    module.exit_json(**{**told, "problems": problems, "changed": told["changed"] or bool(renamed)})
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ EXAMPLES = r"""
           repo: unsloth/DeepSeek-R1-GGUF
           quant: UD-Q2_K_XL
         seal: "{{ sealed.seals['deepseek-r1'] | default(omit) }}"
-    lock_file: "{{ inventory_dir }}/models.lock.yml"
+    lock_file: "{{ inventory_dir }}/models.lock.txt"
   delegate_to: localhost
   run_once: true
   diff: true

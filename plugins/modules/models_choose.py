@@ -45,7 +45,7 @@ seealso:
 EXAMPLES = r"""
 - name: Choose
   gguf.fleet.models_choose:
-    lock_file: "{{ inventory_dir }}/models.lock.yml"
+    lock_file: "{{ inventory_dir }}/models.lock.txt"
   register: chosen
   run_once: true
   delegate_to: localhost
@@ -53,7 +53,7 @@ EXAMPLES = r"""
 - name: Pin
   gguf.fleet.gguf_resolve:
     sources: "{{ hostvars | gguf.fleet.models_sources(ansible_play_hosts, chosen.quants, {}) }}"
-    lock_file: "{{ inventory_dir }}/models.lock.yml"
+    lock_file: "{{ inventory_dir }}/models.lock.txt"
   run_once: true
   delegate_to: localhost
 """

@@ -21,7 +21,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fle
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import DEFAULTS
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock_file import checked, load
 
-LOCK_FILE = "models.lock.yml"
+LOCK_FILE = "models.lock.txt"
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 CATALOG = ROLES / "models" / "vars" / "catalog.yml"
 

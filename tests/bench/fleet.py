@@ -98,7 +98,7 @@ def write_inventory(folder: Path, count: int, hub: str, checkout: Path) -> Path:
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_become": False,
         "models_serve": [{"name": "smollm2", "catalog": "smollm2-135m-instruct", "source": {"endpoint": hub}}],
-        "models_lock_file": str(folder / "models.lock.yml"),
+        "models_lock_file": str(folder / "models.lock.txt"),
         "verify_question": "What is the capital of France? Answer in one short sentence.",
     }
     ollama = {

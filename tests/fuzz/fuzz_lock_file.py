@@ -106,13 +106,13 @@ def any_value(given: Any, before: Any) -> Any:
 def check_text(text: str) -> None:
     for given in (text, f"locks: {{a: {text}}}", f"locks:\n  a: {text}\n"):
         try:
-            locks = lock_file.parse(given, "models.lock.yml")
+            locks = lock_file.parse(given, "models.lock.txt")
         except HubProblem as problem:
             assert problem.problem and problem.remedy
             continue
         for name in locks:
             try:
-                lock_file.checked(locks, name, "models.lock.yml")
+                lock_file.checked(locks, name, "models.lock.txt")
             except HubProblem as problem:
                 assert problem.problem and problem.remedy
 

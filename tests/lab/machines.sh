@@ -92,7 +92,7 @@ wait_for_systemd() {
 }
 
 # What a new hub offers may be cut and packed anew, so the lab's pins of the old one say nothing about it.
-forget_pins() { rm -f "$root"/inventories/lab/models.lock.yml "$root"/inventories/lab/ollama-releases.sha256; }
+forget_pins() { rm -f "$root"/inventories/lab/models.lock.txt "$root"/inventories/lab/ollama-releases.txt; }
 
 wait_for_hub() {
     for _ in $(seq 120); do

@@ -76,7 +76,7 @@ def spare(tmp_path: Path) -> Iterator[dict[str, Any]]:
     """Variables that fetch the model once more, to a place and with a lock of their own."""
     yield {
         "models_serve": [model()],
-        "models_lock_file": str(tmp_path / "models.lock.yml"),
+        "models_lock_file": str(tmp_path / "models.lock.txt"),
         "host_models_dir": "/srv/spare",
     }
     hub_admin("faults", [])

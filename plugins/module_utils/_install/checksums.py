@@ -10,6 +10,7 @@ import os
 import re
 from typing import Dict, Mapping, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files import moved
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
 from ansible_collections.gguf.fleet.plugins.module_utils._files.lock import wait_for_turn
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
@@ -45,7 +46,7 @@ def parse_published(text: str) -> Dict[str, str]:
 def read_pins(path: str) -> str:
     """The text of the file of pins; empty where there is none yet."""
     try:
-        return read_file(os.path.realpath(path), limit_bytes=MAX_BYTES).decode("utf-8", "replace")
+        return read_file(os.path.realpath(moved.place(path)), limit_bytes=MAX_BYTES).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""models.lock.yml: the locks of a fleet in one file beside the inventory, to be committed by its owner."""
+"""models.lock.txt: the locks of a fleet in one file beside the inventory, to be committed by its owner."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import stat
 import sys
 from typing import Any, Dict, Iterator, Mapping
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files import moved
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
 from ansible_collections.gguf.fleet.plugins.module_utils._files.lock import wait_for_turn
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
@@ -32,7 +33,7 @@ def load(path: str) -> Dict[str, Any]:
     """The locks by name; none when there is no file yet. Only the one that is used gets checked in full."""
     _yaml()
     try:
-        text = read_file(os.path.realpath(path), limit_bytes=MAX_BYTES).decode("utf-8")
+        text = read_file(os.path.realpath(moved.place(path)), limit_bytes=MAX_BYTES).decode("utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:

@@ -229,7 +229,7 @@ def test_a_fifo_in_the_place_of_a_file_holds_nobody(model: Model, dest: Path, le
 def test_a_lock_of_aliases_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
     levels = "a0: &a0 [" + ", ".join(["x" * 20] * 10) + "]\n"
     levels += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
-    (tmp_path / "models.lock.yml").write_text(levels + "locks: {bomb: *a8}\n")
+    (tmp_path / "models.lock.txt").write_text(levels + "locks: {bomb: *a8}\n")
     code = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
@@ -239,7 +239,7 @@ try:
 except lock_file.HubProblem as error:
     print(error.problem)
 """
-    command = [sys.executable, "-c", code, str(tmp_path / "models.lock.yml")]
+    command = [sys.executable, "-c", code, str(tmp_path / "models.lock.txt")]
     environment = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SOON_SECONDS, check=False)
     assert "an anchor or an alias" in done.stdout, done.stderr[-300:]

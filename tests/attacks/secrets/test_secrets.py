@@ -323,7 +323,7 @@ def models(smollm2: SmolLM2, folder: Path, secrets: dict[str, str]) -> dict[str,
         "models_serve": [
             {"name": "m1", "engine": "llama_cpp", "port": 8081, "source": source, "parameters": parameters}
         ],
-        "models_lock_file": str(folder / "models.lock.yml"),
+        "models_lock_file": str(folder / "models.lock.txt"),
         "models_plan": "off",
         "models_token": secrets["models_token"],
         "models_mirrors": [f"http://user:{secrets['models_mirrors']}@127.0.0.1:9/{{path}}"],

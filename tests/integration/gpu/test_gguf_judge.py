@@ -166,7 +166,7 @@ def test_a_header_that_crashes_the_engine_leaves_the_plan_and_is_said(start: Sta
 
 def plan_fleet(host: BareHost, lock: dict[str, Any]) -> str:
     """playbooks/plan.yml -e plan_judge=..., the controller being the container."""
-    (host.folder / "models.lock.yml").write_text(
+    (host.folder / "models.lock.txt").write_text(
         yaml.safe_dump({"version": 1, "locks": {"test/Model-GGUF:Q4_K_M": lock}})
     )
     source = {"hub": "modelscope", "repo": "test/Model-GGUF", "quant": "Q4_K_M"}

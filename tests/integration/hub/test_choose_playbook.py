@@ -109,7 +109,7 @@ def a_run(tmp_path: Path, tiny_hub: HubDouble) -> Run:
 
 
 def locks(tmp_path: Path) -> Dict[str, Any]:
-    found: Dict[str, Any] = yaml.safe_load((tmp_path / "models.lock.yml").read_text())["locks"]
+    found: Dict[str, Any] = yaml.safe_load((tmp_path / "models.lock.txt").read_text())["locks"]
     return {name: lock["quant"] for name, lock in found.items()}
 
 
@@ -124,12 +124,12 @@ def test_the_best_quant_that_every_host_holds_is_said_pinned_and_kept_until_some
     first = told(run("--check", "-vvv", models_token="planted-token"))
     assert "planted-token" not in first
     assert "tiny: Q4_0 is the best quant that big, little hold wholly on the GPUs." in first
-    assert not (tmp_path / "models.lock.yml").exists()
+    assert not (tmp_path / "models.lock.txt").exists()
     assert sum(tiny_hub.bytes_sent(f"Tiny-{kind}.gguf") for kind in ("Q8_0", "Q4_0")) < 1 << 20, (
         "headers by ranges only"
     )
 
-    assert "models.lock.yml pins it" in told(run())
+    assert "models.lock.txt pins it" in told(run())
     assert locks(tmp_path) == {"tiny:auto": "Q4_0"}
 
     grown = {"big": LARGE, "little": LARGE}
@@ -160,7 +160,7 @@ def test_a_group_is_chosen_for_as_a_whole_and_who_is_not_asked_counts_with_what_
     assert part.returncode != 0
     refusal = "little may serve a model whose quant is chosen now, and was never asked for its GPUs"
     assert refusal in " ".join(part.stdout.split()), part.stdout
-    lock_file = tmp_path / "models.lock.yml"
+    lock_file = tmp_path / "models.lock.txt"
     assert not lock_file.exists()
 
     told(run())
@@ -183,7 +183,7 @@ def test_nobody_is_chosen_for_who_was_never_asked_in_whatever_way(run: Run, tmp_
     part = run(*options, **more)
     assert part.returncode != 0
     assert "never asked for its GPUs" in " ".join(part.stdout.split()), part.stdout
-    assert not (tmp_path / "models.lock.yml").exists()
+    assert not (tmp_path / "models.lock.txt").exists()
 
 
 def test_where_none_fits_wholly_the_smallest_is_taken_and_said_to_be_that(run: Run, tmp_path: Path) -> None:

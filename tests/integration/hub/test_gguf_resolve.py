@@ -92,7 +92,7 @@ def test_only_a_few_bytes_of_each_shard_are_read(hub: HubDouble, resolve: Run) -
 def test_the_lock_is_written_once_and_then_used_without_any_request(
     tmp_path: Path, hub: HubDouble, resolve: Run
 ) -> None:
-    lock_file = tmp_path / "models.lock.yml"
+    lock_file = tmp_path / "models.lock.txt"
     given = options(hub, name="modelscope", lock_file=str(lock_file), token="s3cret-token")
     first = resolve(**{**given, "name": "tiny"})
     assert (first["changed"], first["asked"]) == (True, ["tiny"])
@@ -109,7 +109,7 @@ def test_the_lock_is_written_once_and_then_used_without_any_request(
 
 
 def test_check_mode_resolves_and_shows_and_writes_nothing(tmp_path: Path, hub: HubDouble, resolve: Run) -> None:
-    lock_file = tmp_path / "models.lock.yml"
+    lock_file = tmp_path / "models.lock.txt"
     given = {**options(hub), "name": "tiny", "lock_file": str(lock_file)}
     told = resolve(**given, check=True)
     assert told["changed"]
@@ -124,7 +124,7 @@ def test_check_mode_resolves_and_shows_and_writes_nothing(tmp_path: Path, hub: H
 def test_all_sources_of_a_fleet_are_resolved_in_one_run_and_a_repository_is_listed_once(
     tmp_path: Path, hub: HubDouble, resolve: Run, resolve_all: Run
 ) -> None:
-    lock_file = str(tmp_path / "models.lock.yml")
+    lock_file = str(tmp_path / "models.lock.txt")
     resolve(**options(hub, quant="UD-IQ1_S"), name="small", lock_file=lock_file)
     listed = sum("/files" in request.path for request in hub.requests)
     hub.reset_counters()
@@ -143,7 +143,7 @@ def test_all_sources_of_a_fleet_are_resolved_in_one_run_and_a_repository_is_list
 def test_every_source_that_fails_is_named_and_then_nothing_is_written(
     tmp_path: Path, hub: HubDouble, resolve_all: Run
 ) -> None:
-    lock_file = tmp_path / "models.lock.yml"
+    lock_file = tmp_path / "models.lock.txt"
     wrong = {"gone": options(hub, quant="Q2_K"), "link": {"repo": "https://x.example/a/b/c"}}
     sources = [{"name": name, "source": source} for name, source in {**wrong, "fine": options(hub)}.items()]
     refused = resolve_all(sources=sources, lock_file=str(lock_file))
@@ -170,7 +170,7 @@ def test_a_source_that_is_no_entry_of_sources_is_refused_with_that_word(hub: Hub
 
 
 def test_a_lock_of_something_else_is_not_used_for_a_request(tmp_path: Path, hub: HubDouble, resolve: Run) -> None:
-    lock_file = str(tmp_path / "models.lock.yml")
+    lock_file = str(tmp_path / "models.lock.txt")
     resolve(**options(hub), name="tiny", lock_file=lock_file)
     before = Path(lock_file).read_text()
     other = options(hub, quant="Q8_0")
@@ -183,7 +183,7 @@ def test_a_lock_of_something_else_is_not_used_for_a_request(tmp_path: Path, hub:
 
 
 def test_an_update_shows_what_changed_on_the_hub(tmp_path: Path, hub: HubDouble, quants: Quants, resolve: Run) -> None:
-    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.yml")}
+    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.txt")}
     old = resolve(**given)["lock"]
     path, content = list(quants["UD-IQ1_S"].items())[2]
     changed = content[:-1] + bytes([content[-1] ^ 1])
@@ -207,7 +207,7 @@ def a_seal(lock: Dict[str, Any], contents: List[bytes], piece_bytes: int = 4096)
 def test_a_seal_is_added_with_a_diff_and_survives_an_update(
     tmp_path: Path, hub: HubDouble, quants: Quants, resolve: Run
 ) -> None:
-    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.yml")}
+    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.txt")}
     seal = a_seal(resolve(**given)["lock"], list(quants["UD-IQ1_S"].values()))
     told = resolve(**given, seal=seal, check=True)
     assert told["changed"]
@@ -224,7 +224,7 @@ def test_a_seal_is_added_with_a_diff_and_survives_an_update(
 def test_an_update_from_a_hub_that_tells_no_sums_any_more_drops_none(
     tmp_path: Path, hub: HubDouble, quants: Quants, resolve: Run
 ) -> None:
-    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.yml")}
+    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.txt")}
     seal = a_seal(resolve(**given)["lock"], list(quants["UD-IQ1_S"].values()))
     sealed = resolve(**given, seal=seal)["lock"]
     hub.inject(Fault("no_digests"))
@@ -241,7 +241,7 @@ def test_an_update_from_a_hub_that_tells_no_sums_any_more_drops_none(
 
 
 def test_a_seal_of_other_bytes_is_refused(tmp_path: Path, hub: HubDouble, quants: Quants, resolve: Run) -> None:
-    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.yml")}
+    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.txt")}
     seal = a_seal(resolve(**given)["lock"], list(quants["UD-IQ1_S"].values()))
     seal["files"][next(iter(seal["files"]))] = "0" * 64
     refused = resolve(**given, seal=seal)
@@ -283,7 +283,7 @@ def test_a_repository_that_wants_a_token_says_so_and_the_token_is_never_shown(
     refused = resolve(**options(hub, name, token="wr0ng-token"))
     assert "token" in refused["remedy"]
     assert "wr0ng-token" not in json.dumps(refused)
-    lock_file = tmp_path / "models.lock.yml"
+    lock_file = tmp_path / "models.lock.txt"
     allowed = resolve(**options(hub, name, token="s3cret-token"), name="tiny", lock_file=str(lock_file))
     assert not allowed["failed"]
     assert "s3cret-token" not in json.dumps(allowed) + lock_file.read_text()
@@ -293,7 +293,7 @@ def test_passwords_in_addresses_are_used_and_shown_nowhere(tmp_path: Path, hub: 
     hub.basic_auth = "me:p%ss"
     url = hub.file_url(REPO, "Tiny-Q8_0/Tiny-Q8_0-00001-of-00002.gguf")
     with_password = url.replace("http://", "http://me:p%25ss@")
-    lock_file = tmp_path / "models.lock.yml"
+    lock_file = tmp_path / "models.lock.txt"
     result = resolve(hub="url", urls=[with_password], name="tiny", lock_file=str(lock_file))
     assert not result["failed"]
     assert "p%25ss" not in json.dumps(result) + lock_file.read_text()
@@ -314,7 +314,7 @@ def test_a_listing_with_a_path_out_of_the_folder_is_refused(
     tmp_path: Path, hub: HubDouble, resolve: Run, name: str
 ) -> None:
     hub.inject(Fault("listing", "*00002-of-00003*", rename="../../x"))
-    lock_file = tmp_path / "models.lock.yml"
+    lock_file = tmp_path / "models.lock.txt"
     refused = resolve(**options(hub, name), name="tiny", lock_file=str(lock_file))
     assert "'../../x'" in refused["problem"]
     assert not lock_file.exists()
@@ -415,7 +415,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path, resolve: Run) -> No
 def test_a_lock_file_from_the_future_is_refused_and_an_update_replaces_nothing_else(
     tmp_path: Path, hub: HubDouble, resolve: Run
 ) -> None:
-    lock_file = tmp_path / "models.lock.yml"
+    lock_file = tmp_path / "models.lock.txt"
     lock_file.write_text("locks: {tiny: {lock_version: 7}, other: {lock_version: 7}}\n")
     given = {**options(hub), "name": "tiny", "lock_file": str(lock_file)}
     refused = resolve(**given)
@@ -433,7 +433,7 @@ def test_the_sum_that_a_hub_tells_in_its_redirect_is_in_the_lock(hub: HubDouble,
 
 @pytest.mark.parametrize("old", ["null", "3", "{files: 3}", "{lock_version: 1, hub: path}"])
 def test_an_update_replaces_a_lock_that_is_damaged(tmp_path: Path, hub: HubDouble, resolve: Run, old: str) -> None:
-    lock_file = tmp_path / "models.lock.yml"
+    lock_file = tmp_path / "models.lock.txt"
     lock_file.write_text(f"locks: {{tiny: {old}}}\n")
     given = {**options(hub), "name": "tiny", "lock_file": str(lock_file)}
     assert "update: true" in resolve(**given)["remedy"]
@@ -487,7 +487,7 @@ def test_a_hub_with_a_certificate_of_its_own_is_trusted_by_ca_file(
 
 
 def test_a_lock_that_is_there_needs_no_sdk_either(tmp_path: Path, hub: HubDouble, resolve: Run) -> None:
-    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.yml")}
+    given = {**options(hub), "name": "tiny", "lock_file": str(tmp_path / "models.lock.txt")}
     resolve(**given)
     for package in ("modelscope_hub", "huggingface_hub"):
         (tmp_path / "broken" / package).mkdir(parents=True)
@@ -507,4 +507,4 @@ def test_an_interpreter_without_yaml_is_named_with_the_one_that_has_it(tmp_path:
         patch.syspath_prepend(str(tmp_path))
         patch.delitem(sys.modules, "yaml")
         with pytest.raises(HubProblem, match=r"has no PyYAML.*ansible_playbook_python"):
-            lock_file.load(str(tmp_path / "models.lock.yml"))
+            lock_file.load(str(tmp_path / "models.lock.txt"))

@@ -58,7 +58,7 @@ def test_the_seal_is_written_once_from_the_first_host_that_has_the_files(tmp_pat
     (tmp_path / "models").mkdir()
     (tmp_path / "fetch.yml").write_text(FETCH)
     play(tmp_path, tmp_path / "fetch.yml", variables)
-    lock_file = tmp_path / "models.lock.yml"
+    lock_file = tmp_path / "models.lock.txt"
     assert "seal:" not in lock_file.read_text()
 
     output = play(tmp_path, ROOT / "playbooks" / "seal.yml", variables)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""models.lock.yml: deterministic, atomic, readable."""
+"""models.lock.txt: deterministic, atomic, readable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible_collections.gguf.fleet.tests.builders.listings import a_lock
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
-    path = str(tmp_path / "models.lock.yml")
+    path = str(tmp_path / "models.lock.txt")
     locks = {"b": a_lock(), "a": a_lock(count=1, quant="1e5")}
     lock_file.save(path, locks)
     assert lock_file.load(path) == locks
@@ -49,7 +49,7 @@ def test_there_are_no_locks_in_a_file_that_is_not_there_or_empty(tmp_path: Path)
     ],
 )
 def test_a_file_that_is_no_lock_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "models.lock.yml"
+    path = tmp_path / "models.lock.txt"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(HubProblem, match=message) as error:
         lock_file.load(str(path))
@@ -75,11 +75,11 @@ NINE_LEVELS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 def test_a_text_that_grows_or_breaks_its_reader_is_refused_before_it_does(text: str, message: str) -> None:
     with pytest.raises(HubProblem, match=message):
-        lock_file.parse(text, "models.lock.yml")
+        lock_file.parse(text, "models.lock.txt")
 
 
 def test_a_file_that_is_no_lock_files_size_is_not_read(tmp_path: Path) -> None:
-    path = tmp_path / "models.lock.yml"
+    path = tmp_path / "models.lock.txt"
     with path.open("wb") as stream:
         stream.truncate(lock_file.MAX_BYTES + 1)
     with pytest.raises(HubProblem, match="cannot be read"):
@@ -87,33 +87,33 @@ def test_a_file_that_is_no_lock_files_size_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_bad_lock_is_named_with_its_file() -> None:
-    with pytest.raises(HubProblem, match=r"r1 in /inv/models.lock.yml: The lock has the version 9"):
-        lock_file.checked({"r1": a_lock(lock_version=9)}, "r1", "/inv/models.lock.yml")
+    with pytest.raises(HubProblem, match=r"r1 in /inv/models.lock.txt: The lock has the version 9"):
+        lock_file.checked({"r1": a_lock(lock_version=9)}, "r1", "/inv/models.lock.txt")
 
 
 def test_writing_keeps_the_mode_and_follows_a_link_and_leaves_nothing_beside(tmp_path: Path) -> None:
-    real = tmp_path / "real" / "models.lock.yml"
+    real = tmp_path / "real" / "models.lock.txt"
     real.parent.mkdir()
     real.write_text("---\n")
     real.chmod(0o600)
-    link = tmp_path / "models.lock.yml"
+    link = tmp_path / "models.lock.txt"
     link.symlink_to(real)
     lock_file.save(str(link), {"a": a_lock()})
     assert link.is_symlink()
     assert real.stat().st_mode & 0o777 == 0o600
-    assert [entry.name for entry in real.parent.iterdir()] == ["models.lock.yml"]
+    assert [entry.name for entry in real.parent.iterdir()] == ["models.lock.txt"]
     assert lock_file.load(str(real)) == {"a": a_lock()}
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(HubProblem, match=r"cannot be written: No such file"):
-        lock_file.save(str(tmp_path / "none" / "models.lock.yml"), {})
+        lock_file.save(str(tmp_path / "none" / "models.lock.txt"), {})
     with pytest.raises(HubProblem, match="cannot be used"), lock_file.changing(str(tmp_path / "none" / "x.yml")):
         pass
 
 
 def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "models.lock.yml"
+    path = tmp_path / "models.lock.txt"
     lock_file.save(str(path), {"a": a_lock()})
 
     def full(descriptor: int) -> None:
@@ -123,11 +123,11 @@ def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path: Path, monkeyp
     with pytest.raises(HubProblem, match="No space left"):
         lock_file.save(str(path), {"b": a_lock()})
     assert lock_file.load(str(path)) == {"a": a_lock()}
-    assert [entry.name for entry in tmp_path.iterdir()] == ["models.lock.yml"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["models.lock.txt"]
 
 
 def test_two_runs_at_once_lose_nothing(tmp_path: Path) -> None:
-    path = str(tmp_path / "models.lock.yml")
+    path = str(tmp_path / "models.lock.txt")
 
     def add(name: str) -> None:
         with lock_file.changing(path):
