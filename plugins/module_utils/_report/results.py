@@ -18,6 +18,7 @@ RESULTS: Mapping[str, str] = {
     "__ollama_served": "Ollama",
     "__ollama_stopped": "Ollama",
     "__llama_cpp_info": "llama.cpp",
+    "__llama_cpp_packages": "llama.cpp",
     "__llama_cpp_release": "llama.cpp",
     "__llama_cpp_installed": "llama.cpp",
     "__llama_cpp_served": "llama.cpp",
