@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._report.grid import (
     FAILURE_CHARACTERS,
     SENTENCE_CHARACTERS,
@@ -15,7 +16,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._report.grid import (
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._report.leftovers import leftovers
 from ansible_collections.gguf.fleet.plugins.module_utils._report.results import Results
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import shown_bytes
 
 LINES_AT_MOST = 25
 # More than three hosts may take so many lines more, each.

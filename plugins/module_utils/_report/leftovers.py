@@ -9,8 +9,8 @@ import posixpath
 from typing import Any, Dict, List, Mapping, Sequence, Set
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import full_name
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._report.results import Results
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import shown_bytes
 
 _PLACES_SHOWN = 3
 

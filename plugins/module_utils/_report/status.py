@@ -10,8 +10,8 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import full_name
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.files import destination
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._report.grid import grid, sentence
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import shown_bytes
 
 _DIGEST_CHARACTERS = 12
 _HEADINGS = ("host", "engine", "health", "model", "quant", "digest", "in memory", "disk", "drift")
