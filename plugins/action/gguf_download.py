@@ -21,5 +21,10 @@ class ActionModule(BackgroundAction):
             # The module says what is wrong with the options.
             return None
 
+    def after_an_interruption(self, host: str, status_path: str) -> str:
+        stop = status_path[: -len(".json")] + ".stop"
+        goes_on = super().after_an_interruption(host, status_path)
+        return f"{goes_on} To stop it: `touch {stop}` on the host, as root; what was fetched stays."
+
     def details(self, status: Status) -> str:
         return f" ({status.connections} connections; {', '.join(sorted(status.sources)) or 'no source yet'})"

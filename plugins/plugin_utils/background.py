@@ -90,10 +90,16 @@ class BackgroundAction(ActionBase):
     _supports_check_mode = True
     _supports_async = True
     _supports_diff = True
+    _explained = False
 
     def status_path(self, dest: str, arguments: Dict[str, Any]) -> Optional[str]:
         """Where the module that makes dest writes its status on the host; None when there is nothing to watch."""
         raise NotImplementedError
+
+    def after_an_interruption(self, host: str, status_path: str) -> str:
+        """What becomes of the work when somebody presses Ctrl-C; said once, before the first line."""
+        del status_path
+        return f"{host}: the work goes on there when this run is interrupted (Ctrl-C); the next run waits for it."
 
     def details(self, status: Status) -> str:
         """What -v adds to a line."""
@@ -199,6 +205,9 @@ class BackgroundAction(ActionBase):
         line = f"{host}: {watched.dest}: {status.line()}"
         if display.verbosity:
             line += self.details(status)
+        if not self._explained:
+            self._explained = True
+            display.display(printable(self.after_an_interruption(host, watched.status)))
         # The names of sources and the status itself come from the host.
         display.display(printable(line))
 

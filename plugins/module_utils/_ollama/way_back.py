@@ -12,11 +12,12 @@ from typing import Callable, ContextManager, Dict, List, Mapping, Optional
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Endpoint
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.generation import Question, generate
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import Name, spelled_as_in_store
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import apply
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as plans
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.loading import whole_file_seconds
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.loading import unload, whole_file_seconds
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import MODEL, parse_manifest
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store
@@ -81,6 +82,8 @@ def prove(before: Before, url: str, opened: Opened, ledger: Ledger) -> None:
     if not again:
         again = "The old ones are back, and it answers again."
         try:
+            # What was loaded with the new settings would go on with them.
+            unload(Ollama.at(url), before.name)
             _ask(before.name, url, size_bytes)
         except EngineProblem as second:
             again = f"The old ones are back, and it does not answer with them either: {second.problem}"

@@ -131,6 +131,7 @@ def test_a_second_playbook_stops_the_transfer_of_the_first(model: Model, tmp_pat
         assert "changed=1" in other.run(state="stopped")
         output, _errors = running.communicate(timeout=60)
         assert "failed=1" in output
+        assert f"`touch {play.dest}.partial.stop` on the host" in output
         assert "stopped on request" in output
         assert "changed=0" in other.run(state="stopped")
         hub.clear_faults()
