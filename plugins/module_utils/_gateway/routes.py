@@ -81,7 +81,7 @@ def routes_of(fleet: Mapping[str, Any], gateway: str) -> Tuple[Route, ...]:
 
 def _target(instance: Mapping[str, Any], model: str, gateway: str, transport: str) -> Target:
     host, server, listen = instance["host"], instance["server"], instance["listen"]
-    check = "/health" if instance["engine"] == LLAMA_CPP else f"/v1/models/{quote(model, safe=':')}"
+    check = "/health" if instance["engine"] == LLAMA_CPP else _check_path(model)
     own = {
         "name": server_of(host, server),
         "host": host,
@@ -101,6 +101,12 @@ def _target(instance: Mapping[str, Any], model: str, gateway: str, transport: st
         verify=door_name(host),
         **own,
     )
+
+
+def _check_path(model: str) -> str:
+    """Whether an Ollama has the model; whether it runs, for a name that a door would not let through in a path."""
+    path = quote(model, safe=":")
+    return f"/v1/models/{path}" if path == model else "/api/ps"
 
 
 def _reached_here(host: str) -> str:

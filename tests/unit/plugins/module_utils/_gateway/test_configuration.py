@@ -67,6 +67,13 @@ def test_an_engine_of_another_kind_behind_one_name_is_asked_in_its_own_way() -> 
     assert " track ready_model_" in lines_of(fleet(), "server ")[1]
 
 
+def test_a_name_that_is_no_word_of_a_path_is_not_asked_for_by_its_path() -> None:
+    odd = {"name": "hf.co/o/r", "source": {"repo": "o/r", "quant": "Q4"}}
+    gateway = {"group_names": ["gateway"], "gateway_name": "llm.example.com"}
+    value = describe_fleet({"gw": gateway, "a": {"models_serve": [odd]}}, {}, {}).as_dict()
+    assert [line.split()[5] for line in lines_of(value, "http-check send")] == ["/api/ps"]
+
+
 def test_without_doors_engines_are_asked_by_plain_http_and_need_no_certificate() -> None:
     plain = fleet(transport="plain")
     servers = lines_of(plain, "server ")
