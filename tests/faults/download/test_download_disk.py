@@ -21,6 +21,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import f
 from ansible_collections.gguf.fleet.tests.builders.download import (
     MIB,
     Model,
+    another,
     leftovers,
     request,
     served,
@@ -76,6 +77,7 @@ def test_models_that_fit_alone_and_not_together_are_refused_before_a_byte_moves(
 ) -> None:
     with small_disk(tmp_path / "disk", 30 * MIB) as place, served(model) as hub:
         wanted = two_requests(model, hub, place / "a" / "m.gguf", place / "b" / "m.gguf")
+        wanted[1] = replace(wanted[1], lock=another(wanted[1].lock))
         with pytest.raises(TransferError) as caught:
             download.present_all(wanted, ledger, check=check)
         assert (caught.value.reason, hub.bytes_sent(), list(place.iterdir())) == ("disk-full", 0, [])
@@ -102,6 +104,7 @@ def test_two_file_systems_are_looked_at_each_for_itself(model: Model, ledger: Le
             for answer in download.present_all(two_requests(model, hub, one / "m.gguf", two / "m.gguf"), ledger)
         )
         again = two_requests(model, hub, one / "again.gguf", two / "again.gguf")
+        again = [replace(wanted, lock=another(wanted.lock)) for wanted in again]
         with pytest.raises(TransferError) as caught:
             download.present_all(again, ledger)
         lines = caught.value.problem.splitlines()

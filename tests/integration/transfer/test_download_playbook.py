@@ -13,7 +13,7 @@ from typing import Any, Dict
 
 import pytest
 
-from ansible_collections.gguf.fleet.tests.builders.download import Model, make_model, served
+from ansible_collections.gguf.fleet.tests.builders.download import Model, another, make_model, served
 from ansible_collections.gguf.fleet.tests.doubles.hub.faults import Fault
 from ansible_collections.gguf.fleet.tests.integration.play import Play, next_line, rest_of, wait_until
 from ansible_collections.gguf.fleet.tests.integration.transfer.ssh import ssh_server
@@ -34,7 +34,7 @@ def test_a_task_tells_what_it_would_do_does_it_shows_it_and_does_it_once(model: 
     with served(model, Fault("slow", bytes_per_second=800_000)) as hub:
         play = make_play(tmp_path, model.lock(hub))
         foretold = play.run("--check", "--diff")
-        assert f"fetch 18.0 MiB ({model.size_bytes:,} bytes)" in foretold
+        assert f"({model.size_bytes:,} bytes)" in foretold
         assert "changed=1" in foretold
         assert not play.dest.parent.exists()
 
@@ -87,7 +87,8 @@ def test_of_two_models_what_is_complete_stays_and_what_was_begun_goes_on(model: 
     with served(model, Fault("slow", bytes_per_second=1_000_000)) as hub:
         play = make_play(tmp_path, model.lock(hub))
         first, second = (tmp_path / "models" / name for name in ("first.gguf", "second.gguf"))
-        downloads = [{"lock": model.lock(hub), "dest": str(path)} for path in (first, second)]
+        locks = (model.lock(hub), another(model.lock(hub)))
+        downloads = [{"lock": lock, "dest": str(path)} for lock, path in zip(locks, (first, second))]
         running = play.start(downloads=downloads, connections="4")
         next_line(running, lambda line: line.startswith(f"localhost: {second}: "))
         wait_until(lambda: hub.bytes_sent() > model.size_bytes + 3_000_000)
@@ -110,9 +111,11 @@ def test_one_model_that_fails_is_named_and_the_others_are_fetched(model: Model, 
     with served(model, Fault("html", "*00002-of-00003*")) as hub:
         play = make_play(tmp_path, model.lock(hub))
         broken = {"name": "broken", "lock": model.lock(hub), "dest": str(tmp_path / "broken.gguf")}
+        again = {"name": "again", "lock": another(model.lock(hub)), "dest": str(tmp_path / "again.gguf")}
+        broken["lock"] = another(another(model.lock(hub)))
         whole = {**model.lock(), "quant": "Q2"}
         fine = {"name": "fine", "lock": whole, "dest": str(tmp_path / "fine.gguf")}
-        output = play.run(downloads=[broken, fine, {**broken, "name": "again", "dest": str(tmp_path / "again.gguf")}])
+        output = play.run(downloads=[broken, fine, again])
     assert "failed=1" in output
     assert output.count("HTML page instead of the file") >= 2
     assert "broken: " in output and "again: " in output
