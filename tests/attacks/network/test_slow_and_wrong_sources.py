@@ -26,7 +26,7 @@ from ansible_collections.gguf.fleet.tests.attacks.network.hostile import (
     drip,
     partial_content,
 )
-from ansible_collections.gguf.fleet.tests.builders.download import MIB, Model, leftovers, request, served
+from ansible_collections.gguf.fleet.tests.builders.download import MIB, Model, another, leftovers, request, served
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +126,7 @@ def test_a_mirror_that_sends_a_byte_and_breaks_off_each_time_does_not_keep_the_d
         lock = model.lock()
         for file in lock["files"]:
             file["url"] = f"{alone.url}/{file['path']}"
-        download.present(request(lock, dest.with_name("b.gguf"), retries=2), ledger)
+        download.present(request(another(lock), dest.with_name("b.gguf"), retries=2), ledger)
 
 
 def spoiled(data: bytes) -> bytes:
@@ -260,7 +260,7 @@ def test_nonsense_is_an_error_of_its_source_and_not_of_the_download(
         for file in lock["files"]:
             file["url"] = f"{mirror.url}/{file['path']}"
         with pytest.raises(TransferError) as caught:
-            download.present(request(lock, dest.with_name("b.gguf"), retries=0, timeout_seconds=2), ledger)
+            download.present(request(another(lock), dest.with_name("b.gguf"), retries=0, timeout_seconds=2), ledger)
     assert mirror.url in caught.value.problem or "127.0.0.1" in caught.value.problem
     assert caught.value.remedy
 
@@ -286,7 +286,7 @@ def test_a_body_in_chunks_without_ranges_is_read_to_its_end(model: Model, dest: 
         assert dest.read_bytes() == model.merged
         for served_share[0] in (0.5, 0.0):
             with pytest.raises(TransferError):
-                download.present(request(lock, dest.with_name("b.gguf"), retries=1), ledger)
+                download.present(request(another(lock), dest.with_name("b.gguf"), retries=1), ledger)
 
 
 def test_a_redirect_to_letters_beyond_ascii_is_percent_encoded_and_followed(

@@ -25,6 +25,7 @@ from ansible_collections.gguf.fleet.tests.builders.download import (
     MIB,
     REPO,
     Model,
+    another,
     leftovers,
     make_model,
     request,
@@ -254,8 +255,10 @@ def test_check_mode_says_from_where_and_how_long_at_the_last_rate(model: Model, 
         first = download.present(wanted, ledger, check=True)
         assert first.expected_seconds is None
         assert first.sources == {hub.url: model.size_bytes}
+        lock = model.lock(hub)
         for name, pace in (("z.gguf", Pace()), ("a.gguf", Pace(limit=RateLimit(6.0 * MIB)))):
-            download.present(request(model.lock(hub), dest.with_name(name), pace=pace), ledger)
+            lock = another(lock)
+            download.present(request(lock, dest.with_name(name), pace=pace), ledger)
         second = download.present(wanted, ledger, check=True)
     assert second.expected_seconds == pytest.approx(model.size_bytes / (6 * MIB), rel=0.3)
     assert "take about 3 s at the rate of the last download" in second.actions[-1]
@@ -321,7 +324,7 @@ def test_a_password_in_an_address_is_used_and_never_shown(model: Model, dest: Pa
         result = download.present(request(lock, dest), ledger, tick=lambda status: seen.append(repr(status)))
         hub.inject(Fault("status", code=403))
         with pytest.raises(TransferError) as caught:
-            download.present(request(lock, dest.with_name("again.gguf")), ledger)
+            download.present(request(another(lock), dest.with_name("again.gguf")), ledger)
     assert dest.read_bytes() == model.merged
     assert "s3cret" not in repr(result) + "".join(seen) + str(caught.value)
 
