@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Sequence
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gateway.names import door_name, gateway_name, instance_sni
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway.names import (
+    door_name,
+    gateway_name,
+    instance_sni,
+    server_of,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.paths import (
     CHECK_PATHS,
     NATIVE_PATHS,
@@ -70,6 +75,11 @@ def door(fleet: Mapping[str, Any], host: str, bind: str = "") -> Dict[str, Any]:
         "members": members(fleet),
         "port": port,
     }
+
+
+def servers_of(fleet: Mapping[str, Any], host: str) -> List[str]:
+    """What the instances of a host are called in the configuration of gateways."""
+    return [server_of(host, one["server"]) for one in fleet["instances"] if one["host"] == host]
 
 
 def members(fleet: Mapping[str, Any]) -> List[str]:
