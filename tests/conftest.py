@@ -22,10 +22,12 @@ def _import_collection() -> None:
 _import_collection()
 
 from ansible_collections.gguf.fleet.tests.fixtures_assets import (  # noqa: E402, F401
+    builder_image,
     cache_dir,
     forky,
     gateway_image,
     judge,
+    llama_source,
     nvml_library,
     ollama_archives,
     smollm2,

@@ -81,6 +81,14 @@ def ollama_archives(cache_dir: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def llama_source(cache_dir: Path) -> Path:
+    """The whole tree of llama.cpp, in the source distribution of a package."""
+    _build("assets", "llama-source")
+    (archive,) = (cache_dir / "assets" / "llama-source").glob("*.tar.gz")
+    return archive
+
+
+@pytest.fixture(scope="session")
 def nvml_library(cache_dir: Path) -> Path:
     _build("assets", "nvml")
     return cache_dir / "assets" / "nvml" / "libnvidia-ml.so.1"
@@ -97,6 +105,13 @@ def gateway_image() -> str:
     """Debian 12 with its HAProxy, and systemd."""
     _build("images", "gateway")
     return "gguf-fleet-gateway"
+
+
+@pytest.fixture(scope="session")
+def builder_image() -> str:
+    """The name of the image of a host that can build llama.cpp."""
+    _build("images", "builder")
+    return "builder"
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,11 @@ from typing import Any, Optional
 
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.gguf.fleet.plugins.module_utils._build.problem import BuildProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._build.source import sha256_of
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
+from ansible_collections.gguf.fleet.plugins.plugin_utils.brought import bring, take_away
+
 
 class ActionModule(ActionBase):
     _supports_check_mode = True
@@ -18,36 +23,31 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         brought = arguments.pop("brought", None)
-        if not brought or not brought["files"] or self._task.check_mode:
+        if not brought or not brought.get("files") or self._task.check_mode:
             result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
             return result
         try:
-            failed = self._bring(brought, task_vars)
+            sources = {file["dest"]: file["src"] for file in brought["files"]}
+            arguments["archives"] = [_known(archive, sources) for archive in arguments.get("archives") or []]
+        except Problem as error:
+            return {**result, "failed": True, **failure(error)}
+        try:
+            failed = bring(self, brought["folder"], brought["files"], task_vars)
             result.update(failed or self._execute_module(module_args=arguments, task_vars=task_vars))
         finally:
-            gone = {"path": brought["folder"], "state": "absent"}
-            self._execute_module("ansible.legacy.file", module_args=gone, task_vars=task_vars)
+            take_away(self, brought["folder"], task_vars)
         return result
 
-    def _bring(self, brought: Any, task_vars: Optional[dict[str, Any]]) -> Optional[dict[str, Any]]:
-        """The result of what failed, if anything did."""
-        root_only = {"path": brought["folder"], "state": "directory", "owner": "root", "group": "root", "mode": "0700"}
-        made = self._execute_module("ansible.legacy.file", module_args=root_only, task_vars=task_vars)
-        if made.get("failed"):
-            return made
-        for file in brought["files"]:
-            task = self._task.copy()
-            task.args = {"src": file["src"], "dest": file["dest"], "mode": "0600"}
-            copy = self._shared_loader_obj.action_loader.get(
-                "ansible.legacy.copy",
-                task=task,
-                connection=self._connection,
-                play_context=self._play_context,
-                loader=self._loader,
-                templar=self._templar,
-                shared_loader_obj=self._shared_loader_obj,
-            )
-            copied: dict[str, Any] = copy.run(task_vars=task_vars)
-            if copied.get("failed"):
-                return copied
-        return None
+
+def _known(archive: dict[str, Any], sources: dict[str, str]) -> dict[str, Any]:
+    """The archive with its own checksum, of one that was built in this run. Raises BuildProblem."""
+    path = sources.get(archive.get("src") or "")
+    if path is None or archive.get("sha256"):
+        return archive
+    try:
+        return {**archive, "sha256": sha256_of(path)}
+    except FileNotFoundError:
+        raise BuildProblem(
+            "the build for this kind of hosts is not there: the host that builds it has failed, or is not in this run.",
+            "See what that host says, and run again. Nothing was changed.",
+        ) from None

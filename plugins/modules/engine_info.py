@@ -53,6 +53,11 @@ options:
   command:
     description: The engine's command; it is asked for its version.
     type: path
+  build:
+    description: The version of llama.cpp that is going to be built. Then RV(build) tells what compilers are there, and
+      what they build for.
+    type: str
+    version_added: 0.2.0
   uses:
     description:
       - What llama.cpp is going to do on this host, V(models) (serve them), V(rpc) (RPC to or from other hosts).
@@ -96,6 +101,35 @@ zstd:
   description: Whether this host can unpack C(.tar.zst).
   returned: always
   type: bool
+build:
+  description: What the host is to a compiler.
+  returned: when O(build) is given
+  type: dict
+  contains:
+    version:
+      description: O(build).
+      type: str
+    cpu:
+      description: The instructions of its CPU that a compiler uses when it builds for this CPU.
+      type: list
+      elements: str
+    cuda:
+      description: The version of the CUDA toolkit, empty for none.
+      type: str
+    nvcc:
+      description: The path of CUDA's compiler, empty for none.
+      type: str
+    capabilities:
+      description: The generations of its NVIDIA GPUs, such as V(90) for an H20.
+      type: list
+      elements: str
+    lacks:
+      description: What a build needs and the host does not have.
+      type: list
+      elements: str
+    ccache:
+      description: Whether it has ccache.
+      type: bool
 glibc:
   description: The version of the GNU C library, empty where the C library is another one.
   returned: always
@@ -223,6 +257,7 @@ def main() -> None:
             "manager": {"type": "str", "choices": ["auto", "systemd", "supervisord"], "default": "auto"},
             "user": {"type": "str"},
             "command": {"type": "path"},
+            "build": {"type": "str"},
             "uses": {"type": "list", "elements": "str", "choices": ["models", "rpc"], "default": []},
         },
         supports_check_mode=True,
@@ -238,6 +273,7 @@ def main() -> None:
         user=p["user"] or "",
         command=p["command"] or "",
         uses=p["uses"],
+        build=p["build"] or "",
     )
     try:
         facts = engine_facts.look(question)

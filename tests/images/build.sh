@@ -2,7 +2,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# build.sh [bookworm|gateway|forky|judge]...   (without names: all of them)
+# build.sh [bookworm|gateway|forky|judge|builder]...   (without names: all of them)
 #
 # Builds the images of the lab and of the tests from Debian packages, because no container registry is
 # needed for them that way. A tarball per recipe is kept in the cache; Docker gets it when it lacks that recipe.
@@ -22,6 +22,8 @@ suite[gateway]=bookworm packages[gateway]=$server,haproxy
 suite[forky]=forky packages[forky]=$server,python3-apt,llama.cpp-tools,llama.cpp-tools-extra
 # The judge compiles against the real ggml and llama libraries, and splits models over several (CPU) devices by RPC.
 suite[judge]=forky packages[judge]=python3,llama.cpp-tools,llama.cpp-tools-extra,libggml0-backend-rpc,gcc,libc6-dev,libggml-dev,libllama-dev
+# A small server with what the role installs where llama.cpp is built from its source.
+suite[builder]=bookworm packages[builder]=$server,cmake,g++,make,ccache
 
 options=(
     --quiet --variant=minbase
@@ -85,7 +87,7 @@ build() {
 }
 
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(bookworm gateway forky judge)
+[ ${#names[@]} -gt 0 ] || names=(bookworm gateway forky judge builder)
 for name in "${names[@]}"; do
     [ -n "${suite[$name]:-}" ] || { echo "images: no recipe is called $name; there are: ${!suite[*]}" >&2; exit 2; }
 done

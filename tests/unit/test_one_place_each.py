@@ -6,7 +6,7 @@ Every Python file of the collection is read as a syntax tree. A call below is al
 place for it, in those of EXCEPTIONS, each with its reason, and nowhere else:
 
     a file or directory by its path      _files (walks by descriptors); calls with dir_fd work on what was opened there
-    a program                            _process/unproved.py, _process/bounded.py
+    a program                            _process/unproved.py, _process/bounded.py, _process/own_user.py
     room on a disk                       _host/disk.py
     an answer of a server                _http (one deadline, bounded bytes)
     a secret in a request                _http, and the engines' own keys in _verify and _service
@@ -91,6 +91,7 @@ PLACES = {
     "plugins/module_utils/_files/": "walks by descriptors",
     "plugins/module_utils/_process/bounded.py": "starts programs of the system with bounds",
     "plugins/module_utils/_process/unproved.py": "starts programs without rights",
+    "plugins/module_utils/_process/own_user.py": "starts long work as a user that has no other",
     "plugins/module_utils/_host/disk.py": "counts the same bytes for all who ask",
     "plugins/module_utils/_http/": "connections with a deadline, bodies with a bound, secrets by origin",
 }

@@ -31,7 +31,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.gateway import (
     instances_of,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import LLAMA_CPP_PORT, Listen, ollama_listen
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.llama_cpp_source import check_source
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.llama_cpp_source import check_source, version_of
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.ollama import ollama_settings
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.ollama_servers import (
     check_instances,
@@ -308,7 +308,7 @@ def _llama_cpp(
         servers.append(Server("llama-cpp-rpc", LLAMA_CPP, listen, (), uses=(RPC,)))
     return Engine(
         name=LLAMA_CPP,
-        version=str(variables["llama_cpp_version"]) or None,
+        version=version_of(variables),
         gpus=tuple(map(str, variables["llama_cpp_gpus"])),
         environment=_texts(_shown(variables["llama_cpp_environment"])),
         servers=tuple(servers),

@@ -63,8 +63,8 @@ ENGINES: Dict[str, Engine] = {
 
 
 def release_number(engine: Engine, version: str) -> str:
-    """The version as the program says it: llama.cpp's tags carry a b before the build number."""
-    return version[1:] if engine.name == "llama_cpp" and version.startswith("b") else version
+    """The version as the program says it: llama.cpp's tags carry a b before the build number, builds more behind it."""
+    return version[1:].partition("-")[0] if engine.name == "llama_cpp" and version.startswith("b") else version
 
 
 def _program_directory(engine: Engine, tree: Directory) -> Optional[List[str]]:

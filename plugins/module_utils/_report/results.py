@@ -20,6 +20,8 @@ RESULTS: Mapping[str, str] = {
     "__llama_cpp_info": "llama.cpp",
     "__llama_cpp_packages": "llama.cpp",
     "__llama_cpp_release": "llama.cpp",
+    "__llama_cpp_built": "llama.cpp",
+    "__llama_cpp_compiled": "llama.cpp",
     "__llama_cpp_installed": "llama.cpp",
     "__llama_cpp_served": "llama.cpp",
     "__llama_cpp_removed": "llama.cpp",

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._build import machine
 from ansible_collections.gguf.fleet.plugins.module_utils._engine import holes
 from ansible_collections.gguf.fleet.plugins.module_utils._host import graphics
 from ansible_collections.gguf.fleet.plugins.module_utils._install import engines, foreign, record, zstd
@@ -32,6 +33,7 @@ class Question:
     gives it, an address that only a private network may reach. prefix: what the names of the engine's services begin
     with. asked_manager: auto, or the one that the inventory wants. command: a program to ask for its version. uses:
     what llama.cpp is going to do here (holes.MODELS, holes.RPC), which a build with known holes for that must not.
+    build: the version that is going to be built, if one is.
     """
 
     engine: engines.Engine
@@ -43,6 +45,7 @@ class Question:
     user: str = ""
     command: str = ""
     uses: Sequence[str] = ()
+    build: str = ""
 
 
 def look(question: Question) -> Dict[str, Any]:
@@ -66,7 +69,9 @@ def look(question: Question) -> Dict[str, Any]:
         somebody_elses["unit"] = adoption.foreign_unit(way)
         if not installed.current:
             somebody_elses["prefix"] = _foreign_prefix(engine, question.root)
+    build = {"build": {**machine.look(), "version": question.build}} if question.build else {}
     return {
+        **build,
         "architecture": ARCHITECTURES.get(os.uname().machine, os.uname().machine),
         "manager": name,
         "manager_reason": reason if question.asked_manager == "auto" else f"it was asked for; {reason}",

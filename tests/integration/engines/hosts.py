@@ -69,7 +69,7 @@ def docker(*arguments: str, check: bool = True) -> str:
     return done.stdout + done.stderr
 
 
-def container(kind: str, role: str, model: Path, folder: Path, *more: str) -> Iterator[Host]:
+def container(kind: str, role: str, model: Path, folder: Path, *more: str, image: str = "bookworm") -> Iterator[Host]:
     name = f"gguf-fleet-role-{uuid.uuid4().hex[:8]}"
     options, command = ["--init"], ["sleep", "infinity"]
     if kind == "systemd":
@@ -77,7 +77,7 @@ def container(kind: str, role: str, model: Path, folder: Path, *more: str) -> It
         told = subprocess.run(["bash", "-c", script], text=True, capture_output=True, check=True)
         options, command = told.stdout.split(), ["/lib/systemd/systemd"]
     volume = f"--volume={model}:/srv/smollm2.gguf:ro"
-    docker("run", "--detach", "--name", name, volume, *options, *more, "gguf-fleet-bookworm", *command)
+    docker("run", "--detach", "--name", name, volume, *options, *more, f"gguf-fleet-{image}", *command)
     try:
         host = Host(name, folder, role)
         if kind == "systemd":
