@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import parent_of
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import read_file
-from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_tree
+from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file, remove_tree
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
+from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shard_names import merged_name
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.ask import ask_gpus
 from ansible_collections.gguf.fleet.plugins.module_utils._host import disk, memory, models_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
@@ -112,12 +115,33 @@ def made() -> Dict[str, Any]:
 def clear(models_dir: str, *, check: bool) -> Done:
     """Take away the verified files that we made, and then our state with its ledger. Raises a Problem or OSError."""
     files = models_directory.absent(models_dir, check=check)
+    elsewhere = _elsewhere(models_dir)
+    done = (*files.actions, *(f"remove {path}" for path in elsewhere))
     state = Ledger().directory
     if not os.path.lexists(state):
-        return Done(files.actions, files.stays)
+        return Done(done, files.stays)
     if not check:
+        for path in elsewhere:
+            remove_file(path)
+            _remove_empty_folders(path)
         remove_tree(state)
-    return Done((*files.actions, f"remove {state}"), files.stays)
+    return Done((*done, f"remove {state}"), files.stays)
+
+
+def _elsewhere(models_dir: str) -> List[str]:
+    """Files that we made in a directory that was the one of the verified files before."""
+    below = os.path.join(os.path.abspath(models_dir), "")
+    return [one["path"] for one in made()["files"] if not one["path"].startswith(below)]
+
+
+def _remove_empty_folders(path: str) -> None:
+    """That of the repository, and the directory of the verified files itself; shards have one of their own as well."""
+    folder, name = os.path.split(path)
+    with contextlib.suppress(OSError):
+        for _level in range(2 if merged_name(name) == name else 3):
+            with parent_of(folder) as (parent, name):
+                os.rmdir(name, dir_fd=parent.fd)
+            folder = os.path.dirname(folder)
 
 
 def _pynvml_file(wanted: Wanted) -> str:

@@ -82,3 +82,23 @@ def test_what_we_made_goes_with_the_ledger_and_the_rest_stays(tmp_path: Path, mo
     assert told.stays == (str(hers),)
     assert not (tmp_path / "state").exists()
     assert host.clear(str(models), check=False).actions == ()
+
+
+def test_files_of_an_earlier_directory_go_with_their_empty_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GGUF_FLEET_LEDGER", str(tmp_path / "state/ledger.json"))
+    merged, shard = tmp_path / "old/repo/r1.gguf", tmp_path / "older/repo/r1/r1-00001-of-00002.gguf"
+    read = tmp_path / "hers/read.gguf"
+    for file in (merged, shard, read):
+        file.parent.mkdir(parents=True)
+        file.write_text(file.name)
+        Ledger().record(str(file), sha256="0" * 64, kind="file", **({} if file == read else {"lock": "l"}))
+    (tmp_path / "older/hers").write_text("hers")
+    told = host.clear(str(tmp_path / "models"), check=True)
+    assert told.actions == (f"remove {merged}", f"remove {shard}", f"remove {tmp_path / 'state'}")
+    assert merged.exists()
+    assert host.clear(str(tmp_path / "models"), check=False) == told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hers", "older"]
+    assert [path.name for path in (tmp_path / "older").iterdir()] == ["hers"]
+    assert read.exists()
