@@ -37,5 +37,12 @@ def test_plan_asks_hosts_with_gpus_for_them() -> None:
     assert "num_gpu=14" in output
 
 
+def test_status_finds_every_engine_of_the_lab_well_and_its_model_in_place() -> None:
+    lines = play("status").splitlines()
+    rows = [line for line in lines if line.startswith(("h20-01 ", "rtx4090-01 ", "cpp-01 "))]
+    assert [row.split()[0] for row in rows] == ["h20-01", "rtx4090-01", "cpp-01"]
+    assert [row for row in rows if " ok " not in row or "(missing)" in row] == []
+
+
 def test_verify_asks_every_endpoint_again() -> None:
     assert play("verify").count("Paris") >= 3
