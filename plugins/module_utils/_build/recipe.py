@@ -105,6 +105,8 @@ def definitions(settings: Settings, kind: Kind) -> List[str]:
     if kind.cuda:
         wanted["CMAKE_CUDA_ARCHITECTURES"] = ";".join(kind.capabilities)
         wanted["CMAKE_CUDA_COMPILER"] = kind.nvcc
+        # CUDA's libraries are found where they were linked from; not every toolkit tells the loader of its place.
+        wanted["CMAKE_INSTALL_RPATH_USE_LINK_PATH"] = "ON"
     for name, value in settings.options.items():
         text = {True: "ON", False: "OFF"}.get(value, str(value)) if isinstance(value, bool) else str(value)
         if not _NAME.match(name) or name in _OWN or "\n" in text:

@@ -43,6 +43,7 @@ def test_the_articles_machines_get_the_code_of_their_own_cards() -> None:
     assert rtx4090["CMAKE_CUDA_ARCHITECTURES"] == "89"
     assert told(with_gpus("89", "90"))["CMAKE_CUDA_ARCHITECTURES"] == "89;90"
     assert h20["CMAKE_CUDA_COMPILER"] == "/usr/local/cuda/bin/nvcc"
+    assert h20["CMAKE_INSTALL_RPATH_USE_LINK_PATH"] == "ON"
 
 
 def test_a_build_knows_its_number_and_commit_and_has_no_page() -> None:
