@@ -66,7 +66,7 @@ DeviceAllow=char-kfd rw
 _PROXY = """
 # A program that starts as root, opens its ports and its socket below /run/gguf-fleet, and becomes a user of its own.
 UMask=0077
-NoNewPrivileges=yes
+# No NoNewPrivileges: with systemd 262 it keeps HAProxy 3.2 from becoming that user.
 # KILL: it signals its workers, which are that user's.
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_SETUID CAP_SETGID CAP_KILL
 AmbientCapabilities=
