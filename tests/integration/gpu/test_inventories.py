@@ -31,6 +31,30 @@ def test_an_inventory_lists_without_a_warning_and_hosts_carry_addresses_only(inv
     assert own.keys() >= {"all", "_meta"}
 
 
+@pytest.mark.parametrize("inventory", ["h20", "rtx4090", "h20-pool"])
+def test_no_engine_of_an_inventory_is_open_and_clients_have_a_gateway(inventory, tmp_path):
+    playbook = tmp_path / "play.yml"
+    tasks = [
+        {"ansible.builtin.import_tasks": str(ROOT / "playbooks/tasks/fleet.yml")},
+        {"ansible.builtin.debug": {"var": "gguf_fleet"}, "run_once": True},
+    ]
+    playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    done = ansible("ansible-playbook", str(playbook), "-i", f"inventories/{inventory}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    fleet = json.loads(done.stdout.partition('"gguf_fleet": ')[2].partition("\n}\n")[0])
+    assert [one for one in fleet["instances"] if one["listen"]["open"]] == []
+    assert {one["host"] for one in fleet["instances"]} == set(fleet["hosts"])
+    (gateway,) = fleet["gateways"].values()
+    assert gateway["url"].startswith("https://192.0.2.")
+
+
+@pytest.mark.parametrize("inventory", ["h20", "rtx4090"])
+def test_the_open_port_is_one_commented_line(inventory):
+    (file,) = (ROOT / "inventories" / inventory / "group_vars").iterdir()
+    lines = [line for line in file.read_text().splitlines() if "0.0.0.0" in line]
+    assert lines == ["# ollama_host: 0.0.0.0:11434"]
+
+
 FULL = "fits. All 61 blocks"
 # Each set-up of the published deployments, by one variable; those of one quant as hosts of one run.
 SET_UPS: dict[str, dict[str, tuple[dict[str, object], list[str]]]] = {
