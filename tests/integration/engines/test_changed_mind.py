@@ -188,7 +188,7 @@ def end_of(output: str) -> list[str]:
 
 def tasks(output: str) -> int:
     """How many tasks a host took that were not skipped."""
-    return int(output.rsplit(" ok=", 1)[1].split()[0])
+    return int(output.rsplit(" ok=", 1)[1].split(maxsplit=1)[0])
 
 
 def marked(row: Row) -> Any:
