@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from typing import Callable, List, Mapping, Optional, Sequence
 
-from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import PathProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import identity, open_input
+from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer import as_text
 from ansible_collections.gguf.fleet.plugins.module_utils._install import releases
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._service import health
@@ -44,7 +44,8 @@ def _told_version(wanted: Optional[health.Wanted], pid: Callable[[], int]) -> st
     if wanted is None or wanted.engine != "ollama" or not wanted.version:
         return ""
     try:
-        return Ollama(health.endpoint_of(wanted, pid)).version()
+        endpoint = health.endpoint_of(wanted, pid)
+        return as_text(endpoint.json("GET", "/api/version", limit_seconds=health.LOOK_SECONDS).get("version"))
     except Problem:
         # Another address than the one that is wanted now, or a server that hangs: what else is wrong says so.
         return ""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Endpoint
 from ansible_collections.gguf.fleet.plugins.module_utils._service import health, running
 from ansible_collections.gguf.fleet.plugins.module_utils._service.state import State
 
@@ -66,6 +67,7 @@ def test_a_command_by_one_of_our_links_leads_into_its_release() -> None:
 def test_a_server_of_another_version_is_told(
     told: str, said: list[str], state: State, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running.Ollama, "version", lambda _server: told)
+    # The way to the service is proved by its process, which this one has none of.
+    monkeypatch.setattr(Endpoint, "json", lambda *_asked, **_limit: {"version": told})
     wanted = health.Wanted("ollama", "http://127.0.0.1:1", "0.5.7", (), gpus=False, answer_seconds=1, load_seconds=1)
     assert running.reasons(state, str(program), wanted, lambda: state.pid) == said
