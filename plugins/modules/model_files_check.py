@@ -157,7 +157,9 @@ def main() -> None:
     first = given[0]["dest"] if given else "/run/gguf-fleet"
     reporter = Reporter(StatusFile(proof.status_path(first), asdict(this_process())))
     try:
-        files = proof.prove_files(requests, module.params["models_dir"], Ledger(), tell=reporter)
+        files = proof.prove_files(
+            requests, module.params["models_dir"], Ledger(), tell=reporter, note=not module.check_mode
+        )
     except Problem as error:
         module.fail_json(files=[], bytes_read=0, **failure(error))
     finally:

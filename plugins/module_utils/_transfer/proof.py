@@ -53,11 +53,17 @@ def status_path(dest: str) -> str:
 
 
 def prove_files(
-    requests: Iterable[Request], store: Optional[str], ledger: Ledger, *, workers: int = 4, tell: Tell
+    requests: Iterable[Request],
+    store: Optional[str],
+    ledger: Ledger,
+    *,
+    workers: int = 4,
+    tell: Tell,
+    note: bool = True,
 ) -> List[Proof]:
     """Read the files of the requests and all blobs of the store, several at a time, each file once.
 
-    What is wrong is no longer vouched for by the ledger, so that the next run fetches or writes it anew.
+    note: what is wrong is no longer vouched for by the ledger, so that the next run fetches or writes it anew.
     """
     jobs: List[_Job] = []
     done: List[Proof] = []
@@ -86,7 +92,8 @@ def prove_files(
     for job in jobs:
         state = RIGHT if found[job.path] == job.expected else WRONG
         done.append(Proof(job.path, state, job.size_bytes, job.expected, found[job.path]))
-    _forget(wrong, ledger)
+    if note:
+        _forget(wrong, ledger)
     return sorted(done, key=lambda proof: proof.path)
 
 
@@ -107,7 +114,14 @@ def _blobs(store: Optional[str]) -> List[Tuple[str, str]]:
         return []
     with Directory.open(folder) as directory:
         names = sorted(name for name in directory.names() if _BLOB.fullmatch(name))
-        return [(directory.link_target(name) or os.path.join(folder, name), name.partition("-")[2]) for name in names]
+        return [(_target(directory, name), name.partition("-")[2]) for name in names]
+
+
+def _target(directory: Directory, name: str) -> str:
+    """What a link of root's leads to; a link of the store's user is opened as it is, which is refused."""
+    with contextlib.suppress(OSError, PathProblem):
+        return directory.link_target(name) or os.path.join(directory.path, name)
+    return os.path.join(directory.path, name)
 
 
 def _read(jobs: Sequence[_Job], workers: int, tell: Tell) -> Dict[str, str]:

@@ -57,7 +57,10 @@ def test_a_flipped_byte_is_found_and_the_next_run_fetches_the_file_again(
         os.link(first, blob)
         other = store / "blobs" / f"sha256-{sha256(b'template')}"
         other.write_bytes(b"template")
-        right = {**{Path(path).name: "right" for path in wanted.paths}, other.name: "right"}
+        # What the store's user puts there keeps nobody from reading the rest.
+        trap = store / "blobs" / f"sha256-{'0' * 64}"
+        os.mkfifo(trap)
+        right = {**{Path(path).name: "right" for path in wanted.paths}, other.name: "right", trap.name: "unknown"}
         assert proved(store) == right, "what has two names is read once"
         assert told[-1][1] == sum(os.path.getsize(path) for path in wanted.paths) + len(b"template")
 
