@@ -13,7 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import parse_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
@@ -96,7 +96,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def another(lock: Dict[str, Any]) -> Dict[str, Any]:
+def another(lock: Mapping[str, Any]) -> Dict[str, Any]:
     """The same bytes as another model: a host that has the first one does not take it for this one."""
     return {**lock, "files": [{**file, "path": f"another/{file['path']}"} for file in lock["files"]]}
 
