@@ -9,6 +9,7 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,7 +94,8 @@ def test_files_of_an_earlier_directory_go_with_their_empty_folders(
     for file in (merged, shard, read):
         file.parent.mkdir(parents=True)
         file.write_text(file.name)
-        Ledger().record(str(file), sha256="0" * 64, kind="file", **({} if file == read else {"lock": "l"}))
+        notes: dict[str, Any] = {} if file == read else {"lock": "l"}
+        Ledger().record(str(file), sha256="0" * 64, kind="file", **notes)
     (tmp_path / "older/hers").write_text("hers")
     told = host.clear(str(tmp_path / "models"), check=True)
     assert told.actions == (f"remove {merged}", f"remove {shard}", f"remove {tmp_path / 'state'}")
