@@ -9,7 +9,6 @@ compiler's cache is left.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -17,15 +16,15 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Sequence, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._build import machine, output, result
+from ansible_collections.gguf.fleet.plugins.module_utils._build import machine, output, result, unpack
 from ansible_collections.gguf.fleet.plugins.module_utils._build.problem import BuildProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, PathProblem
-from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import open_regular, read_descriptor
+from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
+from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import open_regular
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_entry
 from ansible_collections.gguf.fleet.plugins.module_utils._files.streaming import write_stream
 from ansible_collections.gguf.fleet.plugins.module_utils._host import memory
 from ansible_collections.gguf.fleet.plugins.module_utils._host.disk import free_bytes
-from ansible_collections.gguf.fleet.plugins.module_utils._install import account, archive, engines, fetch
+from ansible_collections.gguf.fleet.plugins.module_utils._install import account, engines, fetch
 from ansible_collections.gguf.fleet.plugins.module_utils._process.own_user import User, end_all, run_as
 from ansible_collections.gguf.fleet.plugins.module_utils._process.programs import find_program
 
@@ -33,12 +32,9 @@ USER = account.Wanted("gguf-build", "/var/lib/gguf-build", "builds llama.cpp", (
 ENGINE = engines.ENGINES["llama_cpp"]
 # The same target by the name that it had before.
 _EARLIER = {"ggml-rpc-server": "rpc-server"}
-_SOURCE_BYTES = 4 << 30
 _BYTES_A_JOB = 1536 << 20
 _CACHE_SIZE = "5G"
 _GIB = 1 << 30
-_PROJECT = "CMakeLists.txt"
-_MARK = ".unpacked"
 _LOG_BYTES = 16 << 20
 _VERSION = re.compile(r"b\d+-[0-9a-f]{8}\Z")
 
@@ -187,7 +183,9 @@ class _Work:
     def run(self) -> Tuple[str, ...]:
         owner = (self._user.uid, self._user.gid)
         self._report("unpack", 0, "")
-        way = self._unpacked()
+        way = unpack.unpacked(
+            self._work, self._user, self._request.source, self._request.source_sha256, self._request.definitions
+        )
         for place, name in ((self._work, "tmp"), (self._home, "ccache")):
             place.enter(name, make=True, owner=owner).close()
         self._report("configure", 0, "")
@@ -202,35 +200,6 @@ class _Work:
             uid = self._user.uid
             write_stream(self._request.dest, lambda sink: result.pack(programs, uid, targets, sink), mode=0o600)
         return missing
-
-    def _unpacked(self) -> str:
-        """The project's directory below this one; unpacked anew unless it is of this source and for this build."""
-        request = self._request
-        asked = "\n".join([request.source_sha256, *request.definitions])
-        mark = hashlib.sha256(asked.encode()).hexdigest().encode()
-        if self._mark() != mark:
-            for name in (_MARK, "build", "source"):
-                remove_entry(self._work, name)
-            with os.fdopen(open_regular(request.source), "rb") as file:
-                fetch.check_digest(fetch.sha256_of(file), request.source_sha256, request.source)
-                # Root's alone until it is whole.
-                with self._work.enter("source", make=True, mode=0o700) as source:
-                    archive.unpack(file, os.path.basename(request.source), source, _SOURCE_BYTES)
-                    _give(source, self._user)
-                    os.fchown(source.fd, self._user.uid, self._user.gid)
-                    os.fchmod(source.fd, 0o755)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(_MARK, flags, 0o644, dir_fd=self._work.fd), "wb") as file:
-                file.write(mark)
-        with self._work.enter("source") as source:
-            return os.path.join("source", *_project(source))
-
-    def _mark(self) -> bytes:
-        try:
-            descriptor = self._work.open_file(_MARK)
-        except FileNotFoundError:
-            return b""
-        return read_descriptor(descriptor, _MARK, limit_bytes=1 << 10)
 
     def _definitions(self) -> List[str]:
         launcher = find_program("ccache") if self._request.ccache else None
@@ -325,53 +294,3 @@ class _Work:
         content = "\n".join(self._log).encode("utf-8", "replace") + b"\n"
         write_stream(path, lambda sink: sink.write(content), mode=0o600)
         return path
-
-
-def _give(top: Directory, user: User) -> None:
-    for name in top.names():
-        os.chown(name, user.uid, user.gid, dir_fd=top.fd, follow_symlinks=False)
-        status = top.status(name)
-        if status is not None and stat.S_ISDIR(status.st_mode):
-            with top.enter(name) as below:
-                _give(below, user)
-
-
-def _project(source: Directory) -> List[str]:
-    """The way to the one directory that holds a project, at most two levels down. Raises BuildProblem."""
-    level: List[List[str]] = [[]]
-    for _depth in range(3):
-        found, below = [], []
-        for steps in level:
-            has, deeper = _looked(source, steps)
-            if has:
-                found.append(steps)
-            below += deeper
-        if len(found) == 1:
-            return found[0]
-        if found:
-            break
-        level = below
-    raise BuildProblem(
-        f"the source has no {_PROJECT}, or several.", "Give an archive of llama.cpp's source. Nothing was changed."
-    )
-
-
-def _looked(source: Directory, steps: Sequence[str]) -> Tuple[bool, List[List[str]]]:
-    """Whether a directory below the source holds a project, and the ways to its directories."""
-    here, opened = source, []
-    try:
-        for step in steps:
-            here = here.enter(step)
-            opened.append(here)
-        status = here.status(_PROJECT)
-        below = []
-        for name in here.names():
-            entry = here.status(name)
-            if entry is not None and stat.S_ISDIR(entry.st_mode):
-                below.append([*steps, name])
-        return status is not None and stat.S_ISREG(status.st_mode), below
-    except PathProblem as error:
-        raise BuildProblem(error.problem, error.remedy) from error
-    finally:
-        for directory in opened:
-            directory.close()
