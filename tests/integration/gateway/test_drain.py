@@ -19,6 +19,7 @@ from ansible_collections.gguf.fleet.tests.integration.engines.hosts import docke
 from ansible_collections.gguf.fleet.tests.integration.gateway.doors import changes
 
 pytestmark = pytest.mark.docker
+TASKS = CHECKOUT / "playbooks/tasks"
 
 # Each says which one it is; /stream goes on until the file /tmp/end is there.
 ENGINES = """
@@ -143,6 +144,22 @@ def test_it_lasts_over_a_reload_until_it_is_given_back(gateway: Gateway) -> None
     gateway.reload()
     assert gateway.answers() == {"9001", "9002"}
     assert changes(gateway.play("undrain.yml"))["gpu-1"] == 0
+
+
+def test_what_was_drained_before_a_run_stays_so_and_the_rest_is_given_back(gateway: Gateway) -> None:
+    """As upgrade.yml and rollback.yml have it around their work on a host."""
+    assert changes(gateway.play("drain.yml", "--limit", "gpu-1"))["gpu-1"] == 1
+    tasks = [{"ansible.builtin.import_tasks": str(TASKS / "fleet.yml")}]
+    tasks += [{"ansible.builtin.include_tasks": str(TASKS / f"{name}.yml")} for name in ("drain_host", "give_back")]
+    play = gateway.folder / "around.yml"
+    play.write_text(yaml.safe_dump([{"hosts": "gpus", "gather_facts": False, "serial": 1, "tasks": tasks}]))
+    done = gateway.play(str(play))
+    # The one that was drained, and the one that was not: drained and given back.
+    assert changes(done) == {"gpu-1": 0, "gpu-2": 2}
+    assert "gpu-1: it was drained on gw-1 before this run and stays so" in done.stdout
+    assert gateway.answers() == {"9002"}
+    gateway.play("undrain.yml", "--limit", "gpu-1")
+    assert gateway.answers() == {"9001", "9002"}
 
 
 def test_the_whole_fleet_is_not_drained_by_a_forgotten_limit(gateway: Gateway) -> None:
