@@ -18,8 +18,8 @@ server=systemd,systemd-sysv,dbus,python3,iproute2,procps,ca-certificates,curl,su
 suite[bookworm]=bookworm packages[bookworm]=$server
 # With the HAProxy of the distribution, for gateways and doors.
 suite[gateway]=bookworm packages[gateway]=$server,haproxy
-# forky brings the real llama.cpp.
-suite[forky]=forky packages[forky]=$server,python3-apt,llama.cpp-tools,llama.cpp-tools-extra
+# forky brings the real llama.cpp, and another HAProxy.
+suite[forky]=forky packages[forky]=$server,haproxy,python3-apt,llama.cpp-tools,llama.cpp-tools-extra
 # The judge compiles against the real ggml and llama libraries, and splits models over several (CPU) devices by RPC.
 suite[judge]=forky packages[judge]=python3,llama.cpp-tools,llama.cpp-tools-extra,libggml0-backend-rpc,gcc,libc6-dev,libggml-dev,libllama-dev
 # A small server with what the role installs where llama.cpp is built from its source.

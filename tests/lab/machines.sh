@@ -2,9 +2,9 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# machines.sh [hub|h20-01|rtx4090-01|cpp-01]...   (without names: all of them)
+# machines.sh [hub|h20-01|rtx4090-01|cpp-01|gw-01]...   (without names: all of them)
 #
-# Starts the lab's machines: a network, the hub, and three bare hosts. What already runs as it should is left alone.
+# Starts the lab's machines: a network, the hub, and four bare hosts. What already runs as it should is left alone.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -109,7 +109,7 @@ for name in "${names[@]}"; do
     [ -n "${image[$name]:-}" ] || { echo "lab: no machine is called $name; there are: ${!image[*]}" >&2; exit 2; }
 done
 
-"$root/tests/images/build.sh" bookworm forky
+"$root/tests/images/build.sh" bookworm gateway forky
 "$root/tests/assets/build.sh"
 started=()
 ensure_network

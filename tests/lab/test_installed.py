@@ -35,6 +35,7 @@ def test_the_installed_collection_finds_the_same_fleet_in_order(tmp_path: Path) 
     output = run("ansible-playbook", "gguf.fleet.site", "--inventory", str(CHECKOUT / "inventories" / "lab"))
     assert re.findall(r"^(\S+) .* changed=(\d+) ", output, re.MULTILINE) == [
         ("cpp-01", "0"),
+        ("gw-01", "0"),
         ("h20-01", "0"),
         ("rtx4090-01", "0"),
     ]

@@ -7,7 +7,10 @@ from __future__ import annotations
 import filecmp
 import json
 import os
+import ssl
 import subprocess
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,8 @@ ENDPOINTS = {
     "rtx4090-01": f"http://{NET}.12:11434",
     "cpp-01": f"http://{NET}.13:8080",
 }
+ENTRANCE = f"https://{NET}.14"
+BESIDE = Path(__file__).parents[2] / "inventories" / "lab" / ".gguf-fleet"
 
 
 def on(host: str, *argv: str) -> str:
@@ -35,14 +40,16 @@ def curl(*arguments: str, client: str = "hub") -> str:
     return on(client, "curl", "--silent", "--show-error", "--fail", "--max-time", "120", *arguments)
 
 
+QUESTION = {
+    "model": "smollm2",
+    "temperature": 0,
+    "max_tokens": 24,
+    "messages": [{"role": "user", "content": "Name the capital of France."}],
+}
+
+
 def chat(endpoint: str, client: str) -> str:
-    question = {
-        "model": "smollm2",
-        "temperature": 0,
-        "max_tokens": 24,
-        "messages": [{"role": "user", "content": "Name the capital of France."}],
-    }
-    body = json.dumps(question)
+    body = json.dumps(QUESTION)
     answer = curl("--json", body, f"{endpoint}/v1/chat/completions", client=client)
     return json.loads(answer)["choices"][0]["message"]["content"]
 
@@ -51,6 +58,20 @@ def chat(endpoint: str, client: str) -> str:
 def test_every_host_answers_a_client_on_the_lan(host: str) -> None:
     other = next(name for name in ENDPOINTS if name != host)
     assert "Paris" in chat(ENDPOINTS[host], client=other)
+
+
+def test_one_address_with_a_key_leads_to_the_model_of_all_hosts() -> None:
+    trust = ssl.create_default_context(cafile=str(BESIDE / "authority" / "ca.pem"))
+    key = (BESIDE / "gateway-keys" / "lab.key").read_text().strip()
+    body = json.dumps({**QUESTION, "model": "smollm2:latest"}).encode()
+    asked = urllib.request.Request(f"{ENTRANCE}/v1/chat/completions", body, {"Authorization": f"Bearer {key}"})
+    with urllib.request.urlopen(asked, timeout=120, context=trust) as answer:
+        assert "Paris" in json.load(answer)["choices"][0]["message"]["content"]
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{ENTRANCE}/v1/models", timeout=30, context=trust)
+    state = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/gguf-fleet/gateway.sock'); s.sendall(b'show stat -1 4 -1\\n'); print(s.recv(2**20).decode())"
+    rows = [line.split(",") for line in on("gw-01", "python3", "-c", state).splitlines() if ",UP," in line]
+    assert {row[1].partition("_")[0] for row in rows} >= set(ENDPOINTS)
 
 
 @pytest.mark.parametrize("host", ["h20-01", "rtx4090-01"])
