@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any, Optional
 
 from ansible.plugins.action import ActionBase
@@ -65,4 +66,11 @@ class ActionModule(ActionBase):
         key_file = path if os.path.exists(path) else ""
         question = Question(given["question"], given["max_tokens"])
         found = check_entrance(stranger, with_key, client, question, given["timeout_seconds"])
-        return {"verified": True, "models": found, "report": report(given["url"], client.name, key_file, found)}
+        ends = stranger.certificate_ends()
+        days = None if ends is None else int((ends - time.time()) // 86400)
+        return {
+            "verified": True,
+            "models": found,
+            "certificate_days_left": days,
+            "report": report(given["url"], client.name, key_file, found, days),
+        }

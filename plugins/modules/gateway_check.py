@@ -90,6 +90,11 @@ models:
     tokens_per_second:
       description: How fast the rest came, where the engine tells.
       type: float
+certificate_days_left:
+  description: Whole days until the gateway's certificate ends. Below 30 the report warns.
+  returned: when the gateway was asked
+  type: int
+  sample: 300
 report:
   description: Lines to print.
   returned: success

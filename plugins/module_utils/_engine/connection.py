@@ -177,6 +177,14 @@ class Endpoint:
         """What an answer that is an error means."""
         return self.refused(path, answer.status, answer.said())
 
+    def certificate_ends(self) -> Optional[float]:
+        """When the certificate that is shown here ends, in seconds since 1970; None without TLS."""
+        if self._tls is None:
+            return None
+        with self._exchange("", ASK_SECONDS, None) as connection:
+            shown = connection.sock.getpeercert() if isinstance(connection.sock, ssl.SSLSocket) else None
+        return ssl.cert_time_to_seconds(str(shown["notAfter"])) if shown else None
+
     def refused(self, path: str, status: int, said: str) -> EngineProblem:
         """The same from its parts: what comes in a stream has no status line."""
         about, remedy = _meaning(status, said)

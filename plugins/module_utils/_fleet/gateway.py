@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import Listen
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.server_secrets import API_KEY, option
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import LLAMA_CPP, OLLAMA, Engine, Host, Server
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import Variables
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import request_of
@@ -293,6 +294,7 @@ def check_fleet(
         return []
     return [
         *_one_file_each(hosts, read),
+        *_own_keys(instances, hosts, read),
         *(sentence for gateway in gateways for sentence in _check_models(gateway, instances, hosts)),
         *(sentence for gateway in gateways for sentence in _check_reach(gateway, instances)),
     ]
@@ -315,6 +317,21 @@ def _one_file_each(hosts: Mapping[str, Host], read: Mapping[str, Variables]) -> 
                     f"{host.name}: {name} is {file} here and {known} on {other}, and the gateway knows models by their "
                     "names. One name is one quant: give one of them another name."
                 )
+    return found
+
+
+def _own_keys(instances: Sequence[Instance], hosts: Mapping[str, Host], read: Mapping[str, Variables]) -> List[str]:
+    """A gateway takes the client's key away and has none for an engine, which would refuse every request."""
+    found = []
+    for name in dict.fromkeys(one.host for one in instances if one.engine == LLAMA_CPP):
+        parameters = [model["parameters"] for model in hosts[name].models if model["engine"] == LLAMA_CPP]
+        parameters += [server.get("parameters") or {} for server in read[name]["llama_cpp_servers"]]
+        options = {option(key) for one in parameters for key in one}
+        if API_KEY in read[name]["llama_cpp_environment"] or options & {"api-key", "api-key-file"}:
+            found.append(
+                f"{name}: llama.cpp asks for a key of its own ({API_KEY}, api-key or api-key-file), and a gateway hands "
+                "no key on. Leave it out: gateway_clients has the keys, and the door lets nobody in but the gateways."
+            )
     return found
 
 

@@ -17,6 +17,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 # What nobody may do through a gateway, by method and path.
 REFUSED = (("POST", "/api/pull"), ("DELETE", "/api/delete"), ("POST", "/v1/../api/pull"), ("GET", "/slots"))
+WARN_BELOW_DAYS = 30
 _CHAT = "/v1/chat/completions"
 
 
@@ -108,8 +109,13 @@ def _expect(endpoint: Endpoint, method: str, path: str, status: int, who: str) -
         )
 
 
-def report(url: str, client: str, key_file: str, found: Sequence[Mapping[str, Any]]) -> List[str]:
-    """Lines to print. key_file: where the client's key is, empty where it was given."""
+def report(
+    url: str, client: str, key_file: str, found: Sequence[Mapping[str, Any]], days_left: Optional[int] = None
+) -> List[str]:
+    """Lines to print.
+
+    key_file: where the client's key is, empty where it was given. days_left: of the gateway's certificate.
+    """
     where = f", in {key_file}" if key_file else ""
     lines = [
         f"{url}  answers with the key of {client}{where}",
@@ -118,4 +124,9 @@ def report(url: str, client: str, key_file: str, found: Sequence[Mapping[str, An
     for one in found:
         words = " ".join(str(one["answer"]).split())[:200]
         lines.append(f"    {one['model']}  first token after {one['first_token_seconds']:.2f} s: {words}")
+    if days_left is not None and days_left < WARN_BELOW_DAYS:
+        lines.append(
+            f"WARNING: The certificate of {url} ends in {days_left} days. Run site.yml, which renews the fleet's own, "
+            "or replace the given one (gateway_certificate)."
+        )
     return [printable(line) for line in lines]

@@ -120,3 +120,17 @@ def test_an_engine_that_a_gateway_cannot_reach_without_a_door_is_refused() -> No
     assert "which the gateway cannot reach" in refused(gw=plain, a={"models_serve": [R1]})
     fleet(gw=plain, a={"models_serve": [R1], "ollama_host": "10.0.0.1:11434"})
     fleet(a={**plain, "models_serve": [R1]})
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"llama_cpp_environment": {"LLAMA_API_KEY": KEY}},
+        {"models_serve": [{**R1, "parameters": {"api-key-file": "/etc/keys"}}]},
+        {"llama_cpp_servers": [{"name": "x", "model": "/m/x.gguf", "port": 8081, "parameters": {"api_key": KEY}}]},
+    ],
+)
+def test_a_llama_server_with_a_key_of_its_own_is_refused_behind_a_gateway(own: Dict[str, Any]) -> None:
+    host = {"models_engine": "llama_cpp", "models_serve": [R1], **own}
+    assert fleet(b=host)["hosts"]["b"]
+    assert "b: llama.cpp asks for a key of its own" in refused(gw=gateway(), b=host)

@@ -49,3 +49,10 @@ def test_the_report_names_the_file_of_the_key_and_keeps_each_answer_on_its_line(
     assert "/k/chat.key" in lines[0]
     assert "\x1b" not in "".join(lines)
     assert len(lines) == 3
+
+
+def test_a_certificate_that_ends_soon_is_warned_of() -> None:
+    assert "WARNING" not in "".join(report("https://llm", "chat", "", [], 30))
+    assert report("https://llm", "chat", "", [], 29)[-1].startswith(
+        "WARNING: The certificate of https://llm ends in 29 days."
+    )
