@@ -9,12 +9,14 @@ import json
 import os
 import ssl
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Endpoint
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
 
 pytestmark = pytest.mark.docker
@@ -70,6 +72,8 @@ def test_one_address_with_a_key_leads_to_the_model_of_all_hosts() -> None:
     asked = urllib.request.Request(f"{ENTRANCE}/v1/chat/completions", body, {"Authorization": f"Bearer {key}"})
     with urllib.request.urlopen(asked, timeout=120, context=trust) as answer:
         assert "Paris" in json.load(answer)["choices"][0]["message"]["content"]
+    ends = Endpoint(ENTRANCE, silence_seconds=30, ca_file=str(BESIDE / "authority" / "ca.pem")).certificate_ends()
+    assert ends is not None and 300 < (ends - time.time()) / 86400 < 366
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"{ENTRANCE}/v1/models", timeout=30, context=trust)
     state = (

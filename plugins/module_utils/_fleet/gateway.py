@@ -329,8 +329,8 @@ def _own_keys(instances: Sequence[Instance], hosts: Mapping[str, Host], read: Ma
         options = {option(key) for one in parameters for key in one}
         if API_KEY in read[name]["llama_cpp_environment"] or options & {"api-key", "api-key-file"}:
             found.append(
-                f"{name}: llama.cpp asks for a key of its own ({API_KEY}, api-key or api-key-file), and a gateway hands "
-                "no key on. Leave it out: gateway_clients has the keys, and the door lets nobody in but the gateways."
+                f"{name}: llama.cpp asks for a key of its own ({API_KEY}, api-key or api-key-file), and a gateway "
+                "hands no key on. Leave it out: gateway_clients has the keys, and the door lets only gateways in."
             )
     return found
 
