@@ -7,7 +7,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible import constants
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.moved import OLD_NAMES, move, place
 from ansible_collections.gguf.fleet.plugins.module_utils._lock import lock_file
@@ -34,8 +33,3 @@ def test_a_new_file_is_never_replaced_by_an_old_one(tmp_path: Path) -> None:
 def test_locks_are_read_under_the_old_name(tmp_path: Path) -> None:
     (tmp_path / "models.lock.yml").write_text("locks: {old: {}}\n")
     assert list(lock_file.load(str(tmp_path / "models.lock.txt"))) == ["old"]
-
-
-def test_ansible_reads_none_of_the_new_names_as_an_inventory() -> None:
-    ignored = tuple(constants.INVENTORY_IGNORE_EXTS)
-    assert [name for name in OLD_NAMES if not name.endswith(ignored)] == []
