@@ -18,14 +18,19 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.files import (
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.judging import placed, plans_judged, plans_to_judge
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import llama_cpp_servers
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.sources import resolve_entries
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.sources import (
+    entries_on_host,
+    read_on_hosts,
+    resolve_entries,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.plugin_utils.fleet import describe
 
 
 def models_sources(hostvars: Any, hosts: Any, choices: Any, tokens: Any, seals: Any = None) -> list[dict[str, Any]]:
-    return resolve_entries(_described(hostvars), hosts, choices, tokens, seals)
+    read = read_on_hosts(hosts, hostvars)
+    return resolve_entries(_described(hostvars), hosts, choices, tokens, seals, read=read)
 
 
 def _described(hostvars: Any) -> Fleet:
@@ -46,6 +51,7 @@ class FilterModule:
             "models_for_ollama": ollama_models,
             "models_judged": plans_judged,
             "models_llama_cpp_servers": llama_cpp_servers,
+            "models_on_host": entries_on_host,
             "models_placed": placed,
             "models_sources": models_sources,
             "models_to_choose": lock_names_to_choose,

@@ -18,7 +18,9 @@ description:
     read over several connections. All sources are asked, also when one fails; the failure then names each that failed,
     and nothing is written.
   - With O(lock_file), a lock is written there once and used from then on. A lock that is there needs no network.
-  - Runs on the controller. Use it with C(delegate_to=localhost) and C(run_once=true).
+  - Runs on the controller. Use it with C(delegate_to=localhost) and C(run_once=true). Only files that lie on a host
+    (O(sources[].source.hub=path)) are read there, without O(lock_file); hand the lock to the run on the controller as
+    O(sources[].lock).
   - Tokens and passwords never get into a lock, and show in no output.
 requirements:
   - PyYAML, which ansible-core brings along, for O(lock_file)
@@ -45,8 +47,7 @@ options:
           hub:
             description:
               - The kind of place.
-              - V(url) takes plain addresses, V(path) a folder on the controller, such as a share that all hosts mount
-                under the same path.
+              - V(url) takes plain addresses, V(path) a folder on the machine on which the module runs.
             type: str
             choices: [modelscope, huggingface, url, path]
             default: modelscope
@@ -75,7 +76,7 @@ options:
             type: list
             elements: str
           path:
-            description: The folder with the files, for V(path).
+            description: The folder with the files, for V(path). The hosts that fetch them have it under the same path.
             type: path
           sha256:
             description: Checksums that are known from elsewhere, by file name or by path in the repository.
@@ -95,6 +96,13 @@ options:
             checksums of pieces, the checksums that the hub did not tell, and the checksum of the merged file.
           - A seal that contradicts the lock is refused.
         type: dict
+      lock:
+        description:
+          - What this module returned for the same source on a host that has the files. It is taken instead of a look
+            from here.
+          - One that is of something else, or names a file outside of the folder, is refused.
+        type: dict
+        version_added: 0.2.0
       optional:
         description: Leave this one out, with its reason in RV(problems), where the hub does not have it.
         type: bool
@@ -275,7 +283,7 @@ def wanted(sources: List[Dict[str, Any]]) -> List[pin.Wanted]:
     for one in sources:
         source = dict(one["source"])
         token, source["urls"] = source.pop("token"), tuple(source["urls"] or ())
-        found.append(pin.Wanted(one["name"], source, token, one["seal"], one["optional"]))
+        found.append(pin.Wanted(one["name"], source, token, one["seal"], one["optional"], one["lock"]))
     return found
 
 
@@ -329,6 +337,7 @@ def main() -> None:
                         "mutually_exclusive": [("quant", "pattern")],
                     },
                     "seal": {"type": "dict"},
+                    "lock": {"type": "dict"},
                     "optional": {"type": "bool", "default": False},
                 },
             },

@@ -176,6 +176,12 @@ def _known_model(entry: Mapping[str, Any], catalog: Mapping[str, Mapping[str, An
 
 def _source(entry: Mapping[str, Any], known: Mapping[str, Any], where: str) -> Dict[str, Any]:
     given = entry.get("source") or {}
+    if "controller" in given:
+        raise DeclarationProblem(
+            f"{where}: source: files of the controller ({given['controller']}) are not copied to the hosts.",
+            "Copy or mount them there, and give the folder on the hosts as `path:`; or serve them from the controller "
+            "by HTTP and give their addresses (`hub: url` with `urls:`).",
+        )
     _refuse_unknown(given, _SOURCE_KEYS, f"{where}: source")
     source: Dict[str, Any] = {
         "hub": given.get("hub") or known.get("hub") or "modelscope",
@@ -192,6 +198,11 @@ def _source(entry: Mapping[str, Any], known: Mapping[str, Any], where: str) -> D
         raise DeclarationProblem(
             f"{where}: nothing says where the files come from.",
             "Give `catalog:` with a `quant:`, or `source:` with `repo:` (or `urls:`, or `path:`).",
+        )
+    if source["hub"] == "path" and source["path"] and not str(source["path"]).startswith("/"):
+        raise DeclarationProblem(
+            f"{where}: source: path is {source['path']}, and hosts cannot tell where that begins.",
+            "It is a folder on the hosts: give it whole, from / on.",
         )
     quants = known.get("quants") or {}
     if str(source["quant"]).lower() == AUTO:

@@ -26,18 +26,45 @@ def resolve_entries(
     choices: Mapping[str, str],
     tokens: Mapping[str, str],
     seals: Optional[Mapping[str, Mapping[str, Any]]] = None,
+    *,
+    read: Optional[Mapping[str, Mapping[str, Any]]] = None,
 ) -> List[Dict[str, Any]]:
     """C(sources) of gguf_resolve: the sources of the models of these hosts, each once.
 
     :param choices: the quants that were chosen for C(auto), by lock name.
     :param tokens: the access tokens by hub; C(default) is for hubs that are not named.
     :param seals: what gguf_seal returned, by lock name.
+    :param read: the locks of files that lie on hosts, as these read them, by lock name.
     """
     found = []
     for each in sources_of(fleet, hosts, choices):
         entry = resolve_entry(each["lock_name"], each["source"], token_of(each["source"]["hub"], tokens))
-        seal = (seals or {}).get(each["lock_name"])
-        found.append({**entry, "seal": seal} if seal else entry)
+        more = {"seal": (seals or {}).get(each["lock_name"]), "lock": (read or {}).get(each["lock_name"])}
+        found.append({**entry, **{key: value for key, value in more.items() if value}})
+    return found
+
+
+def entries_on_host(host: Mapping[str, Any], fleet: Mapping[str, Any], update: bool = False) -> List[Dict[str, Any]]:
+    """C(sources) of gguf_resolve on a host: those whose files lie there and that no lock pins; of plain data.
+
+    :param update: read also what is pinned.
+    """
+    served = {model["lock_name"] for model in host["models"]}
+    return [
+        resolve_entry(each["lock_name"], each["source"], "")
+        for each in fleet["sources"]
+        if each["lock_name"] in served
+        and each["source"]["hub"] == "path"
+        and (update or all(quant["size_bytes"] is None for quant in fleet["quants"][each["lock_name"]]))
+    ]
+
+
+def read_on_hosts(hosts: Iterable[str], variables: Mapping[str, Mapping[str, Any]]) -> Dict[str, Mapping[str, Any]]:
+    """The locks that hosts read of files of their own, by lock name; of several hosts the first one's."""
+    found: Dict[str, Mapping[str, Any]] = {}
+    for host in hosts:
+        told = variables[host].get("__models_read") or {}
+        found = {**(told.get("locks") or {}), **found}
     return found
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""A folder with the files, on this machine or on a share that controller and hosts see under the same path."""
+"""A folder with the files, on the machine that reads it: a host's own, or a share that is mounted there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def list_repository(request: Request, token: Optional[str]) -> Listing:
     if not folder.is_dir():
         raise HubProblem(
             f"{folder} is not a folder on this machine.",
-            "Give the folder that holds the files; it is read where gguf_resolve runs, on the controller.",
+            "Give the folder that holds the files. It is read where gguf_resolve runs (the role models: on hosts).",
         )
     files: List[ListedFile] = []
     for parent, _folders, names in os.walk(folder, followlinks=False):
@@ -44,3 +44,8 @@ def list_repository(request: Request, token: Optional[str]) -> Listing:
         commit=None,
         files=refuse_duplicates(files, where=str(folder)),
     )
+
+
+def url_in(request: Request, path: str) -> str:
+    """The address of a file of the folder."""
+    return (folder_of(request) / path).as_uri()

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ansible_collections.gguf.fleet.plugins.module_utils._lock import lock_file
-from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import difference
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock, difference
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.path import url_in
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.resolve import resolve_all
@@ -21,7 +22,7 @@ class Wanted:
     """One source.
 
     name: of its lock. source: the fields of a Request. seal: what gguf_seal returned, to be added. optional: whether
-    the hub may have nothing of it.
+    the hub may have nothing of it. read: its lock as another machine, which has the files, read it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Wanted:
     token: Optional[str] = None
     seal: Optional[Mapping[str, Any]] = None
     optional: bool = False
+    read: Optional[Mapping[str, Any]] = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,10 @@ def plan(
     problems: Dict[str, HubProblem] = {}
     requests = _requests(wanted, problems)
     asked = [one for one in wanted if one.name in requests and (update or one.name not in before)]
-    answers = resolve_all([(requests[one.name], one.token) for one in asked], ca_file=ca_file) if asked else []
-    resolved = dict(zip([one.name for one in asked], answers))
+    of_hubs = [one for one in asked if one.read is None]
+    answers = resolve_all([(requests[one.name], one.token) for one in of_hubs], ca_file=ca_file) if of_hubs else []
+    resolved = dict(zip([one.name for one in of_hubs], answers))
+    resolved.update({one.name: _read(one.read, requests[one.name]) for one in asked if one.read is not None})
     for one in wanted:
         if one.name not in requests:
             continue
@@ -112,6 +116,20 @@ def _requests(wanted: Sequence[Wanted], problems: Dict[str, HubProblem]) -> Dict
             found.pop(one.name, None)
             problems[one.name] = problem
     return found
+
+
+def _read(lock: Mapping[str, Any], request: Request) -> Union[Dict[str, Any], HubProblem]:
+    """What another machine read of its files: nothing but what was asked for, and below the folder alone."""
+    try:
+        checked = check_lock(lock)
+    except HubProblem as problem:
+        return problem
+    other = difference(checked, request)
+    if other is None and any(file["url"] != url_in(request, file["path"]) for file in checked["files"]):
+        other = f"a file outside of {request.path}"
+    if other is None:
+        return checked
+    return HubProblem(f"What was read of {request.shown} is not what was asked for: {other}.", "Read the files again.")
 
 
 def _kept(name: str, request: Request, locks: Mapping[str, Any], path: str) -> Dict[str, Any]:

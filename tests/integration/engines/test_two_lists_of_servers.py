@@ -16,9 +16,10 @@ pytestmark = pytest.mark.docker
 
 
 def test_both_lists_serve_and_each_server_goes_with_its_own_entry(bare_host: Start, smollm2: SmolLM2) -> None:
-    shards = smollm2.shards[0].parent
-    host = bare_host("forky", f"--volume={smollm2.merged}:/srv/hand.gguf:ro")
-    served = {"name": "smol", "engine": "llama_cpp", "source": {"hub": "path", "path": str(shards)}}
+    # On the host alone: the controller has no such folder.
+    volumes = [f"--volume={smollm2.merged}:/srv/hand.gguf:ro", f"--volume={smollm2.shards[0].parent}:/srv/quants:ro"]
+    host = bare_host("forky", *volumes)
+    served = {"name": "smol", "engine": "llama_cpp", "source": {"hub": "path", "path": "/srv/quants"}}
     by_hand = {"name": "hand", "model": "/srv/hand.gguf", "port": 9000, "parameters": {"ctx-size": 512}}
     settings: dict[str, Any] = {
         "llama_cpp_source": "path",

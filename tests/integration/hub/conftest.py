@@ -77,7 +77,7 @@ def a_hub(tmp_path: Path, quants: Dict[str, Dict[str, bytes]], monkeypatch: pyte
 def one_source(name: str = "tiny", **options: Any) -> Dict[str, Any]:
     """The options of gguf_resolve for one source, whose fields stand beside the module's own options here."""
     own: Dict[str, Any] = {key: options.pop(key) for key in ("lock_file", "update", "ca_file") if key in options}
-    more: Dict[str, Any] = {key: options.pop(key) for key in ("seal", "optional") if key in options}
+    more: Dict[str, Any] = {key: options.pop(key) for key in ("seal", "lock", "optional") if key in options}
     return {"sources": [{"name": name, "source": options, **more}], **own}
 
 

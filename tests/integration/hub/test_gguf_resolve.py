@@ -412,6 +412,30 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path, resolve: Run) -> No
     assert f"{tmp_path}/none is not a folder" in resolve(hub="path", path=str(tmp_path / "none"))["problem"]
 
 
+def test_what_a_host_read_of_its_own_files_is_pinned_without_a_look_from_here(
+    tmp_path: Path, smollm2: Any, resolve: Run
+) -> None:
+    folder = tmp_path / "on-the-host"
+    folder.symlink_to(Path(smollm2.shards[0]).parent)
+    asked = {"hub": "path", "path": str(folder), "quant": "Q4_1"}
+    read = resolve(**asked)["lock"]
+    folder.unlink()
+    given = {**asked, "name": "m", "lock_file": str(tmp_path / "models.lock.txt")}
+    assert resolve(**given, lock=read)["lock"] == read
+    assert resolve(**given)["changed"] is False, "it is in the lock file, and nobody looks again"
+
+
+def test_of_what_a_host_read_only_what_was_asked_for_is_taken(tmp_path: Path, smollm2: Any, resolve: Run) -> None:
+    folder = Path(smollm2.shards[0]).parent
+    asked = {"hub": "path", "path": str(folder), "quant": "Q4_1"}
+    read = resolve(**asked)["lock"]
+    other = resolve(**{**asked, "path": str(tmp_path)}, lock=read)
+    assert f"path {tmp_path} instead of" in other["problem"]
+    files = [{**file, "url": "file:///etc/shadow"} for file in read["files"]]
+    assert f"a file outside of {folder}" in resolve(**asked, lock={**read, "files": files})["problem"]
+    assert "lists no files" in resolve(**asked, lock={**read, "files": []})["problem"]
+
+
 def test_a_lock_file_from_the_future_is_refused_and_an_update_replaces_nothing_else(
     tmp_path: Path, hub: HubDouble, resolve: Run
 ) -> None:
