@@ -86,7 +86,7 @@ ROWS = [
     ),
     Row(
         "Ollama: what is left is pruned",
-        {"models_serve": [SECOND]},
+        {"models_serve": [FIRST, SECOND]},
         {"models_serve": [SECOND], "models_prune": True},
         {OLLAMA},
         ("remove manifest ",),
