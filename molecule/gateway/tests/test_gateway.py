@@ -41,7 +41,7 @@ def ask(host, beside, trusted):
             f"curl --silent --max-time 100 --cacert {trusted} {resolve} --path-as-is {auth} {verb} {data} {more} "
             f"--write-out '\\n%{{http_code}}' '{url}{path}'"
         )
-        body, _, status = done.stdout.rpartition("\n")
+        body, _newline, status = done.stdout.rpartition("\n")
         return int(status), body
 
     return ask

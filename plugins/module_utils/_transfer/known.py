@@ -114,13 +114,14 @@ def _open(entry: Entry) -> Optional[int]:
 
 
 def _link(descriptor: int, path: str) -> bool:
-    with parent_of(path, make=True) as (directory, name), workshop(directory) as room:
-        try:
-            os.link(f"/proc/self/fd/{descriptor}", "file", dst_dir_fd=room.fd, follow_symlinks=True)
-        except OSError as error:
-            if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
-                return False
-            raise
-        os.rename("file", name, src_dir_fd=room.fd, dst_dir_fd=directory.fd)
-        os.fsync(directory.fd)
-    return True
+    with parent_of(path, make=True) as (directory, name):
+        with workshop(directory) as room:
+            try:
+                os.link(f"/proc/self/fd/{descriptor}", "file", dst_dir_fd=room.fd, follow_symlinks=True)
+            except OSError as error:
+                if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+                    return False
+                raise
+            os.rename("file", name, src_dir_fd=room.fd, dst_dir_fd=directory.fd)
+            os.fsync(directory.fd)
+        return True

@@ -174,7 +174,8 @@ def doors(folder: Path, image: str) -> Iterator[Doors]:
         for name, words in kinds.items():
             docker("run", "--detach", "--hostname", name, "--name", made.hosts[name], *words)
             told = json.loads(docker("inspect", made.hosts[name]))[0]["NetworkSettings"]
-            made.addresses[name] = next(iter(told["Networks"].values()))["IPAddress"]
+            (network,) = told["Networks"].values()
+            made.addresses[name] = network["IPAddress"]
         made.sh(
             "gpu-a",
             "until systemctl is-system-running 2>/dev/null | grep -q -e running -e degraded; do sleep 0.2; done",

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.door import door
 
@@ -23,8 +23,8 @@ FLEET: dict[str, Any] = {
 }
 
 
-def text(fleet: dict[str, Any] = FLEET, bind: str = "") -> str:
-    return str(door(fleet, "gpu-01", bind)["files"]["haproxy.cfg"])
+def text(fleet: Optional[dict[str, Any]] = None, bind: str = "") -> str:
+    return str(door(fleet or FLEET, "gpu-01", bind)["files"]["haproxy.cfg"])
 
 
 def section(words: str) -> list[str]:
