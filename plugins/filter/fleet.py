@@ -26,6 +26,15 @@ options:
     description: Whether a wrong declaration is an error; otherwise all that is wrong is in RV(_value) as C(problems).
     type: bool
     default: true
+  resolves:
+    description:
+      - Hosts whose models are going to be resolved. With O(refuse=false) RV(_value) also says, as C(problems), what the
+        controller lacks for that. Each hub of a model without a lock gets one short request, all at the same time, and
+        any answer proves the way; the Python package of the hub has to be there. With locks nobody is asked.
+      - Declared GPUs of these hosts and no C(pynvml) on the controller are a warning.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -94,17 +103,21 @@ _value:
       elements: dict
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
+from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
-from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
+from ansible_collections.gguf.fleet.plugins.module_utils._text import lines, printable
+from ansible_collections.gguf.fleet.plugins.plugin_utils import controller
 from ansible_collections.gguf.fleet.plugins.plugin_utils.fleet import describe, describe_one, locks_of
 from ansible_collections.gguf.fleet.plugins.plugin_utils.groups import rivals
+
+display = Display()
 
 
 def fleet_locks(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -114,13 +127,21 @@ def fleet_locks(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         raise AnsibleFilterError(failure(problem)["msg"]) from problem
 
 
-def fleet(hostvars: Mapping[str, Mapping[str, Any]], quant: str = "", refuse: bool = True) -> dict[str, Any]:
+def fleet(
+    hostvars: Mapping[str, Mapping[str, Any]], quant: str = "", refuse: bool = True, resolves: Sequence[str] = ()
+) -> dict[str, Any]:
     try:
-        return {**unsafe_templates(describe(hostvars, quant).as_dict()), "notes": rivals(hostvars)}
+        value = {**unsafe_templates(describe(hostvars, quant).as_dict()), "notes": rivals(hostvars)}
     except Problem as problem:
-        if not refuse:
-            return {**Fleet({}).as_dict(), "notes": {}, "problems": lines(failure(problem)["msg"])}
-        raise AnsibleFilterError(failure(problem)["msg"]) from problem
+        if refuse:
+            raise AnsibleFilterError(failure(problem)["msg"]) from problem
+        value = {**Fleet({}).as_dict(), "notes": {}, "problems": lines(failure(problem)["msg"])}
+    if refuse or not resolves:
+        return value
+    warning = controller.without_pynvml(value, hostvars, resolves)
+    if warning:
+        display.warning(printable(warning))
+    return {**value, "problems": [*value["problems"], *controller.problems(value, hostvars, resolves)]}
 
 
 def unsafe_templates(value: dict[str, Any]) -> dict[str, Any]:

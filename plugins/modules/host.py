@@ -34,6 +34,18 @@ options:
     type: list
     elements: int
     default: []
+  needed_bytes:
+    description:
+      - Bytes of all files that are going to be in O(models_dir). Where the disk has no room for what of them cannot be
+        on the host yet, that is said with the rest of what is wrong, and nothing is made. Every file that lies there or
+        in O(found_in) counts as one of them here; M(gguf.fleet.gguf_download) compares file by file.
+    type: int
+    default: 0
+  found_in:
+    description: Other directories of the host in which some of these files may lie already.
+    type: list
+    elements: path
+    default: []
   pynvml:
     description: Whether the controller's C(pynvml) (of the Python package C(nvidia-ml-py)) goes to the host, where the
       controller has it.
@@ -295,6 +307,8 @@ def main() -> None:
         argument_spec={
             "models_dir": {"type": "path"},
             "ports": {"type": "list", "elements": "int", "default": []},
+            "needed_bytes": {"type": "int", "default": 0},
+            "found_in": {"type": "list", "elements": "path", "default": []},
             "pynvml": {"type": "bool", "default": False},
             "pynvml_path": {"type": "path", "default": "/usr/local/lib/gguf-fleet/python"},
             "pynvml_sha256": {"type": "str"},
@@ -324,7 +338,8 @@ def main() -> None:
         pynvml=None if content is None else content.encode("utf-8"),
     )
     try:
-        obstacles = host.in_the_way(p["ports"]) if p["ports"] else []
+        asked = p["ports"] or p["needed_bytes"]
+        obstacles = host.in_the_way(p["ports"], wanted.models_dir, p["needed_bytes"], p["found_in"]) if asked else []
         if obstacles:
             raise Problem("\n".join(obstacles), "")
         if p["state"] == "absent":

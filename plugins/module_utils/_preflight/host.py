@@ -19,6 +19,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import w
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shard_names import merged_name
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.ask import ask_gpus
 from ansible_collections.gguf.fleet.plugins.module_utils._host import disk, memory, models_directory
+from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checks, look
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import ERROR
@@ -52,10 +53,43 @@ class Done:
     stays: Tuple[str, ...] = ()
 
 
-def in_the_way(ports: Sequence[int]) -> List[str]:
-    """All that would stop a run on this host later, as far as a look tells it: sentences."""
+def in_the_way(
+    ports: Sequence[int], models_dir: str = "", needed_bytes: int = 0, found_in: Sequence[str] = ()
+) -> List[str]:
+    """All that would stop a run on this host later, as far as a look tells it: sentences.
+
+    Args:
+        ports: that the engines are going to listen on.
+        models_dir: the directory of the verified files.
+        needed_bytes: of all files that belong there.
+        found_in: other directories in which some of them may lie already.
+    """
     found = checks.judge_rights(os.geteuid()) + checks.judge_ports(ports, look.holders_of(ports))
-    return [f"{one.text} {one.remedy}" for one in found if one.level == ERROR]
+    said = [f"{one.text} {one.remedy}" for one in found if one.level == ERROR]
+    return said + (_no_room(models_dir, needed_bytes, found_in) if models_dir and needed_bytes else [])
+
+
+def _no_room(models_dir: str, needed_bytes: int, found_in: Sequence[str]) -> List[str]:
+    """Only what is certain without reading a file: all that lies there counts, whatever it is. The download knows."""
+    missing, free = needed_bytes - present_bytes(models_dir, *found_in), free_bytes(models_dir)
+    if missing <= free:
+        return []
+    return [
+        f"{models_dir} has {shown_bytes(free)} free, and the models need at least {shown_bytes(missing)} more. "
+        "Free space, or name a directory on a larger file system in host_models_dir."
+    ]
+
+
+def present_bytes(*directories: str) -> int:
+    """What the files below these and those that we made elsewhere take of their disks, each inode once."""
+    paths = [path for directory in directories for path in look.files_below(directory)]
+    taken: Dict[Tuple[int, int], int] = {}
+    for path in [*paths, *(one["path"] for one in made()["files"])]:
+        # What moves meanwhile is not looked at.
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            taken[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(taken.values())
 
 
 def lacks_pynvml(wanted: Wanted) -> bool:

@@ -36,7 +36,16 @@ FICLONE = 0x40049409  # linux/fs.h
 _MAX_NAME_CHARACTERS = 64  # the kernel keeps 15
 REACH_SECONDS = 15.0
 # What the HTTP client calls a server that was not reached; every other reason is an answer.
-_NO_WAY = ("unreachable", "untrusted-certificate", "stall", "reset", "bad-url", "bad-proxy", "bad-answer")
+_NO_WAY = (
+    "unreachable",
+    "untrusted-certificate",
+    "stall",
+    "reset",
+    "bad-url",
+    "bad-proxy",
+    "bad-answer",
+    "bad-ca-file",
+)
 PROGRAM_SECONDS = 60.0
 KERNEL_LOG_BYTES = 64 * MIB
 TIME_ERROR = 5  # sys/timex.h: the kernel's clock is not synchronised
@@ -171,12 +180,15 @@ def clock_synchronised() -> Optional[bool]:
     return None if state < 0 else state != TIME_ERROR
 
 
-def reach(url: str) -> Way:
-    """Whether an address answers, even with a refusal: that proves the way as well as a page does."""
+def reach(url: str, ca_file: Optional[str] = None) -> Way:
+    """Whether an address answers, even with a refusal: that proves the way as well as a page does.
+
+    ca_file: certificates to trust instead of the system's.
+    """
     parts = urllib.parse.urlsplit(url)
     bypassed = urllib.request.proxy_bypass(parts.hostname or "")
     proxy = None if bypassed else urllib.request.getproxies().get(parts.scheme)
-    client = HttpClient(timeout_seconds=REACH_SECONDS)
+    client = HttpClient(timeout_seconds=REACH_SECONDS, ca_file=ca_file)
     try:
         client.open_range(url, 0, 1)
         refused = None

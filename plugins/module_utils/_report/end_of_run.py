@@ -42,16 +42,23 @@ def table(
         check: whether the run only said what it would do.
     """
     hosts = {name: Results(variables[name]) for name in names if name in fleet["hosts"]}
-    failed = {name: results.failure() or _NO_RESULT for name, results in hosts.items() if name not in alive}
+    lost = {name: why for name, results in hosts.items() if name not in alive and (why := results.unreachable())}
+    failed = {
+        name: results.failure() or _NO_RESULT
+        for name, results in hosts.items()
+        if name not in alive and name not in lost
+    }
+    ended = {**dict.fromkeys(failed, "FAILED"), **dict.fromkeys(lost, "UNREACHABLE")}
     rows = [
         row
         for name, results in hosts.items()
-        for row in _rows(name, results, fleet["hosts"][name], check=check, failed=name in failed)
+        for row in _rows(name, results, fleet["hosts"][name], check=check, ended=ended.get(name, ""))
     ]
     headings = [heading.format(fetched="to fetch" if check else "fetched") for heading in _HEADINGS]
     notes = [
+        *_notes("UNREACHABLE", lost, str, FAILURE_CHARACTERS),
         *_notes("FAILED", failed, str, FAILURE_CHARACTERS),
-        *_changes(hosts, failed, check=check),
+        *_changes(hosts, ended, check=check),
         *_notes("Left over", {name: leftovers(one, fleet["hosts"][name]) for name, one in hosts.items()}, "; ".join),
         *_notes("Warning", {name: _warnings(one, fleet, name) for name, one in hosts.items()}, " ".join),
     ]
@@ -61,15 +68,13 @@ def table(
     return [*grid([headings, *_cut_rows(rows, room - len(notes))]), *notes]
 
 
-def _rows(
-    name: str, results: Results, host: Mapping[str, Any], *, check: bool, failed: bool
-) -> Iterator[Sequence[str]]:
-    """A row for each model; one for a host without any."""
+def _rows(name: str, results: Results, host: Mapping[str, Any], *, check: bool, ended: str) -> Iterator[Sequence[str]]:
+    """A row for each model; one for a host without any. ended: the word for a host that did not get to the end."""
     free = results.get("__host_info").get("free_bytes")
     disk = "" if free is None else f"{shown_bytes(free)} free"
     if not host["models"]:
         engines = " and ".join(host["engines"]) or "no engine"
-        yield (name, "-", "FAILED" if failed else f"no models, {engines}", "", disk, "")
+        yield (name, "-", ended or f"no models, {engines}", "", disk, "")
         return
     files = _files(results, host)
     for index, model in enumerate(host["models"]):
@@ -79,7 +84,7 @@ def _rows(
         yield (
             name if first else "",
             model["name"],
-            _state(model["name"], results, host, check=check, failed=failed),
+            _state(model["name"], results, host, check=check, ended=ended),
             f"as {same}" if same else _fetched(files.get(index), results, lock_name, check=check),
             disk if first else "",
             _placement(model["name"], results),
@@ -109,7 +114,7 @@ def _size(lock: Mapping[str, Any]) -> int:
     return sum(int(file["size_bytes"]) for file in lock["files"])
 
 
-def _state(model: str, results: Results, host: Mapping[str, Any], *, check: bool, failed: bool) -> str:
+def _state(model: str, results: Results, host: Mapping[str, Any], *, check: bool, ended: str) -> str:
     """The worst of what the servers of a model said."""
     told = results.get("__verify_here").get("endpoints") or ()
     answers = [one for endpoint, one in zip(host["endpoints"], told) if endpoint["model"] == model]
@@ -118,9 +123,7 @@ def _state(model: str, results: Results, host: Mapping[str, Any], *, check: bool
         return f"answers, {min(rates):.1f} tokens/s" if rates else "answers"
     if any(one.get("problem") for one in answers):
         return "NO ANSWER"
-    if failed:
-        return "FAILED"
-    return "not asked yet" if check else "not asked"
+    return ended or ("not asked yet" if check else "not asked")
 
 
 def _placement(model: str, results: Results) -> str:
@@ -140,10 +143,10 @@ def _placement(model: str, results: Results) -> str:
     return f"fits, {what}{f', {len(instances)} times' if len(instances) > 1 else ''}"
 
 
-def _changes(hosts: Mapping[str, Results], failed: Mapping[str, str], *, check: bool) -> List[str]:
+def _changes(hosts: Mapping[str, Results], ended: Mapping[str, str], *, check: bool) -> List[str]:
     found = {name: results.changes() for name, results in hosts.items()}
     changed = {name: changes for name, changes in found.items() if changes}
-    alike = [name for name, changes in found.items() if not changes and name not in failed]
+    alike = [name for name, changes in found.items() if not changes and name not in ended]
     lines = _notes("Would change" if check else "Changed", changed, _shortened)
     if alike:
         lines.append(sentence(f"Nothing to change on {_names(alike)}." if check else f"Unchanged: {_names(alike)}."))

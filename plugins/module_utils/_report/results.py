@@ -52,15 +52,28 @@ class Results:
     def each(self) -> Iterator[Tuple[str, Mapping[str, Any]]]:
         """All results with what they are about, those of a loop one by one."""
         for name, subject in RESULTS.items():
-            found = self.get(name)
-            items = found.get("results")
-            for one in items if isinstance(items, list) else [found]:
-                if isinstance(one, Mapping) and one and not one.get("skipped"):
-                    yield subject, one
+            for one in self._items(name):
+                yield subject, one
+
+    def _items(self, name: str) -> List[Mapping[str, Any]]:
+        """The result of a task, or those of its loop."""
+        found = self.get(name)
+        items = found.get("results")
+        each = items if isinstance(items, list) else [found]
+        return [one for one in each if isinstance(one, Mapping) and one and not one.get("skipped")]
 
     def failure(self) -> str:
-        """The message of the task that failed; empty where none of those that are kept did."""
-        return next((str(one.get("msg") or "") for _subject, one in self.each() if one.get("failed")), "")
+        """The message of the task that failed, of each item of a loop; empty where none of those that are kept did."""
+        for name in RESULTS:
+            told = [_message(one) for one in self._items(name) if one.get("failed")]
+            if told:
+                return " ".join(dict.fromkeys(told))
+        return ""
+
+    def unreachable(self) -> str:
+        """Why the host could not be reached; empty where it could, or nothing is known of it."""
+        lost = (_message(one) for name in RESULTS for one in self._items(name) if one.get("unreachable"))
+        return next(lost, "")
 
     def changes(self) -> List[str]:
         """What was changed, or would be, in words, what clients notice first; each at most once."""
@@ -89,6 +102,12 @@ class Results:
         planned = found if isinstance(found, Mapping) else {}
         judged = self.get("__models_judged").get("plans") or {}
         return {**planned, "plans": {**(planned.get("plans") or {}), **judged}}
+
+
+def _message(result: Mapping[str, Any]) -> str:
+    """A list is a line each."""
+    told = result.get("msg") or ""
+    return " ".join(map(str, told)) if isinstance(told, (list, tuple)) else str(told)
 
 
 def _worth_a_line(actions: Sequence[str]) -> Sequence[str]:

@@ -10,7 +10,11 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import full_name
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.files import destination
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.sources import resolve_entry
 from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import difference
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._report.grid import grid, sentence
 
 _DIGEST_CHARACTERS = 12
@@ -137,6 +141,9 @@ def _drift(
         drift.append("it is declared and not there")
     if lock is None:
         return [*drift, "it has no lock yet"]
+    other = _other_source(model, lock)
+    if other:
+        drift.append(f"its source is not the one of the lock: {other}")
     wanted = _locked_digest(model, lock)
     if wanted and found["digest"] and wanted != found["digest"]:
         drift.append(
@@ -148,6 +155,18 @@ def _drift(
     if gone and (model["engine"] != "ollama" or not found["present"]):
         drift.append(f"{gone[0]} is missing")
     return drift
+
+
+def _other_source(model: Mapping[str, Any], lock: Mapping[str, Any]) -> str:
+    """What the inventory says of a model's source and the lock does not; empty where they agree."""
+    source = resolve_entry(model["lock_name"], model["source"], "")["source"]
+    if model["candidates"]:
+        # The lock tells which of them was chosen.
+        source.pop("quant", None)
+    try:
+        return difference(lock, Request(**source)) or ""
+    except HubProblem as problem:
+        return problem.problem
 
 
 def _locked_digest(model: Mapping[str, Any], lock: Mapping[str, Any]) -> Optional[str]:

@@ -224,8 +224,8 @@ def test_the_status_of_a_fleet_as_declared_and_of_one_that_drifted(world: World,
     world.reach({"models_serve": [A]})
     file = tmp_path / "status.json"
 
-    def status() -> tuple[list[str], dict[str, Any]]:
-        models = [{**A, "source": world.source}]
+    def status(**source: str) -> tuple[list[str], dict[str, Any]]:
+        models = [{**A, "source": {**world.source, **source}}]
         settings = {**world.settings, "models_serve": models, "status_file": str(file)}
         done = world.host.play("status.yml", **settings)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -236,6 +236,10 @@ def test_the_status_of_a_fleet_as_declared_and_of_one_that_drifted(world: World,
     lines, told = status()
     assert "ok" in lines[1].split()
     assert (told["servers"][0]["health"], told["models"][0]["resident"], told["drift"]) == ("ok", True, [])
+    assert told["models"][0]["drift"] == []
+    _lines, told = status(path="/srv/other")
+    (other,) = told["models"][0]["drift"]
+    assert other.startswith("its source is not the one of the lock: path /srv/other instead of file://")
     world.host.sh("/usr/local/lib/gguf-fleet/supervisorctl stop llama-cpp-a")
     lines, told = status()
     assert "silent" in lines[1].split()

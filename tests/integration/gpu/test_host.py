@@ -57,12 +57,16 @@ def test_check_run_check_and_run_again(tmp_path: Path, nvml_environment: Callabl
 def test_all_that_is_in_the_way_is_said_at_once_and_nothing_is_made(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         ports = [server.getsockname()[1] for server in (one, other)]
-        task = {"gguf.fleet.host": {"models_dir": str(tmp_path / "models"), "ports": ports}}
+        needed = {"models_dir": str(tmp_path / "models"), "needed_bytes": 2**60}
+        task = {"gguf.fleet.host": {**needed, "ports": ports}}
         play = {"hosts": "localhost", "gather_facts": False, "vars": LOCAL, "tasks": [task]}
         (tmp_path / "play.yml").write_text(json.dumps([play]))
         done = ansible("ansible-playbook", "-i", "localhost,", str(tmp_path / "play.yml"))
     assert done.returncode != 0
     assert [port for port in ports if f"Port {port} is taken by" not in done.stdout] == []
+    assert (
+        f"{tmp_path / 'models'} has " in done.stdout and "the models need at least 1048576.00 TiB more" in done.stdout
+    )
     assert not (tmp_path / "models").exists()
 
 

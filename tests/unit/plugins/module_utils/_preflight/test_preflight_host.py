@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight import host
 
+MIB = 2**20
 CONTENT = b"NVML_SUCCESS = 0\n"
 
 
@@ -35,6 +36,37 @@ def test_a_check_tells_what_the_run_does_and_a_second_run_does_nothing(tmp_path:
     assert len(told.actions) == 2
     for check in (True, False):
         assert host.prepare(wanted(tmp_path, brought=False), check=check).actions == ()
+
+
+def test_a_disk_without_room_is_told_with_the_bytes_and_what_lies_there_counts_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GGUF_FLEET_LEDGER", str(tmp_path / "ledger.json"))
+    monkeypatch.setattr(host, "free_bytes", lambda _place: 10 * MIB)
+    models, store = tmp_path / "models", tmp_path / "store"
+    (models / "org--repo").mkdir(parents=True)
+    store.mkdir()
+
+    def said(needed_bytes: int) -> list[str]:
+        told = host.in_the_way([], str(models), needed_bytes, [str(store)])
+        return [line for line in told if line.startswith(str(models))]
+
+    assert said(10 * MIB) == []
+    assert said(0) == []
+    (line,) = said(12 * MIB)
+    assert line == (
+        f"{models} has 10.0 MiB free, and the models need at least 12.0 MiB more. "
+        "Free space, or name a directory on a larger file system in host_models_dir."
+    )
+    # A file that is not whole, and a link to it in the store: its blocks count, not its length.
+    partial = models / "org--repo/a.gguf.partial"
+    with partial.open("wb") as file:
+        file.write(b"x" * MIB)
+        file.truncate(12 * MIB)
+    os.link(partial, store / "sha256-a")
+    assert host.present_bytes(str(models), str(store)) == MIB
+    assert said(11 * MIB) == []
+    assert "11.0 MiB more" in said(12 * MIB)[0]
 
 
 def test_the_binding_is_brought_only_to_a_host_that_has_another_one(tmp_path: Path) -> None:

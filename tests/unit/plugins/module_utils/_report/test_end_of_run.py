@@ -87,6 +87,28 @@ def test_a_host_that_failed_has_its_message_below_the_table() -> None:
     assert "Unchanged: h20-01, cpp-01." in lines
 
 
+def test_an_unreachable_host_has_a_row_and_the_reason() -> None:
+    hosts = {name: told(name) for name in NAMES}
+    reason = "Failed to connect to the host via ssh: ssh: connect to host 10.0.0.2 port 22:\nConnection timed out"
+    hosts["h20-02"] = {"__host_info": {"unreachable": True, "changed": False, "msg": reason}}
+    lines = shown(hosts, alive=("h20-01", "cpp-01"))
+    (row,) = [line for line in lines if line.startswith("h20-02")]
+    assert row.split()[:3] == ["h20-02", "deepseek-r1", "UNREACHABLE"]
+    assert f"UNREACHABLE: h20-02: {' '.join(reason.split())}" in lines
+    assert not [line for line in lines if "FAILED" in line]
+    assert "Unchanged: h20-01, cpp-01." in lines
+
+
+def test_a_loop_that_failed_tells_the_message_of_each_item_and_a_list_a_line_each() -> None:
+    hosts = {name: told(name) for name in NAMES}
+    items = [{"failed": True, "msg": f"{name} does not start."} for name in ("llama-cpp-a", "llama-cpp-b")]
+    hosts["h20-01"]["__llama_cpp_served"] = {"failed": True, "msg": "One or more items failed", "results": items}
+    hosts["h20-02"]["__models_refused"] = {"failed": True, "msg": ["r1 is too large.", "coder is, too."]}
+    lines = shown(hosts, alive=("cpp-01",))
+    assert "FAILED: h20-01: llama-cpp-a does not start. llama-cpp-b does not start." in lines
+    assert "FAILED: h20-02: r1 is too large. coder is, too." in lines
+
+
 def test_a_host_that_failed_before_any_result_is_told_all_the_same() -> None:
     hosts: Dict[str, Dict[str, Any]] = {name: {} for name in NAMES}
     lines = shown(hosts, alive=())

@@ -6,24 +6,28 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+import pytest
+
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet
 from ansible_collections.gguf.fleet.plugins.module_utils._report.status import lines, questions, status
 
 GIB = 2**30
-R1 = {"name": "r1", "source": {"repo": "org/r1", "quant": "Q2"}}
+R1: Dict[str, Any] = {"name": "r1", "source": {"repo": "org/r1", "quant": "Q2"}}
 CODER = {"name": "coder", "engine": "llama_cpp", "source": {"repo": "org/coder", "quant": "Q4"}}
 FLEET = describe_fleet({"one": {"models_serve": [R1, CODER]}, "two": {"models_serve": [R1]}}, {}, {}).as_dict()
 
 
 def lock(model: Dict[str, Any], *names: str) -> Dict[str, Any]:
-    files = [{"path": name, "size_bytes": GIB, "sha256": "a" * 64} for name in names]
-    return {"repo": model["source"]["repo"], "quant": "Q", "files": files, "merged": {"sha256": "b" * 64}}
+    repo, quant = model["source"]["repo"], model["source"]["quant"]
+    files = [{"path": name, "size_bytes": GIB, "sha256": "a" * 64, "url": f"https://hub/{name}"} for name in names]
+    pinned = {"hub": "modelscope", "endpoint": "https://hub", "revision": "master", "commit": "c" * 40}
+    return {**pinned, "repo": repo, "quant": quant, "files": files, "merged": {"sha256": "b" * 64}}
 
 
 ONE, TWO = (FLEET["hosts"][name]["models"] for name in ("one", "two"))
 LOCKS = {
-    ONE[0]["lock_name"]: lock(R1, "r1-00001-of-00002.gguf", "r1-00002-of-00002.gguf"),
-    ONE[1]["lock_name"]: lock(CODER, "coder-00001-of-00002.gguf", "coder-00002-of-00002.gguf"),
+    ONE[0]["lock_name"]: lock(R1, "r1-Q2-00001-of-00002.gguf", "r1-Q2-00002-of-00002.gguf"),
+    ONE[1]["lock_name"]: lock(CODER, "coder-Q4-00001-of-00002.gguf", "coder-Q4-00002-of-00002.gguf"),
 }
 
 
@@ -59,8 +63,8 @@ def shown(told: Dict[str, Any]) -> list[str]:
 def test_a_fleet_as_declared_is_a_line_for_each_model() -> None:
     assert shown(as_declared()) == [
         "host  engine          health  model  quant  digest        in memory          disk",
-        "one   ollama 0.33.2   ok      r1     Q      bbbbbbbbbbbb  yes, 100% on GPUs  900.0 GiB free",
-        "      llama_cpp b1-x  ok      coder  Q      aaaaaaaaaaaa  yes",
+        "one   ollama 0.33.2   ok      r1     Q2     bbbbbbbbbbbb  yes, 100% on GPUs  900.0 GiB free",
+        "      llama_cpp b1-x  ok      coder  Q4     aaaaaaaaaaaa  yes",
         "Everything is as declared.",
     ]
 
@@ -89,6 +93,24 @@ def test_other_weights_than_those_of_the_lock_are_named() -> None:
     told = as_declared()
     told["weights"][0]["sha256"] = "f" * 64
     assert "one: r1: its weights are ffffffffffff, the lock says bbbbbbbbbbbb." in shown(told)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"revision": "v2"}, "revision v2 instead of master"),
+        ({"hub": "huggingface"}, "hub huggingface instead of modelscope"),
+        ({"endpoint": "https://user:secret@mirror"}, "endpoint https://mirror instead of https://hub"),
+        ({"sha256": {"r1-Q2-00001-of-00002.gguf": "e" * 64}}, f"{'e' * 64} instead of {'a' * 64}"),
+    ],
+)
+def test_a_source_that_is_not_the_one_of_the_lock_is_named(source: Dict[str, Any], said: str) -> None:
+    declared = {**R1, "source": {**R1["source"], **source}}
+    fleet = describe_fleet({"one": {"models_serve": [declared, CODER]}}, {}, {}).as_dict()
+    state = status(["one"], fleet, LOCKS, {"one": as_declared()})
+    (told,) = [text for text in lines(state) if text.startswith("one: ")]
+    assert told.startswith("one: r1: its source is not the one of the lock: ") and told.endswith(f"{said}.")
+    assert "secret" not in str(state)
 
 
 def test_a_host_that_cannot_be_asked_is_a_line() -> None:
