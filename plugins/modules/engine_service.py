@@ -167,6 +167,12 @@ options:
     type: str
     choices: [auto, never, drain]
     default: auto
+  reasons:
+    description: Further reasons to restart a service that runs, which only the caller can know.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   drain_seconds:
     description: How long V(drain) waits, in seconds.
     type: int
@@ -434,7 +440,7 @@ def make_plan(
         pending=journal.read_reasons(p["name"]),
         follows=follows,
         outdated=service_files.outdated(p["name"], way),
-        runs_another=running.reasons(state, program, wanted, lambda: way.state().pid),
+        runs_another=[*running.reasons(state, program, wanted, lambda: way.state().pid), *p["reasons"]],
     )
 
 
@@ -551,6 +557,7 @@ def main() -> None:
             "instead_of": {"type": "list", "elements": "str", "default": []},
             "beside": {"type": "bool", "default": False},
             "restart": {"type": "str", "choices": ["auto", "never", "drain"], "default": "auto"},
+            "reasons": {"type": "list", "elements": "str", "default": []},
             "drain_seconds": {"type": "int", "default": 600},
             "engine": {"type": "str", "choices": ["ollama", "llama_cpp"]},
             "url": {"type": "str", "default": "http://127.0.0.1:11434"},

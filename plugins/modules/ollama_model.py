@@ -124,6 +124,15 @@ options:
     type: bool
     default: false
     version_added: 0.2.0
+  restarts:
+    description:
+      - Whether the caller restarts a server that cannot unload the weights that a name shall mean no more, and runs
+        this again.
+      - Such a model stays as it is then, RV(restart) names the server, and nothing is pruned. Otherwise the task fails,
+        or warns of weights that no name means already.
+    type: bool
+    default: false
+    version_added: 0.2.0
   import:
     description:
       - V(store) writes the store itself. When O(models[].file) is on another file system, the blob is a symbolic link,
@@ -267,6 +276,12 @@ removed:
   returned: with O(state=pruned)
   type: list
   elements: str
+restart:
+  description: The addresses of servers that have to be restarted before this is run again, with O(restarts=true).
+  returned: always
+  type: list
+  elements: str
+  sample: ["http://127.0.0.1:11434"]
 actions:
   description:
     - What was done, or would be done in check mode, in this order.
@@ -336,6 +351,7 @@ def requests(params: Dict[str, Any], check: bool) -> List[Request]:
         prove=params["prove"],
         version=params["ollama_version"],
         load_timeout=params["load_timeout"],
+        restarts=params["restarts"],
     )
     return [
         others,
@@ -364,6 +380,7 @@ def returned(names: List[str], outcome: Outcome) -> Dict[str, Any]:
         "changed": any(result.actions for result in results),
         "models": [{"name": name, **answered(answer)} for name, answer in zip(names, outcome.answers)],
         "actions": [action for result in results for action in sentences(result.actions)],
+        "restart": list(dict.fromkeys(result.restart for result in results if result.restart)),
         "freed_bytes": sum(result.freed_bytes for result in results),
         "kept_files": [dict(file) for result in results for file in result.kept_files],
         "diff": [diff for result in results for diff in diffs(result)],
@@ -432,6 +449,7 @@ def main() -> None:
             "remove_files": {"type": "bool", "default": False},
             "keep_files": {"type": "list", "elements": "path", "default": []},
             "prove": {"type": "bool", "default": False},
+            "restarts": {"type": "bool", "default": False},
             "import": {"type": "str", "choices": ["auto", "store", "api"], "default": "auto"},
             "host": {"type": "str", "default": "http://127.0.0.1:11434"},
             "models_dir": {"type": "path", "default": "/var/lib/ollama/models"},

@@ -14,7 +14,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import O
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.residency import Resident
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.runners import Memory
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem, StaysInMemory
 
 # A slow disk gives 100 MB a second; what comes on top is the server's own start of the model.
 _BYTES_PER_SECOND = 100_000_000
@@ -66,10 +66,11 @@ def load(server: Ollama, name: Name, limit_seconds: float, keep_alive: Union[int
     return _listed(server) != before
 
 
-def unload(server: Ollama, name: Name, limit_seconds: float = UNLOAD_SECONDS) -> List[str]:
+def unload(server: Ollama, name: Name, limit_seconds: float = UNLOAD_SECONDS, *, all_of_it: bool = False) -> List[str]:
     """Take what is listed under this name out of memory, and see that it is gone; warnings of what cannot go.
 
-    Raises OllamaProblem when it stays: once its name means other weights, nobody can unload it.
+    Raises StaysInMemory when it stays: once its name means other weights, nobody can unload it. all_of_it: also for
+    what the name meant before already, which is a warning otherwise.
     """
     memory = Memory(server)
     going = {one.digest for one in memory.running if one.name == full_name(str(name))}
@@ -82,12 +83,15 @@ def unload(server: Ollama, name: Name, limit_seconds: float = UNLOAD_SECONDS) ->
     while left := going & _of_name(server, name):
         seconds = time.monotonic() - begun
         if left <= older and seconds >= _OLDER_SECONDS:
-            return [
-                f"{name} is in the memory of {server.url} with older weights as well ({', '.join(sorted(left))}). "
-                "No request can unload them: restart the service when it suits."
-            ]
+            problem = StaysInMemory(
+                f"{name} is in the memory of {server.url} with older weights as well ({', '.join(sorted(left))}).",
+                "No request can unload them: restart the service when it suits.",
+            )
+            if all_of_it:
+                raise problem
+            return [str(problem)]
         if seconds >= limit_seconds:
-            raise OllamaProblem(
+            raise StaysInMemory(
                 f"{server.url}: {name} is still in memory {limit_seconds:.0f} s after it was asked to go.",
                 "Run again when its requests are done; what stays all the same goes with a restart of the service.",
             )

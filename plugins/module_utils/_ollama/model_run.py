@@ -29,7 +29,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama import plan as 
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.config import SourceProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.manifest import MODEL, Settings, digest_of
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.parameters import check_parameters
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem, StaysInMemory
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import Store, StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.templates import checked_template, with_stops
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import (
@@ -51,7 +51,8 @@ class Request:
     keep: the names that stay when others are pruned. pinned: those that shall stay loaded. rival: why this one does
     not, although it shall: another one of the same weights does. other_hosts: more servers of the same store, which may
     have loaded what goes. remove_files: whether the files made for what goes do so, too, but for keep_files. prove:
-    whether a model that gets other settings is asked, and gets the old ones back where it does not answer.
+    whether a model that gets other settings is asked, and gets the old ones back where it does not answer. restarts:
+    whether the caller restarts a server that cannot unload what its names shall mean no more, and runs this again.
     """
 
     host: str
@@ -76,10 +77,13 @@ class Request:
     keep_alive: Optional[str] = None
     prove: bool = False
     load_timeout: Optional[int] = None
+    restarts: bool = False
 
 
 @dataclass(frozen=True)
 class Result:
+    """What was done. restart: the server that has to be restarted first, since it cannot unload; then nothing was."""
+
     actions: Tuple[Dict[str, Any], ...] = ()
     warnings: Tuple[str, ...] = ()
     model: Optional[str] = None
@@ -92,6 +96,7 @@ class Result:
     loaded: Optional[Dict[str, Any]] = None
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
+    restart: str = ""
 
     def as_dict(self) -> Dict[str, Any]:
         return {
@@ -291,7 +296,7 @@ def _with_weights_by_api(
     more: List[str] = []
     if not request.check:
         if plan.create is not None and weights is not None and plan.before:
-            more = _unload(client, [name])
+            more = _unload(request, client, [name])
         api_import.apply(client, plan, weights)
     model = api_import.listed(client, name) or {}
     return Result(
@@ -372,7 +377,7 @@ def _remove(request: Request, client: Ollama, names: Sequence[Name], ledger: Led
             going = [action.name for action in plan.actions if action.name is not None]
             going = [name for name in going if not _needed_in_memory(request, store, name)]
             for server in (client, *map(Ollama.at, request.other_hosts)):
-                more += _unload(server, going)
+                more += _unload(request, server, going)
             freed = apply.apply(store, plan.actions, ledger)
         more += [_stays(file) for file in plan.kept_files if file["reason"]]
         warnings = tuple(dict.fromkeys((*plan.warnings, *store.warnings, *more)))
@@ -404,10 +409,13 @@ def _stays(file: Mapping[str, Any]) -> str:
     return f"{file['path']} stays with {file['size_bytes']:,} bytes, although nothing declares it: {file['reason']}."
 
 
-def _unload(client: Ollama, names: Sequence[Name]) -> List[str]:
+def _unload(request: Request, client: Ollama, names: Sequence[Name]) -> List[str]:
     """What stays in memory would go on answering, and keep the removed file's space taken."""
     try:
-        return [warning for name in names for warning in loading.unload(client, name)]
+        return [warning for name in names for warning in loading.unload(client, name, all_of_it=request.restarts)]
+    except StaysInMemory as problem:
+        problem.server = client.url
+        raise
     except Unreachable:
         return []
 
@@ -437,6 +445,6 @@ def _make_room_for_others(
             layer = base.layer(MODEL) if base is not None else None
             new = layer.digest.partition(":")[2] if layer is not None else None
         if old is not None and old.digest != f"sha256:{new}" and not _needed_in_memory(request, store, name):
-            warnings.extend(_unload(client, [name]))
+            warnings.extend(_unload(request, client, [name]))
 
     return before_switch

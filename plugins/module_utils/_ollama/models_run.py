@@ -15,6 +15,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._engine.runners import 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama import model_run as run
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.loading import keeps_for_ever, parse_keep_alive
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import StaysInMemory
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import StoreProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 
@@ -54,9 +55,9 @@ def run_all(state: str, models: Sequence[run.Request], others: run.Request, ledg
         try:
             answers.append(_one(state, request, ledger, new))
         except Problem as problem:
-            answers.append(problem)
+            answers.append(_or_restart(request, problem))
     # What failed may be what the others shall make room for, or what they stand in for: look at it first.
-    if state != PRUNED or any(isinstance(one, Problem) for one in answers):
+    if state != PRUNED or any(isinstance(one, Problem) or one.restart for one in answers):
         return Outcome(answers)
     try:
         hosts = dict.fromkeys(one.host for one in models if one.host != others.host)
@@ -64,7 +65,14 @@ def run_all(state: str, models: Sequence[run.Request], others: run.Request, ledg
         request = replace(others, keep=keep, other_hosts=tuple(hosts), pinned=_pinned(models))
         return Outcome(answers, run.pruned(request, ledger))
     except Problem as problem:
-        return Outcome(answers, problem)
+        return Outcome(answers, _or_restart(others, problem))
+
+
+def _or_restart(request: run.Request, problem: Problem) -> Answer:
+    """What is mended by a restart is none where the caller restarts."""
+    if request.restarts and isinstance(problem, StaysInMemory):
+        return run.Result(model=request.name or None, restart=problem.server)
+    return problem
 
 
 def _pinned(models: Sequence[run.Request]) -> List[str]:

@@ -13,5 +13,11 @@ class OllamaProblem(Problem, ValueError):
     """A problem with two sentences: `problem` (what, where) and `remedy` (what the operator does next)."""
 
 
+class StaysInMemory(OllamaProblem):
+    """A server keeps weights in memory that it was told to unload, so that only its restart removes them."""
+
+    server = ""
+
+
 class StoreProblem(OllamaProblem):
     """The store cannot be read or changed."""

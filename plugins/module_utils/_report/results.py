@@ -28,6 +28,7 @@ RESULTS: Mapping[str, str] = {
     "__models_judged": "plan",
     "__models_refused": "plan",
     "__models_downloaded": "files",
+    "__models_registered_before": "models",
     "__models_registered": "models",
     "__verify_here": "answer",
     "__verify_lan": "answer",

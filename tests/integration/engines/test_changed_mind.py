@@ -165,7 +165,12 @@ def world(
     folder = tmp_path_factory.mktemp("world")
     shards = smollm2.shards[0].parent
     name = f"gguf-fleet-mind-{uuid.uuid4().hex[:8]}"
-    options = ["--init", "--network=none", f"--volume={shards}:{shards}:ro"]
+    options = [
+        "--init",
+        "--network=none",
+        f"--volume={shards}:{shards}:ro",
+        f"--volume={smollm2.whole}:/srv/other.gguf:ro",
+    ]
     docker("run", "--detach", "--name", name, *options, "gguf-fleet-forky", "sleep", "infinity")
     settings = {
         **release(ollama_archives, "0.33.2"),
@@ -218,6 +223,26 @@ def test_a_changed_declaration(world: World, row: Row) -> None:
     # A table also where nothing is to do; with what is wrong in a declaration nothing begins.
     assert 2 <= len(end_of(again.stdout)) <= 25, again.stdout
     assert world.serving() == row.serves
+
+
+@pytest.mark.long
+def test_weights_that_the_server_cannot_unload_go_with_one_restart(world: World) -> None:
+    pinned = {"models_serve": [{**FIRST, "keep_alive": "-1"}]}
+    world.reach(pinned)
+    # What its name meant stays in memory, and nobody can name it any more.
+    world.host.sh("printf 'FROM /srv/other.gguf\\nPARAMETER num_ctx 512\\n' > /root/m && ollama create o -f /root/m")
+    world.host.api("/api/generate", {"model": "o", "stream": False})
+    assert len(world.host.api("/api/ps")["models"]) == 2
+    done = world.play(pinned)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "it holds weights in memory that no request can unload" in done.stdout, done.stdout
+    (left,) = world.host.api("/api/ps")["models"]
+    (listed,) = [one for one in world.host.api("/api/tags")["models"] if one["name"] == "o:latest"]
+    assert (left["name"], left["digest"]) == ("o:latest", listed["digest"])
+    again = world.play(pinned)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert changed(again) == 0, again.stdout
+    assert tasks(again.stdout) <= TASKS_AT_MOST, again.stdout
 
 
 def test_the_status_of_a_fleet_as_declared_and_of_one_that_drifted(world: World, tmp_path: Path) -> None:

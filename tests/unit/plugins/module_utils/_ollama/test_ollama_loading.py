@@ -2,22 +2,67 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from typing import Any, Dict, List, Sequence, cast
+
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import parse_name
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.ollama import Ollama, Running
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.residency import Resident
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama import loading
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.api_import import shown_fields
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.loading import (
     keeps_for_ever,
     landing_warning,
     parse_keep_alive,
+    unload,
     whole_file_seconds,
 )
-from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import OllamaProblem, StaysInMemory
 
 GIB = 2**30
 R1 = parse_name("r1")
+NOW, OLD = "sha256:now", "sha256:old"
+
+
+class Full:
+    """A server with models in memory under the name r1. It unloads what the name means now, unless that is busy."""
+
+    url = "http://127.0.0.1:11434"
+
+    def __init__(self, loaded: Sequence[str], busy: bool = False) -> None:
+        self.loaded, self.busy = list(loaded), busy
+
+    def running(self) -> List[Running]:
+        resident = Resident(GIB, 0, 2048, "")
+        return [Running("r1:latest", digest.rpartition(":")[2], resident) for digest in self.loaded]
+
+    def models(self) -> List[Dict[str, Any]]:
+        return [{"name": "r1:latest", "digest": NOW}]
+
+    def load(self, _name: str, _limit_seconds: float, keep_alive: int) -> None:
+        assert keep_alive == 0
+        self.loaded = [digest for digest in self.loaded if digest != NOW or self.busy]
+
+    def as_server(self) -> Ollama:
+        return cast(Ollama, self)
+
+
+def test_what_a_server_unloads_needs_no_restart() -> None:
+    server = Full([NOW])
+    assert unload(server.as_server(), R1, all_of_it=True) == []
+    assert server.loaded == []
+
+
+def test_what_a_server_cannot_unload_is_for_a_restart_or_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "_OLDER_SECONDS", 0)
+    (said,) = unload(Full([NOW, OLD]).as_server(), R1)
+    assert "older weights as well (old)" in said
+    with pytest.raises(StaysInMemory, match=r"older weights as well \(old\)"):
+        unload(Full([NOW, OLD]).as_server(), R1, all_of_it=True)
+    with pytest.raises(StaysInMemory, match="still in memory"):
+        unload(Full([NOW], busy=True).as_server(), R1, 0)
 
 
 @pytest.mark.parametrize(
