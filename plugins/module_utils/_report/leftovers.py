@@ -9,6 +9,7 @@ import posixpath
 from typing import Any, Dict, List, Mapping, Sequence, Set
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import full_name
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway.names import DOOR_SERVICE, GATEWAY_SERVICE
 from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._report.results import Results
 
@@ -71,4 +72,10 @@ def needed(results: Results, host: Mapping[str, Any]) -> Set[str]:
 
 def _served(results: Results, host: Mapping[str, Any]) -> Set[str]:
     """Services that are declared, and those that the run removed."""
-    return {str(server["name"]) for server in host["servers"]} | set(results.services_removed())
+    return declared_services(host) | set(results.services_removed())
+
+
+def declared_services(host: Mapping[str, Any]) -> Set[str]:
+    """Those of its engines, its door and its gateway."""
+    proxies = {DOOR_SERVICE: host.get("door"), GATEWAY_SERVICE: host.get("gateway")}
+    return {str(server["name"]) for server in host["servers"]} | {name for name, wanted in proxies.items() if wanted}

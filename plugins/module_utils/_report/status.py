@@ -16,6 +16,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import diffe
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._report.grid import grid, sentence
+from ansible_collections.gguf.fleet.plugins.module_utils._report.leftovers import declared_services
 
 _DIGEST_CHARACTERS = 12
 _HEADINGS = ("host", "engine", "health", "model", "quant", "digest", "in memory", "disk", "drift")
@@ -224,7 +225,7 @@ def _left_over(host: Mapping[str, Any], locks: Mapping[str, Any], told: Mapping[
         for one in told["made"]["files"]
         if one["path"] not in needed
     ]
-    declared = {server["name"] for server in host["servers"]}
+    declared = declared_services(host)
     for service in told["services"]:
         if service["name"] not in declared:
             state = "runs" if service["running"] else "is there"

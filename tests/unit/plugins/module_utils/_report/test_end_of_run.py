@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet
 from ansible_collections.gguf.fleet.plugins.module_utils._report.end_of_run import LINES_AT_MOST, table
+from ansible_collections.gguf.fleet.plugins.module_utils._report.leftovers import declared_services
 
 GIB = 2**30
 NAMES = ("h20-01", "h20-02", "cpp-01")
@@ -135,6 +136,16 @@ def test_what_is_left_over_is_named_with_its_bytes_until_it_is_removed() -> None
     lines = shown(hosts)
     assert not [line for line in lines if "Left over" in line]
     assert f"Changed: h20-02: {action}" in lines
+
+
+def test_doors_and_gateways_that_are_declared_are_not_left_over() -> None:
+    gateway = {"group_names": ["gateway"], "gateway_name": "llm.example.com"}
+    hosts = {"gpu": {"models_serve": [{"name": "m", "source": {"repo": "o/r", "quant": "q"}}]}}
+    alone = describe_fleet(hosts, {}, {}).as_dict()["hosts"]["gpu"]
+    found = describe_fleet({**hosts, "gw": gateway}, {}, {}).as_dict()["hosts"]
+    assert declared_services(alone) == {"ollama"}
+    assert declared_services(found["gpu"]) == {"ollama", "gguf-fleet-door"}
+    assert declared_services(found["gw"]) == {"gguf-fleet-gateway"}
 
 
 @pytest.mark.parametrize("many", [3, 40])
