@@ -87,8 +87,12 @@ class Systemd:
             )
 
     def log_tail(self, count: int) -> List[str]:
-        code, answer = self._run(["journalctl", "-u", self.unit, "-n", str(count), "--no-pager", "-o", "cat"])
-        return lines(answer.strip()) if not code else []
+        """The service's own last lines; where it said nothing, what systemd says of it."""
+        for which in ([f"_SYSTEMD_UNIT={self.unit}"], ["-u", self.unit]):
+            code, answer = self._run(["journalctl", *which, "-n", str(count), "--quiet", "--no-pager", "-o", "cat"])
+            if not code and answer.strip():
+                return lines(answer.strip())
+        return []
 
     @property
     def log_command(self) -> str:

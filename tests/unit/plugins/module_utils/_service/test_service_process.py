@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,13 @@ def test_systemd_s_view_of_a_service_is_read() -> None:
     state = service.state()
     assert (state.active, state.restarts, state.stale, state.failure) == (False, 3, True, "exit-code")
     assert service.environment() == {"A": "1", "B": "two words", "C": '"q"'}
+
+
+def test_the_last_words_are_the_service_s_own_unless_it_said_nothing() -> None:
+    def journal(argv: Sequence[str]) -> tuple[int, str]:
+        return 0, own if "_SYSTEMD_UNIT=ollama.service" in argv else "Main process exited\n"
+
+    own = "no kernel image\n"
+    assert manager.Systemd("ollama", journal).log_tail(5) == ["no kernel image"]
+    own = ""
+    assert manager.Systemd("ollama", journal).log_tail(5) == ["Main process exited"]
