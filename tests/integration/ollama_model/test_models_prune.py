@@ -14,17 +14,20 @@ from ansible_collections.gguf.fleet.tests.ansible_runs import ansible, environme
 from ansible_collections.gguf.fleet.tests.builders import gguf as builders
 from ansible_collections.gguf.fleet.tests.builders.inventory import LOCAL
 from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import Server, digest_of_file
+from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
 
 
 def test_pruning_removes_undeclared_models_with_the_files_made_for_them_and_no_others(
-    server: Server, files: Path, tmp_path: Path
+    server: Server, files: Path, smollm2: SmolLM2, tmp_path: Path
 ) -> None:
     ledger = Ledger(str(tmp_path / "ledger.json"))
     paths = {}
     for name in ("declared", "dropped", "shared", "brought"):
         paths[name] = files / f"{name}.gguf"
         kv = {**builders.MODEL_KV, "general.name": ("str", name)}
-        paths[name].write_bytes(builders.gguf(kv, builders.tensors(2)))
+        # The declared one gets new settings and is asked whether it answers with them.
+        content = smollm2.merged.read_bytes() if name == "declared" else builders.gguf(kv, builders.tensors(2))
+        paths[name].write_bytes(content)
         if name != "brought":
             # As gguf_download notes what it fetched.
             sha256 = digest_of_file(paths[name]).partition(":")[2]
