@@ -10,19 +10,14 @@ export PATH=$GGUF_FLEET_CACHE/venv/bin:$PATH
 
 tier=$1
 shift
-failed=()
-summary=()
+summary=$(mktemp)
+trap 'rm -f "$summary"' EXIT
 
 stage() {
-    local name=$1 started=$SECONDS
-    shift
+    local name=$1 started=$SECONDS verdict=ok
     printf '\n=== %s ===\n' "$name"
-    if "$@" 2>&1 | tee "$GGUF_FLEET_CACHE/stage-$name.log"; then
-        summary+=("$(printf '%5d s  %-14s ok' $((SECONDS - started)) "$name")")
-    else
-        summary+=("$(printf '%5d s  %-14s FAILED' $((SECONDS - started)) "$name")")
-        failed+=("$name")
-    fi
+    "$name" 2>&1 | tee "$GGUF_FLEET_CACHE/stage-$name.log" || verdict=FAILED
+    printf '%5d s  %-14s %s\n' $((SECONDS - started)) "$name" "$verdict" >>"$summary"
 }
 
 lint() {
@@ -61,20 +56,25 @@ esac
 
 mkdir -p "$GGUF_FLEET_CACHE"
 rm -f "$GGUF_FLEET_CACHE"/skipped.log "$GGUF_FLEET_CACHE"/stage-*.log
-for name in "${stages[@]}"; do stage "$name" "$name"; done
+for name in "${stages[@]}"; do
+    # Sanity keeps a core busy, and the stages after it wait for containers: it runs beside them.
+    if [ "$name" = sanity ] && [ ${#stages[@]} -gt 1 ]; then stage sanity >/dev/null & else stage "$name"; fi
+done
+wait
 
-for name in ${failed[@]+"${failed[@]}"}; do
+failed=$(awk '$NF == "FAILED" { print $3 }' "$summary" | xargs)
+for name in $failed; do
     printf '\n--- the end of %s, which failed ---\n' "$name"
     tail -n 80 "$GGUF_FLEET_CACHE/stage-$name.log"
 done
 printf '\n=== stages ===\n'
-printf '%s\n' "${summary[@]}"
+cat "$summary"
 # A reader of the end alone sees pytest's own summary, skips and their reasons included, and what a script skipped.
 case " ${stages[*]} " in
 *_tests*) sed -n '/ short test summary info /,$p; /^=.* in [0-9.]*s.*=$/p' "$GGUF_FLEET_CACHE"/stage-*_tests.log | awk '!seen[$0]++' ;;
 esac
 if [ -e "$GGUF_FLEET_CACHE/skipped.log" ]; then cat "$GGUF_FLEET_CACHE/skipped.log"; fi
-if [ ${#failed[@]} -gt 0 ]; then
-    echo "Failed: ${failed[*]}"
+if [ -n "$failed" ]; then
+    echo "Failed: $failed"
     exit 1
 fi

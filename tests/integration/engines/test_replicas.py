@@ -19,7 +19,7 @@ from ansible_collections.gguf.fleet.tests.integration.bare_host import (
 )
 from ansible_collections.gguf.fleet.tests.integration.engines.hosts import changed
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.long]
 
 H20X8 = ROOT / "tests" / "doubles" / "nvml" / "configs" / "h20x8.conf"
 

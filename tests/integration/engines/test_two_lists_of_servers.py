@@ -12,7 +12,7 @@ from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
 from ansible_collections.gguf.fleet.tests.integration.bare_host import Start
 from ansible_collections.gguf.fleet.tests.integration.engines.hosts import changed
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.long]
 
 
 def test_both_lists_serve_and_each_server_goes_with_its_own_entry(bare_host: Start, smollm2: SmolLM2) -> None:
