@@ -35,7 +35,10 @@ def rivals(hostvars: Mapping[str, Any]) -> dict[str, str]:
 
     found = {}
     for name in hostvars:
-        host = inventory.hosts[name]
+        host = inventory.hosts.get(name)
+        # Before ansible-core 2.19 the implicit localhost is among them.
+        if host is None:
+            continue
         groups = sort_groups(host.get_groups())
         # Most hosts are in one group beside those that are around it.
         if len(_innermost(groups)) < 2:
