@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional
-
-from ansible.plugins.action import ActionBase
+from typing import Any
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files import moved
 from ansible_collections.gguf.fleet.plugins.module_utils._install import resolve
-from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
+from ansible_collections.gguf.fleet.plugins.plugin_utils.on_controller import ControllerAction, given_path
 
 SPEC: dict[str, Any] = {
     "engine": {"type": "str", "required": True, "choices": ["ollama", "llama_cpp"]},
@@ -33,27 +31,19 @@ SPEC: dict[str, Any] = {
 }
 
 
-class ActionModule(ActionBase):
-    _supports_check_mode = True
+class ActionModule(ControllerAction):
     _supports_diff = True
-    _requires_connection = False
+    SPEC = SPEC
+    REMEDY = "Check the path and the disk, and that the user who runs Ansible may write there."
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _validation, given = self.validate_argument_spec(SPEC)
-        try:
-            wanted = self._wanted(given, task_vars or {})
-            renamed = moved.move(wanted.pins) if wanted.pins and not self._task.check_mode else ""
-            planned = resolve.plan(wanted, resolve.host_of(given["host"]))
-            if not self._task.check_mode:
-                planned = resolve.apply(planned, wanted.pins)
-        except Problem as error:
-            return {**result, "failed": True, **failure(error)}
-        except OSError as error:
-            remedy = "Check the path and the disk, and that the user who runs Ansible may write there."
-            return {**result, "failed": True, **failure(file_problem(error, str(given["cache"]), remedy))}
+    def act(self, given: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        self.place = given["cache"]
+        wanted = self._wanted(given, variables)
+        renamed = moved.move(wanted.pins) if wanted.pins and not self._task.check_mode else ""
+        planned = resolve.plan(wanted, resolve.host_of(given["host"]))
+        if not self._task.check_mode:
+            planned = resolve.apply(planned, wanted.pins)
         return {
-            **result,
             "changed": bool(planned.actions or renamed),
             "actions": [*([renamed] if renamed else []), *planned.actions],
             "archives": [dict(archive) for archive in planned.archives],
@@ -68,8 +58,6 @@ class ActionModule(ActionBase):
         }
 
     def _wanted(self, given: dict[str, Any], variables: dict[str, Any]) -> resolve.Wanted:
-        archive = os.path.expanduser(given["archive"])
-        base = str(variables.get("inventory_dir") or variables.get("playbook_dir") or ".")
         return resolve.Wanted(
             engine=given["engine"],
             version=given["version"],
@@ -77,7 +65,7 @@ class ActionModule(ActionBase):
             addons=tuple(given["addons"]),
             assets=tuple(given["assets"]),
             uses=tuple(given["uses"]),
-            archive=os.path.join(base, archive) if archive else "",
+            archive=given_path(given["archive"], variables) if given["archive"] else "",
             host_archive=given["host_archive"],
             sha256=given["archive_sha256"].lower(),
             checksums={name: str(digest).lower() for name, digest in given["checksums"].items()},

@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional
-
-from ansible.plugins.action import ActionBase
+from typing import Any
 
 from ansible_collections.gguf.fleet.plugins.module_utils._build import source
 from ansible_collections.gguf.fleet.plugins.module_utils._install import resolve
-from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
+from ansible_collections.gguf.fleet.plugins.plugin_utils.on_controller import ControllerAction, given_path
 
 SPEC: dict[str, Any] = {
     "version": {"type": "str", "required": True},
@@ -30,33 +28,23 @@ SPEC: dict[str, Any] = {
 }
 
 
-class ActionModule(ActionBase):
-    _supports_check_mode = True
+class ActionModule(ControllerAction):
     _supports_diff = True
-    _requires_connection = False
+    SPEC = SPEC
+    REMEDY = "Check the path and the disk, and that the user who runs Ansible may write there."
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _validation, given = self.validate_argument_spec(SPEC)
-        variables = task_vars or {}
+    def act(self, given: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        self.place = given["cache"]
         name = str(variables.get("inventory_hostname"))
-        try:
-            wanted = _wanted(given, variables)
-            planned = source.plan(wanted, name, _told(given["registered"], name, variables))
-            build: dict[str, Any] = {}
-            path = "" if self._task.check_mode else source.apply(wanted, planned, name)
-            if planned.builder == name:
-                build = source.request(planned, path, source.sha256_of(path) if path else "")
-        except Problem as error:
-            return {**result, "failed": True, **failure(error)}
-        except OSError as error:
-            remedy = "Check the path and the disk, and that the user who runs Ansible may write there."
-            return {**result, "failed": True, **failure(file_problem(error, str(given["cache"]), remedy))}
-        actions = source.actions(wanted, planned, name)
+        wanted = _wanted(given, variables)
+        planned = source.plan(wanted, name, _told(given["registered"], name, variables))
+        build: dict[str, Any] = {}
+        path = "" if self._task.check_mode else source.apply(wanted, planned, name)
+        if planned.builder == name:
+            build = source.request(planned, path, source.sha256_of(path) if path else "")
         return {
-            **result,
             "changed": bool(planned.pin),
-            "actions": actions,
+            "actions": source.actions(wanted, planned, name),
             "archives": [planned.archive],
             "files": planned.files,
             "folder": resolve.HOST_FOLDER,
@@ -75,8 +63,7 @@ class ActionModule(ActionBase):
 def _wanted(given: dict[str, Any], variables: dict[str, Any]) -> source.Wanted:
     archive = given["archive"]
     if archive and "://" not in archive:
-        base = str(variables.get("inventory_dir") or variables.get("playbook_dir") or ".")
-        archive = os.path.join(base, os.path.expanduser(archive))
+        archive = given_path(archive, variables)
     cache = os.path.expanduser(given["cache"]) or os.path.dirname(resolve.default_cache(os.environ))
     return source.Wanted(
         version=given["version"],

@@ -7,41 +7,31 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Optional
-
-from ansible.plugins.action import ActionBase
+from typing import Any
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet import record
-from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 from ansible_collections.gguf.fleet.plugins.plugin_utils.fleet import record_file
+from ansible_collections.gguf.fleet.plugins.plugin_utils.on_controller import ControllerAction
 
 SPEC: dict[str, Any] = {"state": {"type": "str", "default": "present", "choices": ["present", "absent"]}}
 
 
-class ActionModule(ActionBase):
-    _supports_check_mode = True
+class ActionModule(ControllerAction):
     _supports_diff = True
-    _requires_connection = False
+    SPEC = SPEC
+    REMEDY = "Make the directory writable for this user, or name another file in fleet_record_file."
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _validation, given = self.validate_argument_spec(SPEC)
-        variables = task_vars or {}
+    def act(self, given: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         by_file: dict[str, list[str]] = {}
         for name in variables["ansible_play_hosts"]:
             by_file.setdefault(record_file(variables["hostvars"][name]), []).append(name)
         diffs = []
         for path, names in by_file.items():
-            try:
-                before, after = self._write(path, names, variables["hostvars"], given["state"] == "absent")
-            except Problem as error:
-                return {**result, "failed": True, **failure(error)}
-            except OSError as error:
-                remedy = "Make the directory writable for this user, or name another file in fleet_record_file."
-                return {**result, "failed": True, **failure(file_problem(error, path, remedy))}
+            self.place = path
+            before, after = self._write(path, names, variables["hostvars"], given["state"] == "absent")
             diffs.append({"before_header": path, "after_header": path, "before": before, "after": after})
         changed = any(diff["before"] != diff["after"] for diff in diffs)
-        return {**result, "changed": changed, "paths": list(by_file), "diff": diffs}
+        return {"changed": changed, "paths": list(by_file), "diff": diffs}
 
     def _write(self, path: str, names: list[str], hostvars: Any, forget: bool) -> tuple[str, str]:
         reports = {} if forget else {name: record.reported(hostvars[name]) for name in names}

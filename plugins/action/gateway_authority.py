@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import time
-from pathlib import Path
-from typing import Any, Optional
-
-from ansible.plugins.action import ActionBase
+from typing import Any
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet import record
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway import authority
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.certificate import DAY, fingerprint
-from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
+from ansible_collections.gguf.fleet.plugins.plugin_utils.on_controller import ControllerAction, beside_inventory
 
 SPEC: dict[str, Any] = {
     "directory": {"type": "str", "default": ""},
@@ -34,25 +32,14 @@ NOTES = {
 }
 
 
-class ActionModule(ActionBase):
-    _supports_check_mode = True
+class ActionModule(ControllerAction):
     _supports_diff = True
-    _requires_connection = False
+    SPEC = SPEC
+    REMEDY = "Make the directory writable for this user, or name another one in gateway_ca_directory."
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _validation, given = self.validate_argument_spec(SPEC)
-        beside = Path(str((task_vars or {}).get("inventory_dir") or ".")) / record.FOLDER / "authority"
-        directory = str(Path(given["directory"] or beside).resolve())
-        try:
-            return {**result, **self._bring(directory, given, task_vars or {})}
-        except Problem as error:
-            return {**result, "failed": True, **failure(error)}
-        except OSError as error:
-            remedy = "Make the directory writable for this user, or name another one in gateway_ca_directory."
-            return {**result, "failed": True, **failure(file_problem(error, directory, remedy))}
-
-    def _bring(self, directory: str, given: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+    def act(self, given: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        beside = beside_inventory(os.path.join(record.FOLDER, "authority"), variables)
+        directory = self.place = os.path.realpath(given["directory"] or beside)
         check, now = self._task.check_mode, time.time()
         found = authority.load(directory, given["passphrase"] or None)
         make = authority.to_make(found, now, renew=given["renew"])

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Optional
-
-from ansible.plugins.action import ActionBase
+from typing import Any, ClassVar
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Endpoint
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.generation import Question
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.keys import FOLDER, known_keys, path_of
-from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.entrance import check_entrance, client_to_ask, report
+from ansible_collections.gguf.fleet.plugins.plugin_utils.on_controller import ControllerAction, beside_inventory
 
 SPEC: dict[str, Any] = {
     "url": {"type": "str", "required": True},
@@ -30,28 +28,17 @@ SPEC: dict[str, Any] = {
 }
 
 
-class ActionModule(ActionBase):
-    _supports_check_mode = True
-    _requires_connection = False
+class ActionModule(ControllerAction):
+    SPEC = SPEC
+    REMEDY = "Make the directory readable for this user, or name another one in gateway_keys_dir."
+    ON_FAILURE: ClassVar[dict[str, Any]] = {"verified": False}
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _validation, given = self.validate_argument_spec(SPEC)
-        beside = os.path.join(str((task_vars or {}).get("inventory_dir") or "."), FOLDER)
-        folder = os.path.abspath(given["keys_dir"] or beside)
-        try:
-            return {**result, "changed": False, **self._ask(given, folder)}
-        except Problem as error:
-            return {**result, "failed": True, "verified": False, **failure(error)}
-        except OSError as error:
-            remedy = "Make the directory readable for this user, or name another one in gateway_keys_dir."
-            return {**result, "failed": True, "verified": False, **failure(file_problem(error, folder, remedy))}
-
-    def _ask(self, given: dict[str, Any], folder: str) -> dict[str, Any]:
+    def act(self, given: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        folder = self.place = os.path.abspath(given["keys_dir"] or beside_inventory(FOLDER, variables))
         client = client_to_ask(given["clients"], known_keys(given["clients"], folder), given["models"])
         if client is None:
             why = "the key of no client is known here" if given["models"] else "no host serves a model"
-            return {"verified": False, "models": [], "report": [f"{given['url']}  not asked: {why}"]}
+            return {"changed": False, "verified": False, "models": [], "report": [f"{given['url']}  not asked: {why}"]}
         stranger, with_key = (
             Endpoint(
                 given["url"],
@@ -69,6 +56,7 @@ class ActionModule(ActionBase):
         ends = stranger.certificate_ends()
         days = None if ends is None else int((ends - time.time()) // 86400)
         return {
+            "changed": False,
             "verified": True,
             "models": found,
             "certificate_days_left": days,

@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional
-
-from ansible.plugins.action import ActionBase
+from typing import Any
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.keys import FOLDER, keys_of
-from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
+from ansible_collections.gguf.fleet.plugins.plugin_utils.on_controller import ControllerAction, beside_inventory
 
 SPEC: dict[str, Any] = {
     "clients": {"type": "list", "elements": "dict", "required": True, "no_log": True},
@@ -19,26 +17,16 @@ SPEC: dict[str, Any] = {
 }
 
 
-class ActionModule(ActionBase):
-    _supports_check_mode = True
+class ActionModule(ControllerAction):
     _supports_diff = True
-    _requires_connection = False
+    SPEC = SPEC
+    REMEDY = "Make the directory writable for this user, or name another one in gateway_keys_dir."
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _validation, given = self.validate_argument_spec(SPEC)
-        beside = os.path.join(str((task_vars or {}).get("inventory_dir") or "."), FOLDER)
-        directory = os.path.abspath(given["directory"] or beside)
-        try:
-            keys = keys_of(given["clients"], directory, make=not self._task.check_mode)
-        except Problem as error:
-            return {**result, "failed": True, **failure(error)}
-        except OSError as error:
-            remedy = "Make the directory writable for this user, or name another one in gateway_keys_dir."
-            return {**result, "failed": True, **failure(file_problem(error, directory, remedy))}
+    def act(self, given: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        self.place = os.path.abspath(given["directory"] or beside_inventory(FOLDER, variables))
+        keys = keys_of(given["clients"], self.place, make=not self._task.check_mode)
         made = list(keys.made)
         return {
-            **result,
             "changed": bool(made),
             "digests": dict(keys.digests),
             "files": dict(keys.files),
