@@ -19,11 +19,10 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Mapping, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._process import rights
 from ansible_collections.gguf.fleet.plugins.module_utils._process.bounded import ProcessProblem
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_PR_SET_NO_NEW_PRIVS = 38
-_CLONE_NEWNET = 0x40000000  # linux/sched.h
 _LINE_BYTES = 1 << 16
 # A single file of a work is not larger.
 _FILE_BYTES = 8 << 30
@@ -124,9 +123,7 @@ def end_all(user: User) -> None:
     child = os.fork()
     if child == 0:
         try:
-            os.setgroups([])
-            os.setresgid(user.gid, user.gid, user.gid)
-            os.setresuid(user.uid, user.uid, user.uid)
+            rights.become(user.uid, user.gid)
             # All that this user may signal, but for the caller itself: no process can start another one faster.
             os.kill(-1, signal.SIGKILL)
         except ProcessLookupError:
@@ -147,17 +144,11 @@ def _become(user: User, directory: int) -> Callable[[], None]:
         os.fchdir(directory)
         if as_root:
             # A container that may not do this leaves its own network.
-            libc.unshare(_CLONE_NEWNET)
-            os.setgroups([])
-            os.setresgid(user.gid, user.gid, user.gid)
-            os.setresuid(user.uid, user.uid, user.uid)
-        for limit, most in limits:
-            hard = resource.getrlimit(limit)[1]
-            allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            resource.setrlimit(limit, (allowed, allowed))
+            libc.unshare(rights.CLONE_NEWNET)
+            rights.become(user.uid, user.gid)
+        rights.bound(limits)
         # It does not outlive the run that watches it.
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-            os._exit(127)
+        rights.no_new_privileges(libc)
 
     return become

@@ -19,12 +19,11 @@ import struct
 import subprocess
 from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._process import rights
 from ansible_collections.gguf.fleet.plugins.module_utils._process.bounded import Ended, ProcessProblem, collect
 
 _NOBODY = 65534
-_PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
-_CLONE_NEWNET = 0x40000000  # linux/sched.h
-_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWUSER = 0x10000000  # linux/sched.h
 _SIOCSIFFLAGS = 0x8914  # linux/sockios.h
 _IFF_UP = 1
 _GIB = 2**30
@@ -108,21 +107,15 @@ def _give_up_rights(memory_bytes: int, seconds: float, network: bool, loopback: 
         if as_root:
             if loopback or not network:
                 # In a container that may not do this the program keeps the container's network.
-                alone = libc.unshare(_CLONE_NEWNET) == 0 and (not loopback or _bring_loopback_up())
-            os.setgroups([])
-            os.setresgid(group, group, group)
-            os.setresuid(user, user, user)
+                alone = libc.unshare(rights.CLONE_NEWNET) == 0 and (not loopback or _bring_loopback_up())
+            rights.become(user, group)
         if loopback and not alone:
             # What may not have a network of its own may have one in a user namespace of its own; exec ends that power.
-            alone = libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0 and _bring_loopback_up()
+            alone = libc.unshare(_CLONE_NEWUSER | rights.CLONE_NEWNET) == 0 and _bring_loopback_up()
         if loopback and not alone:
             raise PermissionError
-        for limit, most in limits:
-            hard = resource.getrlimit(limit)[1]
-            allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            resource.setrlimit(limit, (allowed, allowed))
-        if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-            os._exit(127)
+        rights.bound(limits)
+        rights.no_new_privileges(libc)
 
     return give_up_rights
 
