@@ -21,11 +21,22 @@ from ansible_collections.gguf.fleet.plugins.module_utils._build.problem import B
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._process.own_user import User, run_as
-from ansible_collections.gguf.fleet.tests.attacks.conftest import ATTACKER, Canary
+from ansible_collections.gguf.fleet.tests.attacks.conftest import Canary
 from ansible_collections.gguf.fleet.tests.builders import llama_source
 
-BUILDER = User(ATTACKER, ATTACKER)
+# Not the attacker of other tests: all that runs as a builder is ended after each build, and tests run side by side.
+BUILDER_ID = 61235
+BUILDER = User(BUILDER_ID, BUILDER_ID)
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
+
+
+@pytest.fixture
+def attackers(reachable: Path) -> Path:
+    """A directory of the builder's."""
+    folder = reachable / "builders"
+    folder.mkdir()
+    os.chown(folder, BUILDER_ID, BUILDER_ID)
+    return folder
 
 
 def run(place: Path, script: str, seconds: float = 30.0) -> list[str]:
@@ -57,7 +68,7 @@ def processes_of(uid: int) -> list[str]:
 
 def test_it_is_built_as_its_own_user_who_cannot_become_more(attackers: Path, canary: Canary) -> None:
     told = run(attackers, f"id -u; id -G; grep NoNewPrivs /proc/self/status; cat {canary.path} || echo refused; env")
-    assert told[:2] == [str(ATTACKER), str(ATTACKER)]
+    assert told[:2] == [str(BUILDER_ID), str(BUILDER_ID)]
     assert told[2].split() == ["NoNewPrivs:", "1"]
     assert "refused" in told and "root:secret" not in told
     # Nothing of root's environment.
@@ -76,9 +87,9 @@ def test_nothing_of_a_build_outlives_it(attackers: Path) -> None:
     hide = "(setsid sh -c 'trap \"\" HUP TERM; while :; do /bin/sleep 1; done' >/dev/null 2>&1 &) ; echo begun"
     assert run(attackers, hide) == ["begun"]
     end = time.monotonic() + 20
-    while processes_of(ATTACKER) and time.monotonic() < end:
+    while processes_of(BUILDER_ID) and time.monotonic() < end:
         time.sleep(0.05)
-    assert processes_of(ATTACKER) == []
+    assert processes_of(BUILDER_ID) == []
 
 
 def test_a_build_that_never_ends_or_floods_is_ended(attackers: Path) -> None:
@@ -86,7 +97,7 @@ def test_a_build_that_never_ends_or_floods_is_ended(attackers: Path) -> None:
         run(attackers, "while :; do head -c 100000 /dev/zero; done", seconds=1.0)
 
 
-def packed(programs: Path, owner: int = ATTACKER) -> dict[str, Any]:
+def packed(programs: Path, owner: int = BUILDER_ID) -> dict[str, Any]:
     """The members of what root makes of a directory."""
     sink = io.BytesIO()
     with Directory.open(str(programs)) as directory:
@@ -101,7 +112,7 @@ def programs(attackers: Path) -> Path:
     folder.mkdir()
     for name in ("llama-server", "libllama.so.0.0.1", "not-asked-for"):
         (folder / name).write_bytes(b"program")
-        os.chown(folder / name, ATTACKER, ATTACKER)
+        os.chown(folder / name, BUILDER_ID, BUILDER_ID)
         (folder / name).chmod(0o777)
     os.symlink("libllama.so.0.0.1", folder / "libllama.so")
     return folder
@@ -158,7 +169,7 @@ def test_a_link_that_waits_at_a_place_of_the_build_is_not_followed(
     place = attackers / "b11500-1" / name
     place.parent.mkdir(exist_ok=True)
     if name:
-        os.chown(place.parent, ATTACKER, ATTACKER)
+        os.chown(place.parent, BUILDER_ID, BUILDER_ID)
     os.symlink(folder, place)
     before = {path.name: path.lstat() for path in folder.iterdir()}
     # A link at the place of the source is removed, and what comes there is refused.
