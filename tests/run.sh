@@ -57,8 +57,11 @@ esac
 mkdir -p "$GGUF_FLEET_CACHE"
 rm -f "$GGUF_FLEET_CACHE"/skipped.log "$GGUF_FLEET_CACHE"/stage-*.log
 for name in "${stages[@]}"; do
-    # Sanity keeps a core busy, and the stages after it wait for containers: it runs beside them.
-    if [ "$name" = sanity ] && [ ${#stages[@]} -gt 1 ]; then stage sanity >/dev/null & else stage "$name"; fi
+    # These two run beside the next stage: the scenarios and the Python tests mostly wait for containers.
+    case $name in
+    sanity | lab) if [ ${#stages[@]} -gt 1 ]; then stage "$name" >/dev/null & else stage "$name"; fi ;;
+    *) stage "$name" ;;
+    esac
 done
 wait
 
