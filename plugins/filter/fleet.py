@@ -31,7 +31,19 @@ options:
       - Hosts whose models are going to be resolved. With O(refuse=false) RV(_value) also says, as C(problems), what the
         controller lacks for that. Each hub of a model without a lock gets one short request, all at the same time, and
         any answer proves the way; the Python package of the hub has to be there. With locks nobody is asked.
+      - The mirrors of these hosts (C(models_mirrors)) are asked with them. One that does not answer is a warning, since
+        hosts may reach what the controller does not.
       - Declared GPUs of these hosts and no C(pynvml) on the controller are a warning.
+    type: list
+    elements: str
+    default: []
+  installs:
+    description:
+      - Hosts on which engines are going to be installed. With O(refuse=false) RV(_value) also says, as C(problems), of
+        which archives no checksum is known. The official list, or that of a trusted mirror, is asked for only where
+        neither a variable nor a pin tells one.
+      - A host whose last report (M(gguf.fleet.fleet_record)) has a verified copy of the version needs none. Of a host
+        that was never asked, the archives of one architecture are enough.
     type: list
     elements: str
     default: []
@@ -128,7 +140,11 @@ def fleet_locks(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def fleet(
-    hostvars: Mapping[str, Mapping[str, Any]], quant: str = "", refuse: bool = True, resolves: Sequence[str] = ()
+    hostvars: Mapping[str, Mapping[str, Any]],
+    quant: str = "",
+    refuse: bool = True,
+    resolves: Sequence[str] = (),
+    installs: Sequence[str] = (),
 ) -> dict[str, Any]:
     try:
         value = {**unsafe_templates(describe(hostvars, quant).as_dict()), "notes": rivals(hostvars)}
@@ -136,12 +152,14 @@ def fleet(
         if refuse:
             raise AnsibleFilterError(failure(problem)["msg"]) from problem
         value = {**Fleet({}).as_dict(), "notes": {}, "problems": lines(failure(problem)["msg"])}
-    if refuse or not resolves:
+    if refuse:
         return value
-    warning = controller.without_pynvml(value, hostvars, resolves)
-    if warning:
-        display.warning(printable(warning))
-    return {**value, "problems": [*value["problems"], *controller.problems(value, hostvars, resolves)]}
+    found = controller.look(value, hostvars, resolves)
+    for warning in [*found.warnings, controller.without_pynvml(value, hostvars, resolves)]:
+        if warning:
+            display.warning(printable(warning))
+    lacking = controller.unknown_checksums(value, hostvars, installs)
+    return {**value, "problems": [*value["problems"], *found.problems, *lacking]}
 
 
 def unsafe_templates(value: dict[str, Any]) -> dict[str, Any]:

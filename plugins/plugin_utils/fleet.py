@@ -22,6 +22,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock_file import checked, load
 
 LOCK_FILE = "models.lock.txt"
+CHECKSUMS_FILE = "ollama-releases.txt"
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 CATALOG = ROLES / "models" / "vars" / "catalog.yml"
 
@@ -37,6 +38,12 @@ def locks_of(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def lock_file(variables: Mapping[str, Any]) -> str:
     return str(variables.get("models_lock_file") or Path(str(variables.get("inventory_dir") or ".")) / LOCK_FILE)
+
+
+def checksums_file(variables: Any) -> str:
+    """Where official checksums of Ollama's archives are pinned. `variables` has only `get`."""
+    beside = Path(str(variables.get("inventory_dir") or variables.get("playbook_dir") or ".")) / CHECKSUMS_FILE
+    return str(variables.get("ollama_checksums_file") or beside)
 
 
 @functools.cache

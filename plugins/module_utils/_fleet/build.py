@@ -13,6 +13,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._engine.holes import MO
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.checks import (
     check_engine,
     check_listening,
+    check_mirrors,
     check_model,
     check_wanted,
 )
@@ -217,7 +218,7 @@ def _describe_host(
     ollama = _ollama(variables, by_ollama, told, plan)
     llama_cpp = _llama_cpp(variables, by_llama_cpp, counts_of(plan or {}))
     wanted = variables["fleet_engines"]
-    wrong += [f"{name}: {problem}" for problem in check_wanted(wanted)]
+    wrong += [f"{name}: {problem}" for problem in [*check_wanted(wanted), *check_mirrors(variables["models_mirrors"])]]
     if by_ollama or OLLAMA in wanted:
         engines[OLLAMA] = ollama
     if llama_cpp:

@@ -9,6 +9,7 @@ from typing import Any, Callable, List, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import parse_name
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import ENGINES, OLLAMA, Engine, Server
+from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import is_address, without_credentials
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.environment import environment_problems
 from ansible_collections.gguf.fleet.plugins.module_utils._ollama.nearest_word import nearest
@@ -82,6 +83,16 @@ def check_wanted(engines: Sequence[str]) -> List[str]:
         f"fleet_engines names {engine!r}. There are {' and '.join(ENGINES)}."
         for engine in engines
         if engine not in ENGINES
+    ]
+
+
+def check_mirrors(mirrors: Sequence[Any]) -> List[str]:
+    """Of models_mirrors: each is an address, or a directory on the host."""
+    return [
+        f"models_mirrors names {without_credentials(mirror)!r}. Give an http or https address with its scheme, or a "
+        "directory on the hosts, whole, from / on."
+        for mirror in map(str, mirrors)
+        if not mirror.startswith("/") and not is_address(mirror, ("http", "https", "file"))
     ]
 
 

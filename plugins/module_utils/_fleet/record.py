@@ -13,7 +13,7 @@ import contextlib
 import json
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory
@@ -29,6 +29,9 @@ MIB = 2**20
 # 1,000 hosts of 16 GPUs take about 8 MB.
 MAX_BYTES = 64 * MIB
 _VERSION = 1
+# In which tasks keep what engine_info and engine_release told.
+_LOOKED = (ADOPTED, "__llama_cpp_info")
+_INSTALLED: Mapping[str, str] = {"ollama": "__ollama_installed", "llama_cpp": "__llama_cpp_installed"}
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _GPU_FIELDS = (
     *("index", "uuid", "name", "pci_bus_id", "architecture", "compute_capability", "memory_total_bytes"),
@@ -45,13 +48,16 @@ class Reported:
     """What one host reported. None where it was never asked.
 
     gpus: as gpu_info names their lasting facts. ram_bytes: of the whole host. adopted: models_dir and environment of an
-    Ollama that was taken over, empty where there is none. date: UTC, of the last report.
+    Ollama that was taken over, empty where there is none. architecture: as archives name it, empty where it is not
+    known. releases: by engine, the wanted version, where it has a verified copy. date: UTC, of the last report.
     """
 
     gpus: Optional[Tuple[Mapping[str, Any], ...]] = None
     ram_bytes: Optional[int] = None
     adopted: Optional[Mapping[str, Any]] = None
     date: str = ""
+    architecture: str = ""
+    releases: Mapping[str, str] = field(default_factory=dict)
 
     def over(self, before: Reported) -> Reported:
         """This report, completed by what an earlier one holds beyond it."""
@@ -60,6 +66,8 @@ class Reported:
             ram_bytes=self.ram_bytes or before.ram_bytes,
             adopted=before.adopted if self.adopted is None else self.adopted,
             date=self.date or before.date,
+            architecture=self.architecture or before.architecture,
+            releases={**before.releases, **self.releases},
         )
 
     def as_dict(self) -> Dict[str, Any]:
@@ -68,6 +76,8 @@ class Reported:
             "gpus": None if self.gpus is None else [dict(gpu) for gpu in self.gpus],
             "ram_bytes": self.ram_bytes,
             "adopted": None if self.adopted is None else dict(self.adopted),
+            "architecture": self.architecture,
+            "releases": dict(self.releases),
         }
 
 
@@ -80,7 +90,22 @@ def reported(variables: Any) -> Reported:
         gpus=None if gpus is None else tuple(_lasting(gpu) for gpu in gpus),
         ram_bytes=int(seen["memory_bytes"]) if gpus is not None else None,
         adopted=_adopted(info.get("adopted") or {}) if isinstance(info, Mapping) and "adopted" in info else None,
+        architecture=next(filter(None, (_text_in(variables.get(name), "architecture") for name in _LOOKED)), ""),
+        releases={
+            engine: version for engine, name in _INSTALLED.items() if (version := _verified(variables.get(name)))
+        },
     )
+
+
+def _text_in(result: Any, name: str) -> str:
+    return str(result.get(name) or "") if isinstance(result, Mapping) else ""
+
+
+def _verified(installed: Any) -> str:
+    """The version in the result of engine_release, if it is there and its checksums were compared."""
+    version = _text_in(installed, "version")
+    digests = installed.get("sha256") if version and not installed.get("failed") else ()
+    return version if digests and all(digests) else ""
 
 
 def seen_gpus(seen: Any) -> Optional[Sequence[Mapping[str, Any]]]:
@@ -172,6 +197,9 @@ def _entry(entry: Mapping[str, Any]) -> Reported:
         ram_bytes=memory,
         adopted=None if adopted is None else _adopted(adopted),
         date=entry["date"],
+        # Older records have neither.
+        architecture=str(entry.get("architecture") or ""),
+        releases={str(engine): str(version) for engine, version in (entry.get("releases") or {}).items()},
     )
 
 

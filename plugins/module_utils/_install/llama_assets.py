@@ -17,6 +17,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import
 
 AUTO = "auto"
 _SUFFIX = {"amd64": "x64", "arm64": "arm64"}
+_REMEDY = "Build it with llama_cpp_source: source, or name the archives by hand. Nothing was changed."
 _GPU = {"cuda": "NVIDIA GPUs", "vulkan": "AMD GPUs", "cpu": "no GPU that it would use"}
 
 
@@ -46,6 +47,10 @@ class _Archive:
     extension: str
     glibc: Tuple[int, int]
     driver: int = 0
+
+    def has(self, number: Optional[int]) -> bool:
+        """Whether a build of this number is published as such an archive."""
+        return number is not None and self.first <= number and (self.last is None or number <= self.last)
 
     def names(self, tag: str) -> List[str]:
         kind = f"{self.kind}-" if self.kind else ""
@@ -77,7 +82,7 @@ def llama_cpp_assets(version: str, machine: Machine) -> List[str]:
     for archive in _ARCHIVES:
         if (archive.architecture, archive.gpu) != (machine.architecture, machine.gpu):
             continue
-        if number is None or number < archive.first or (archive.last is not None and number > archive.last):
+        if not archive.has(number):
             wrong = wrong or f"for such a host there are archives since b{archive.first}"
             continue
         wrong = _does_not_run(archive, machine)
@@ -87,8 +92,20 @@ def llama_cpp_assets(version: str, machine: Machine) -> List[str]:
     raise InstallProblem(
         f"llama_cpp_release_assets: auto: upstream has no archive of llama.cpp {version} for this host "
         f"({machine.architecture}, {gpu}, {f'glibc {machine.glibc}' if machine.glibc else 'no glibc'}): {wrong}.",
-        "Build it with llama_cpp_source: source, or name the archives by hand. Nothing was changed.",
+        _REMEDY,
     )
+
+
+def archives_of_build(version: str, architecture: str) -> List[List[str]]:
+    """All archives of a build for machines of an architecture, each with those behind it. Raises InstallProblem."""
+    number = build_number(version)
+    found = [one.names(version) for one in _ARCHIVES if one.architecture == architecture and one.has(number)]
+    if not found:
+        raise InstallProblem(
+            f"llama_cpp_release_assets: auto: upstream has no archive of llama.cpp {version} for {architecture}.",
+            _REMEDY,
+        )
+    return found
 
 
 def _nothing_like(machine: Machine) -> str:

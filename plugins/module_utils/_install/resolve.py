@@ -14,9 +14,19 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._http.shown import shown
 from ansible_collections.gguf.fleet.plugins.module_utils._install import brought, checksums
-from ansible_collections.gguf.fleet.plugins.module_utils._install.assets import filled, ollama_assets, place
+from ansible_collections.gguf.fleet.plugins.module_utils._install.assets import (
+    FILE_SCHEME,
+    filled,
+    ollama_assets,
+    place,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._install.engines import ENGINES
-from ansible_collections.gguf.fleet.plugins.module_utils._install.llama_assets import AUTO, Machine, llama_cpp_assets
+from ansible_collections.gguf.fleet.plugins.module_utils._install.llama_assets import (
+    AUTO,
+    Machine,
+    archives_of_build,
+    llama_cpp_assets,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 
 # Nobody but root enters it.
@@ -116,9 +126,7 @@ def plan(wanted: Wanted, host: Host) -> Plan:
     """Ask for what is not known, and say what is to be done. Nothing is written. Raises InstallProblem."""
     assets = _assets(wanted, host)
     text = checksums.read_pins(wanted.pins) if wanted.pins else ""
-    known = {**checksums.pinned(text, wanted.version), **wanted.checksums}
-    if wanted.sha256:
-        known[assets[0]] = wanted.sha256
+    known = known_checksums(wanted, assets[0], text)
     there = any(release["version"] == wanted.version and release["sha256"] for release in host.releases)
     new = {} if there or wanted.allow_unverified else _missing(wanted, assets, known)
     known.update(new)
@@ -167,22 +175,55 @@ def _missing(wanted: Wanted, assets: Sequence[str], known: Mapping[str, str]) ->
     unknown = [asset for asset in assets if asset not in known]
     if not unknown:
         return {}
-    template = wanted.source_url if wanted.trust_mirror else OFFICIAL.get(wanted.engine, "")
-    told: Dict[str, str] = {}
-    why = ""
-    if template:
-        url = filled(template, wanted.version, CHECKSUM_LIST)
-        where = place(template, wanted.version, CHECKSUM_LIST)
-        told, why = checksums.published(url) if "url" in where else ({}, f"{shown(url)} is on the host.")
-        why = why or f"{shown(url)} does not name it."
+    told, why = published_checksums(checksum_list(wanted))
     left = [asset for asset in unknown if asset not in told]
     if left:
-        title = ENGINES[wanted.engine].title
-        reason = f" ({why})" if why else ""
-        raise InstallProblem(
-            f"no sha256 is known for {', '.join(left)} of {title} {wanted.version}{reason}.", _REMEDIES[wanted.engine]
-        )
+        raise unknown_checksums(wanted, ", ".join(left), why)
     return {asset: told[asset] for asset in unknown}
+
+
+def known_checksums(wanted: Wanted, first: str, pins: str) -> Dict[str, str]:
+    """By asset: those in the text of the pins, and over them those that were given.
+
+    first: the name of the release's own archive.
+    """
+    own = {first: wanted.sha256} if wanted.sha256 else {}
+    return {**checksums.pinned(pins, wanted.version), **wanted.checksums, **own}
+
+
+def published_checksums(url: str) -> Tuple[Dict[str, str], str]:
+    """What the list at this URL has, by asset; and why an asset is not in it. Nothing where there is no list."""
+    if not url:
+        return {}, ""
+    told, why = ({}, f"{shown(url)} is on the host.") if url.startswith(FILE_SCHEME) else checksums.published(url)
+    return told, why or f"{shown(url)} does not name it."
+
+
+def checksum_list(wanted: Wanted) -> str:
+    """The URL of the list that counts: the release's, or that of a mirror which is trusted; empty for none."""
+    template = wanted.source_url if wanted.trust_mirror else OFFICIAL.get(wanted.engine, "")
+    return filled(template, wanted.version, CHECKSUM_LIST)
+
+
+def unknown_checksums(wanted: Wanted, assets: str, why: str) -> InstallProblem:
+    """That nothing vouches for these."""
+    title = ENGINES[wanted.engine].title
+    reason = f" ({why})" if why else ""
+    return InstallProblem(
+        f"no sha256 is known for {assets} of {title} {wanted.version}{reason}.", _REMEDIES[wanted.engine]
+    )
+
+
+def possible_assets(wanted: Wanted, architecture: str) -> List[List[str]]:
+    """Each set of archives that a host of this architecture may need, whatever else it is like.
+
+    Raises InstallProblem where there is none.
+    """
+    if wanted.assets not in ((), (AUTO,)):
+        return [list(wanted.assets)]
+    if wanted.engine == "ollama":
+        return [ollama_assets(wanted.version, architecture, wanted.addons)]
+    return archives_of_build(wanted.version, architecture)
 
 
 def _brought(wanted: Wanted, host: Host, asset: str, index: int, digest: Optional[str]) -> Optional[brought.Brought]:

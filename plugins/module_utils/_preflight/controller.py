@@ -1,7 +1,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a run needs of the controller, found out before any host is touched: packages, and the ways to the hubs."""
+"""What a run needs of the controller, found out before any host is touched: packages, the ways to hubs and mirrors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, Opt
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import HUB_URLS
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import is_address, without_credentials
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.checks import Way, judge_reach
-from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import ERROR
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import ERROR, Finding
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.look import REACH_SECONDS, reach
 
 # The SDK of each hub: its package, the module of it that is used, and what pip is told.
@@ -40,6 +40,14 @@ class Unresolved:
     models: Tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Found:
+    """What ends the run, and what only is worth knowing: sentences with what, where and what to do."""
+
+    problems: List[str]
+    warnings: List[str]
+
+
 def unresolved(
     models: Mapping[str, Sequence[Mapping[str, Any]]], locked: Collection[str], update: Collection[str] = ()
 ) -> List[Unresolved]:
@@ -62,23 +70,49 @@ def unresolved(
     ]
 
 
-def problems(
+def look(
     sources: Iterable[Unresolved],
+    mirrors: Mapping[str, Sequence[str]],
     *,
     has: Callable[[str], bool],
     program: str,
     environment: Mapping[str, str],
     ca_file: Optional[str] = None,
-) -> List[str]:
-    """All that would stop the resolving of these sources: sentences with what, where and what to do.
+) -> Found:
+    """All that would stop the resolving of these sources, and which mirrors of their files do not answer.
 
+    :param mirrors: as models_mirrors names them, each with the hosts that do.
     :param has: whether the controller's Python has a module of this name.
     :param program: that Python, for messages.
     :param environment: in which the hubs' SDKs run.
     :param ca_file: certificates to trust instead of the system's.
     """
     asked = list(sources)
-    return [*_missing_sdks(asked, has, program), *_silent_hubs(asked, environment, ca_file)]
+    hubs: Dict[str, List[Unresolved]] = {}
+    for source in asked:
+        for origin in sorted(_origins(source, environment)):
+            hubs.setdefault(origin, []).append(source)
+    by_origin: Dict[str, List[str]] = {}
+    for mirror, hosts in mirrors.items() if asked else ():
+        if is_address(mirror):
+            by_origin.setdefault(_origin(mirror), []).extend(hosts)
+    silent = _silent([*hubs, *by_origin], ca_file)
+    return Found(
+        [
+            *_missing_sdks(asked, has, program),
+            *(
+                f"controller: {_named(hubs[origin])} cannot be resolved: {one.text} {one.remedy}"
+                for origin, one in silent.items()
+                if origin in hubs
+            ),
+        ],
+        [
+            f"{', '.join(dict.fromkeys(by_origin[origin]))}: models_mirrors: asked from the controller, {one.text} "
+            "Where the hosts do not reach it either, they take the files from the hub."
+            for origin, one in silent.items()
+            if origin in by_origin
+        ],
+    )
 
 
 def _missing_sdks(sources: Sequence[Unresolved], has: Callable[[str], bool], program: str) -> List[str]:
@@ -93,17 +127,12 @@ def _missing_sdks(sources: Sequence[Unresolved], has: Callable[[str], bool], pro
     return found
 
 
-def _silent_hubs(sources: Sequence[Unresolved], environment: Mapping[str, str], ca_file: Optional[str]) -> List[str]:
-    by_origin: Dict[str, List[Unresolved]] = {}
-    for source in sources:
-        for origin in sorted(_origins(source, environment)):
-            by_origin.setdefault(origin, []).append(source)
-    found = []
-    for origin, way in _ways(list(by_origin), ca_file).items():
-        for one in judge_reach({origin: way}):
-            if one.level == ERROR:
-                found.append(f"controller: {_named(by_origin[origin])} cannot be resolved: {one.text} {one.remedy}")
-    return found
+def _silent(origins: Sequence[str], ca_file: Optional[str]) -> Dict[str, Finding]:
+    """Those that do not answer, and what is wrong with each."""
+    asked = list(dict.fromkeys(origins))
+    ways = _ways(asked, ca_file)
+    found = {origin: judge_reach({origin: ways[origin]})[0] for origin in asked}
+    return {origin: one for origin, one in found.items() if one.level == ERROR}
 
 
 def _origins(source: Unresolved, environment: Mapping[str, str]) -> Set[str]:
@@ -112,8 +141,12 @@ def _origins(source: Unresolved, environment: Mapping[str, str]) -> Set[str]:
     if told and "://" not in told:
         told = f"https://{told}"
     urls = source.urls if source.hub == "url" else (source.endpoint or told or HUB_URLS.get(source.hub, ""),)
-    parts = [urllib.parse.urlsplit(without_credentials(url)) for url in urls if is_address(url)]
-    return {f"{one.scheme}://{one.netloc}" for one in parts}
+    return {_origin(url) for url in urls if is_address(url)}
+
+
+def _origin(url: str) -> str:
+    parts = urllib.parse.urlsplit(without_credentials(url))
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _ways(origins: Sequence[str], ca_file: Optional[str]) -> Dict[str, Way]:

@@ -193,7 +193,7 @@ MISREAD: dict[str, Any] = {
 
 
 def test_settings_that_the_server_would_misread_are_refused_before_anything_changes(fresh: Host) -> None:
-    done = fresh.play("site.yml", models_serve=[SERVED], **MISREAD)
+    done = fresh.play("site.yml", models_serve=[SERVED], ollama_archive_sha256="0" * 64, **MISREAD)
     said = message(done)
     assert [
         name for name in ("OLLAMA_FLASH_ATTENTION", "OLLAMA_GPU_OVERHEAD", "OLLAMA_ORIGINS") if name not in said

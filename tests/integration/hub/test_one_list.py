@@ -52,18 +52,31 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         dead = f"http://127.0.0.1:{held.getsockname()[1]}"
         source = {"hub": "modelscope", "repo": "lab/Tiny-GGUF", "quant": "UD-IQ1_S", "endpoint": dead}
         right = {"name": "tiny", "source": source}
+        release = {"ollama_source_url": f"{dead}/{{asset}}", "ollama_trust_mirror_checksums": True}
         hosts = {
-            "one": {"models_serve": [right, {"name": "typo", "source": source, "parametrs": {}}]},
-            "two": {"models_serve": [{**right, "engine": "llama_cpp", "parameters": {"num_ctx": 512}}]},
+            "one": {"models_serve": [right, {"name": "typo", "source": source, "parametrs": {}}], **release},
+            "two": {
+                "models_serve": [{**right, "engine": "llama_cpp", "parameters": {"num_ctx": 512}}],
+                "models_mirrors": [f"{dead}/mirror", "mirror.example/models"],
+            },
         }
-        done = run(tmp_path, ROOT / "playbooks/site.yml", hosts, without=True)
-        tagged = run(tmp_path, ROOT / "playbooks/site.yml", hosts, "--skip-tags", "models", without=True)
+        asked = "two: models_mirrors: asked from the controller"
+        done = run(tmp_path, ROOT / "playbooks/site.yml", hosts, without=True, warnings=[asked])
+        tagged = run(tmp_path, ROOT / "playbooks/site.yml", hosts, "--skip-tags", "models,engine", without=True)
     assert done.returncode != 0
-    wanted = ("there is no setting 'parametrs'", "ctx-size", "has no package modelscope", f"{dead}: No connection")
+    wanted = (
+        "there is no setting 'parametrs'",
+        "ctx-size",
+        "has no package modelscope",
+        f"{dead}: No connection",
+        "one: no sha256 is known for ollama-linux-amd64.tar.zst, ollama-linux-arm64.tar.zst of Ollama 0.33.2",
+        "two: models_mirrors names 'mirror.example/models'",
+    )
     assert [words for words in wanted if words not in done.stdout] == [], done.stdout
     assert done.stdout.count("fatal: ") == 1 and "Nothing was changed." in done.stdout
     assert not (tmp_path / "models").exists() and not (tmp_path / "models.lock.txt").exists()
     assert "modelscope" not in tagged.stdout and "parametrs" in tagged.stdout, "nothing would be resolved"
+    assert "sha256" not in tagged.stdout, "nothing would be installed"
 
 
 def test_a_fleet_that_has_all_it_needs_goes_on_and_gpus_without_pynvml_are_a_warning(

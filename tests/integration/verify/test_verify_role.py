@@ -72,7 +72,9 @@ def test_an_open_endpoint_is_asked_over_the_network_and_the_run_ends_with_the_re
     done = play(tmp_path, {"one": opened, "two": {"models_serve": []}}, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "one -> localhost" in done.stdout
-    end = done.stdout[done.stdout.index("\none  http://") : done.stdout.index("PLAY [Ask every model through the gateways]")]
+    end = done.stdout[
+        done.stdout.index("\none  http://") : done.stdout.index("PLAY [Ask every model through the gateways]")
+    ]
     answer, speed = re.findall(r"^    (?:answer|speed) +(.*)$", end, re.MULTILINE)
     assert answer.startswith("The capital of France is Paris")
     assert re.fullmatch(r"[\d.]+ tokens/s, first token after [\d.]+ s", speed)

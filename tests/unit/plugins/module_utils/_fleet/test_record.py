@@ -28,6 +28,12 @@ def test_only_lasting_facts_without_secrets_are_kept() -> None:
     assert told.adopted == {"models_dir": "/m", "environment": {"OLLAMA_HOST": "0.0.0.0:1"}}
     assert "planted" not in record.text_of({"h": told})
     assert record.reported({"__ollama_info": {"adopted": {}}}).adopted == {}
+    done = {"version": "0.33.2", "sha256": ["a" * 64]}
+    release = record.reported({"__llama_cpp_info": {"architecture": "arm64"}, "__ollama_installed": done})
+    assert (release.architecture, release.releases) == ("arm64", {"ollama": "0.33.2"})
+    unproved: dict[str, Any]
+    for unproved in ({"sha256": []}, {"sha256": [""]}, {"failed": True}):
+        assert record.reported({"__llama_cpp_installed": {**done, **unproved}}) == Reported()
     assert record.reported({}) == record.reported({"__host_info": {"failed": True}}) == Reported()
 
 
@@ -37,11 +43,13 @@ def test_a_report_goes_over_the_one_before_and_leaves_what_it_does_not_say() -> 
     after = record.updated(before, {"a": Reported(adopted={}), "b": Reported()}, SECOND)
     assert after == {"a": Reported((KEPT,), None, {}, SECOND), "b": Reported(None, 7, None, FIRST)}
     assert set(record.updated(after, {}, SECOND, ["a"])) == {"b"}
+    both = Reported(architecture="amd64", releases={"ollama": "1"}).over(Reported(releases={"llama_cpp": "b1"}))
+    assert both.releases == {"ollama": "1", "llama_cpp": "b1"}
 
 
 def test_it_is_written_whole_and_read_again_under_any_umask(tmp_path: Path) -> None:
     path = tmp_path / ".gguf-fleet" / "record.json"
-    hosts = {"h": Reported((KEPT,), 8, {}, FIRST)}
+    hosts = {"h": Reported((KEPT,), 8, {}, FIRST, "amd64", {"ollama": "0.33.2"})}
     assert record.load(str(path)) == {}
     old = os.umask(0o077)
     try:
@@ -69,6 +77,7 @@ GOOD: dict[str, Any] = {"date": FIRST, "gpus": None, "ram_bytes": None, "adopted
             {"gpus": ["x"]},
             {"ram_bytes": "8"},
             {"adopted": 1},
+            {"releases": [1]},
         )
     ],
 )

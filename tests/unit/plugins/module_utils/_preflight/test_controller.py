@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar, Optional
 
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import declare
-from ansible_collections.gguf.fleet.plugins.module_utils._preflight.controller import problems, unresolved
+from ansible_collections.gguf.fleet.plugins.module_utils._preflight.controller import Found, look, unresolved
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -57,8 +57,19 @@ def wrong(
     missing: str = "",
     environment: Optional[Mapping[str, str]] = None,
 ) -> list[str]:
-    return problems(
+    return found(models, {}, locked, missing, environment).problems
+
+
+def found(
+    models: Mapping[str, Any],
+    mirrors: Mapping[str, Sequence[str]],
+    locked: tuple[str, ...] = (),
+    missing: str = "",
+    environment: Optional[Mapping[str, str]] = None,
+) -> Found:
+    return look(
         unresolved(models, locked),
+        mirrors,
         has=lambda module: module != missing,
         program="/usr/bin/python3",
         environment=environment or {},
@@ -112,3 +123,20 @@ def test_a_hub_that_is_not_reached_is_named_with_its_models_and_what_to_do(hub: 
 def test_the_hub_is_the_one_that_the_environment_names(hub: str, source: Mapping[str, str], name: str) -> None:
     assert wrong({"one": [model("a", **source)]}, environment={name: f"http://{hub}"}) == []
     assert Refusing.asked == [("/", None)]
+
+
+def test_a_mirror_that_is_not_reached_is_worth_knowing_and_stops_nothing(hub: str, dead: str) -> None:
+    models = {"one": [model("a", endpoint=f"http://{hub}")]}
+    mirrors = {
+        f"http://user:secret@{dead}/{{repo}}/{{path}}": ["one", "two"],
+        f"http://{hub}/mirror": ["one"],
+        "/srv/mirror": ["one"],
+    }
+    told = found(models, mirrors)
+    assert told.problems == []
+    (warning,) = told.warnings
+    assert warning.startswith(f"one, two: models_mirrors: asked from the controller, http://{dead}: No connection")
+    assert warning.endswith("they take the files from the hub.") and "secret" not in warning
+    assert found(models, mirrors, locked=("lab/Tiny:a",)) == Found([], []), (
+        "nothing is to be fetched for the first time"
+    )
