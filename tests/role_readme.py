@@ -1,6 +1,10 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes the table of variables of every role into its README, from meta/argument_specs.yml. A test compares them."""
+"""Writes tables that tell what the code holds; tests compare them.
+
+The variables of every role go into its README, from meta/argument_specs.yml. The models of the catalog go into
+README.md and its translation.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,11 @@ from typing import Any
 
 import yaml
 
-ROLES = Path(__file__).resolve().parents[1] / "roles"
+ROOT = Path(__file__).resolve().parents[1]
+ROLES = ROOT / "roles"
+CATALOG = ROLES / "models/vars/catalog.yml"
+# The page, and its translation.
+PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 HEADING = "## Variables\n"
 WITH_DEFAULTS = sorted(path.parent.parent.name for path in ROLES.glob("*/defaults/main.yml"))
 
@@ -49,6 +57,33 @@ def readme(role: str) -> str:
     return text.split(HEADING)[0].rstrip() + "\n\n" + table(role)
 
 
+def catalog_rows() -> list[str]:
+    """A row of a table for each model: its name, quants with their aliases, hub, repository, licence."""
+    models = yaml.safe_load(CATALOG.read_text(encoding="utf-8"))["_models_catalog"]
+    found = []
+    for name, model in models.items():
+        quants = []
+        for quant, facts in model["quants"].items():
+            # 2.51-bit is 2.51bit, and Q2_K_XL a part of the name.
+            aliases = [alias for alias in facts.get("aliases", ()) if alias not in quant and "-" not in alias]
+            quants.append(f"`{quant}`" + "".join(f" or `{alias}`" for alias in aliases))
+        cells = (f"`{name}`", ", ".join(quants), model["hub"], f"`{model['repo']}`", model["license"])
+        found.append("| " + " | ".join(cells) + " |")
+    return found
+
+
+def page_with_catalog(page: Path) -> str:
+    """The page with these rows in its table that has a column of this heading in code."""
+    text = page.read_text(encoding="utf-8")
+    begun = re.search(r"^\| `catalog` \|.*\n\|[-|]+\n", text, flags=re.MULTILINE)
+    assert begun, f"{page.name} has no table whose first column is `catalog`"
+    rest = re.sub(r"\A(?:\|.*\n)*", "", text[begun.end() :])
+    return text[: begun.end()] + "".join(f"{row}\n" for row in catalog_rows()) + rest
+
+
 if __name__ == "__main__":
+    for page in PAGES:
+        if page.exists():
+            page.write_text(page_with_catalog(page), encoding="utf-8")
     for name in WITH_DEFAULTS:
         (ROLES / name / "README.md").write_text(readme(name))

@@ -4,12 +4,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from ansible_collections.gguf.fleet.tests.role_readme import ROLES, WITH_DEFAULTS, main_options, readme
+from ansible_collections.gguf.fleet.tests.role_readme import (
+    PAGES,
+    ROLES,
+    WITH_DEFAULTS,
+    main_options,
+    page_with_catalog,
+    readme,
+)
 
 
 def defaults(role: str) -> dict[str, Any]:
@@ -25,6 +33,11 @@ def test_every_default_is_specified_with_the_same_value(role: str) -> None:
 @pytest.mark.parametrize("role", WITH_DEFAULTS)
 def test_the_readme_has_every_variable(role: str) -> None:
     assert (ROLES / role / "README.md").read_text() == readme(role), "run: python tests/role_readme.py"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.exists()], ids=lambda page: page.name)
+def test_the_page_lists_every_model_of_the_catalog(page: Path) -> None:
+    assert page.read_text() == page_with_catalog(page), "run: python tests/role_readme.py"
 
 
 @pytest.mark.parametrize("role", WITH_DEFAULTS)
