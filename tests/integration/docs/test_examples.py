@@ -268,9 +268,11 @@ def ansible_galaxy(words: tuple[str, ...]) -> None:
 
 def pip(words: tuple[str, ...]) -> None:
     """Each package is one that the tests run with."""
+    if words[1:3] == ("config", "set"):
+        return
     assert words[1] == "install"
     for word in words[2:]:
-        if not word.startswith("-"):
+        if not word.startswith(("-", "https://")):
             importlib.metadata.distribution(re.split(r"[<>=]", word)[0])
 
 
@@ -295,6 +297,7 @@ PARSED: Mapping[str, Callable[[tuple[str, ...]], None]] = {
     "curl": by_eye,
     "git": by_eye,
     "python3": by_eye,
+    "export": by_eye,
     ".": by_eye,
 }
 
