@@ -18,7 +18,9 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.suffixes == [".md"])]
 
 _FENCE = re.compile(r"^( *)```(\S*)[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-_NAMED = re.compile(r"\A# ([\w.-]+/)*([\w.-]+\.yml)\b")
+_NAMED = re.compile(r"\A# (?:[\w.-]+/)*([\w.-]+\.yml)\b")
+# A template of Ollama with its path in a comment.
+_TEMPLATE = re.compile(r"\A\{\{- /\* ([\w./-]+) \*/ -\}\}\n")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,13 @@ class Block:
     def file(self) -> str:
         """The name of the file that it shows, by the comment on its first line; empty for none."""
         named = _NAMED.match(self.text)
-        return named[2] if named else ""
+        return named[1] if named else ""
+
+    @property
+    def template_file(self) -> str:
+        """The path of the template that it shows, by the comment on its first line; empty for none."""
+        named = _TEMPLATE.match(self.text)
+        return named[1] if named else ""
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ yaml    an inventory or a group: Ansible reads it, and the fleet value is made o
         requirements: ansible-galaxy installs from them (tests/package.sh)
 ini     settings of Ansible that it knows
 sh      each command by PARSED, which says how; those that tests run for good are in RUN_BY
-json    is JSON
-text    what a run prints: nothing to run
+text    what a run prints, or a template, which is parsed with the entry that names it
 """
 
 from __future__ import annotations
 
 import configparser
+import functools
 import importlib.metadata
 import json
 import re
@@ -55,6 +55,22 @@ RUN_BY: Mapping[str, tuple[str, str]] = {
         "tests/package.sh",
         "-r requirements.yml --force",
     ),
+}
+# The playbooks of the examples, which name machines that are not there, run over other ones.
+PLAYBOOKS_RUN_BY: Mapping[str, tuple[str, str]] = {
+    "site": ("tests/lab/test_installed.py", '"gguf.fleet.site"'),
+    "plan": ("tests/lab/test_playbooks.py", 'play("plan"'),
+    "preflight": ("tests/lab/test_playbooks.py", 'play("preflight"'),
+    "status": ("tests/lab/test_playbooks.py", 'play("status"'),
+    "verify": ("tests/lab/test_playbooks.py", 'play("verify"'),
+    "seal": ("tests/integration/hub/test_seal_playbook.py", '"seal.yml"'),
+    "rehearse": ("tests/integration/engines/test_rehearse_playbook.py", '"rehearse.yml"'),
+    "min_gpus": ("tests/integration/engines/test_min_gpus_playbook.py", '"min_gpus.yml"'),
+    "upgrade": ("tests/integration/engines/test_versions_told.py", '"upgrade.yml"'),
+    "rollback": ("tests/integration/engines/test_versions_told.py", '"rollback.yml"'),
+    "drain": ("tests/integration/gateway/test_drain.py", '"drain.yml"'),
+    "undrain": ("tests/integration/gateway/test_drain.py", '"undrain.yml"'),
+    "uninstall": ("tests/integration/engines/test_blank_host.py", '"uninstall.yml"'),
 }
 COLLECTION = "gguf.fleet."
 # The name of an inventory in the examples that stands for the reader's own.
@@ -97,7 +113,7 @@ def uncommented(text: str) -> str:
 
 @pytest.mark.parametrize("block", blocks(), ids=str)
 def test_every_block_has_a_language_that_is_tested(block: Block) -> None:
-    assert block.language in {"yaml", "ini", "sh", "json", "text"}
+    assert block.language in {"yaml", "ini", "sh", "text"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -148,12 +164,18 @@ def refused(variables: Mapping[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("way", [str, uncommented], ids=["as-it-stands", "uncommented"])
 @pytest.mark.parametrize("block", of_kind("variables"), ids=str)
-def test_variables_are_taken_by_the_fleet_value_and_by_the_roles(block: Block, way: Callable[[str], str]) -> None:
+def test_variables_are_taken_by_the_fleet_value_and_by_the_roles(
+    block: Block, way: Callable[[str], str], tmp_path: Path
+) -> None:
     variables = plain(load(way(block.text)))
     strange = [name for name in variables if name not in public_variables() and not OF_ANSIBLE.match(name)]
     assert strange == []
     assert refused(variables) == []
-    describe_fleet({"gpu-a": {**variables, "inventory_dir": str(ROOT)}}, catalog(), {}, public=public_variables())
+    for text in blocks("text"):
+        if text.template_file:
+            (tmp_path / text.template_file).parent.mkdir(exist_ok=True)
+            (tmp_path / text.template_file).write_text(text.text, encoding="utf-8")
+    describe_fleet({"gpu-a": {**variables, "inventory_dir": str(tmp_path)}}, catalog(), {}, public=public_variables())
 
 
 @pytest.mark.parametrize("block", of_kind("inventory", "groups"), ids=str)
@@ -208,11 +230,12 @@ def test_all_playbooks_pass_the_syntax_check(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-# --- ini and json ---
+# --- ini ---
 
 
-@pytest.mark.parametrize("block", blocks("ini"), ids=str)
-def test_every_setting_is_one_of_ansible(block: Block) -> None:
+@functools.cache
+def settings() -> set[tuple[str, str]]:
+    """The settings of ansible.cfg, by section and name."""
     known = {
         (entry["section"], entry["key"])
         for setting in yaml.safe_load(
@@ -226,16 +249,16 @@ def test_every_setting_is_one_of_ansible(block: Block) -> None:
         ("defaults", "display_skipped_hosts"),
         ("inventory", "ignore_patterns"),
     }
+    return known
+
+
+@pytest.mark.parametrize("block", blocks("ini"), ids=str)
+def test_every_setting_is_one_of_ansible(block: Block) -> None:
     parser = configparser.ConfigParser(interpolation=None)
     parser.read_string(block.text)
     given = {(section, key) for section in parser.sections() for key in parser[section]}
     assert given
-    assert given - known == set()
-
-
-@pytest.mark.parametrize("block", blocks("json"), ids=str)
-def test_json_is_json(block: Block) -> None:
-    assert json.loads(block.text)
+    assert given - settings() == set()
 
 
 # --- sh ---
@@ -298,6 +321,7 @@ PARSED: Mapping[str, Callable[[tuple[str, ...]], None]] = {
     "git": by_eye,
     "python3": by_eye,
     "export": by_eye,
+    "jq": by_eye,
     ".": by_eye,
 }
 
@@ -313,3 +337,38 @@ def test_what_is_said_to_be_run_is_in_the_pages_and_in_its_test() -> None:
     assert set(RUN_BY) <= shown
     for command, (file, words) in RUN_BY.items():
         assert words in (ROOT / file).read_text(encoding="utf-8"), f"{file} does not run {command}"
+
+
+def test_every_playbook_of_an_example_runs_in_some_test() -> None:
+    words = {word for command in commands() if command.words[0] == "ansible-playbook" for word in command.words}
+    named = {
+        re.sub(r"\Agguf\.fleet\.|\Aplaybooks/|\.yml\Z", "", word)
+        for word in words
+        if re.search(r"\Agguf\.fleet\.|\.yml\Z", word)
+    }
+    assert named - {block.file.removesuffix(".yml") for block in blocks("yaml")} == set(PLAYBOOKS_RUN_BY)
+    for playbook, (file, words_there) in PLAYBOOKS_RUN_BY.items():
+        assert words_there in (ROOT / file).read_text(encoding="utf-8"), f"{file} does not run {playbook}"
+
+
+# --- links ---
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    text = re.sub(r"^( *)```.*?^\1```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        # Another test wants the translations.
+        if re.match(r"https?://", link) or link.endswith(".zh-CN.md"):
+            continue
+        path, _hash, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        assert target.exists(), f"{page.name} links to {link}"
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), f"{page.name} links to {link}"
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
