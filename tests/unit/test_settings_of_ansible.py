@@ -15,11 +15,12 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 ASK = """
+from ansible import constants as C
 from ansible.plugins.loader import callback_loader, init_plugin_loader
 init_plugin_loader()
-callback = callback_loader.get("ansible.builtin.default")
+callback = callback_loader.get(C.DEFAULT_STDOUT_CALLBACK)
 callback.set_options()
-print(callback.get_option("result_format"), callback.get_option("display_skipped_hosts"))
+print(callback.get_option("result_format"), callback.get_option("display_skipped_hosts"), callback.CALLBACK_NAME)
 """
 
 
@@ -33,14 +34,14 @@ def of_molecule(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("whose", ["checkout", "molecule"])
-def test_results_are_yaml_and_skipped_tasks_are_not_shown(whose: str, tmp_path: Path) -> None:
+def test_results_are_yaml_skipped_tasks_are_not_shown_and_failures_are_sentences(whose: str, tmp_path: Path) -> None:
     config = ROOT / "ansible.cfg" if whose == "checkout" else of_molecule(tmp_path)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     done = subprocess.run(
         [sys.executable, "-c", ASK],
-        env={**environment, "ANSIBLE_CONFIG": str(config)},
+        env={**environment, "ANSIBLE_CONFIG": str(config), "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections")},
         text=True,
         capture_output=True,
         check=True,
     )
-    assert done.stdout.split() == ["yaml", "False"]
+    assert done.stdout.split() == ["yaml", "False", "gguf.fleet.plain"]

@@ -73,7 +73,12 @@ class Results:
 
     def unreachable(self) -> str:
         """Why the host could not be reached; empty where it could, or nothing is known of it."""
-        lost = (_message(one) for name in RESULTS for one in self._items(name) if one.get("unreachable"))
+        lost = (
+            _message(one)
+            for name in RESULTS
+            for one in self._items(name)
+            if one.get("unreachable") or one.get("not_reached")
+        )
         return next(lost, "")
 
     def changes(self) -> List[str]:
