@@ -75,7 +75,7 @@ class ActionModule(BackgroundAction):
     def _fetch(self, path: str, sha256: str, size_bytes: int, kept: str) -> None:
         """Into a file of the controller, which is there whole or not at all."""
         if size_bytes > _MOST_BYTES:
-            raise BuildProblem(f"the build is larger than {_MOST_BYTES:,} bytes.", "Look what it holds.")
+            raise BuildProblem(f"the build is larger than {_MOST_BYTES:,} bytes.", "Check what it holds.")
 
         def copy(sink: IO[bytes]) -> None:
             digest = hashlib.sha256()

@@ -24,7 +24,7 @@ options:
   parameters:
     description:
       - The model's parameters by Ollama's own names, such as C(num_ctx) or C(temperature); C(stop) takes a list.
-      - A name or a value that the version of Ollama would not read as it is meant is refused.
+      - A name or a value that the version of Ollama would read differently from what is meant is refused.
     type: dict
     default: {}
   messages:

@@ -19,7 +19,7 @@ options:
     type: dict
     required: true
   version:
-    description: The version of Ollama that shall read them.
+    description: The version of Ollama that is to read them.
     type: str
     required: true
 positional: version

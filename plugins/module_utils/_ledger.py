@@ -174,7 +174,7 @@ class Ledger:
     def _check_owner(self, status: os.stat_result) -> None:
         if status.st_uid not in (0, os.geteuid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise LedgerError(
-                f"{self.path} can be changed by others than root, so its checksums prove nothing.",
+                f"{self.path} can be changed by others than root, so its checksums cannot be trusted.",
                 f"Check who wrote it, then: chown root {self.path} && chmod 0644 {self.path}",
             )
 

@@ -75,7 +75,7 @@ options:
   api:
     description:
       - Which interface to ask by. V(openai) is C(/v1/chat/completions), as most clients use it; V(ollama) is
-        C(/api/chat), where Ollama tells its own measure of the speed.
+        C(/api/chat), where Ollama gives its own measure of the speed.
     type: str
     choices: [openai, ollama]
     default: openai

@@ -13,7 +13,7 @@ author: gguf.fleet contributors (@gguf-fleet)
 description:
   - Unpacks the source, configures and compiles it by cmake as the user C(gguf-build), who has no other right and, where
     the kernel lets it be taken away, no network. Root takes the results from that user's directory by descriptors, as
-    an archive in the layout of a release, and C(llama-server) has to tell its version before that.
+    an archive in the layout of a release, and C(llama-server) has to print its version before that.
   - The options come from M(gguf.fleet.engine_source). The source is a file of the controller, and the archive goes
     back there.
   - How far cmake is, is shown in the playbook's output. A run that ends early, however it ends, is gone on with by the

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: engine_info
-short_description: Tell what a host has of an inference engine, and what stands in its way
+short_description: Find out what a host has of an inference engine, and what prevents its installation
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
@@ -61,8 +61,8 @@ options:
   uses:
     description:
       - What llama.cpp is going to do on this host, V(models) (serve them), V(rpc) (RPC to or from other hosts).
-      - A O(command) with known remote holes for that is refused, with the CVE; one that tells no build number counts as
-        such.
+      - A O(command) with known remote holes for that is refused, with the CVE; one that prints no build number counts
+        as such.
     type: list
     elements: str
     choices: [models, rpc]
@@ -168,7 +168,7 @@ previous:
   returned: always
   type: str
 command_version:
-  description: The version that O(command) tells, empty when there is none.
+  description: The version that O(command) prints; empty when there is no program.
   returned: always
   type: str
 services:

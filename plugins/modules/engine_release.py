@@ -48,7 +48,7 @@ options:
       - The release's archive, and after it add-ons of the same release that are unpacked over it (rocm, jetpack,
         cudart).
       - Needed for a version that is not on the host. For one that is, only checksums are compared, when all are given.
-      - A version that was adopted came from an unknown archive; it is fetched anew, unless this list is empty.
+      - A version that was adopted came from an unknown archive; it is fetched again, unless this list is empty.
     type: list
     elements: dict
     default: []
@@ -109,13 +109,13 @@ options:
   program:
     description:
       - Whole path of the engine's program where somebody else installs it, such as the distribution, in the place of
-        O(version). It is asked for its version, as nobody, and refused when it tells none; in check mode it is not.
+        O(version). It is asked for its version, as nobody, and refused when it prints none, except in check mode.
     type: path
   uses:
     description:
       - What llama.cpp is going to do on this host, V(models) (serve them), V(rpc) (RPC to or from other hosts).
-      - A O(program) with known remote holes for that is refused, with the CVE; one that tells no build number counts as
-        such.
+      - A O(program) with known remote holes for that is refused, with the CVE; one that prints no build number counts
+        as such.
     type: list
     elements: str
     choices: [models, rpc]

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: engine_service
-short_description: Run an inference engine as a service, proven to serve, or put back as it was
+short_description: Run an inference engine as a service, check that it serves, and undo the change when it does not
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:
@@ -60,7 +60,7 @@ options:
   command:
     description:
       - The command line, from the program's whole path on; nothing in it is expanded. Required with O(state=started).
-      - Whoever may log in can read it, so a secret belongs into O(environment).
+      - Every user of the host can read it, so a secret belongs into O(environment).
     type: list
     elements: str
   user:
@@ -260,7 +260,7 @@ restart_pending:
   type: list
   elements: str
 health:
-  description: What was proven after a start.
+  description: What was checked after a start.
   returned: after a start
   type: dict
   contains:
@@ -594,7 +594,9 @@ def main() -> None:
     except Problem as error:
         module.fail_json(**failure(error))
     except OSError as error:
-        module.fail_json(**failure(Problem(f"{p['name']} cannot be changed: {error}.", "Mend that, then run again.")))
+        module.fail_json(
+            **failure(Problem(f"{p['name']} cannot be changed: {error}.", "Correct that, then run again."))
+        )
     module.exit_json(**result)
 
 

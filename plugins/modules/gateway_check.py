@@ -24,7 +24,7 @@ options:
     type: str
     required: true
   address:
-    description: Where to connect instead of the name in O(url), which has to be proven all the same.
+    description: Where to connect instead of the name in O(url), which the certificate has to name in any case.
     type: str
     default: ''
   models:

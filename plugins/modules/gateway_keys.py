@@ -31,7 +31,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Have a key for each client
+- name: Make the keys of clients
   gguf.fleet.gateway_keys:
     clients: "{{ gateway_clients }}"
   register: keys

@@ -16,7 +16,7 @@ description:
     of the merged file are computed while the bytes pass. A file gets its name only when all of it is proved.
   - Takes all models of a host in one run. Before a byte moves, what all of them still take is compared with the free
     space of each file system; where it is not enough, nothing is fetched. Then they are fetched one after the other,
-    since they share the line. After one that failed the others are fetched all the same; the failure then names each
+    since they share the line. After one that failed the others are still fetched; the failure then names each
     that failed, and what is complete stays.
   - Can be killed at any moment. The next run fetches at most 32 MiB again, and nothing of what was complete.
   - In check mode it plans as a run does, reads what a run would read before it moves a byte, and says which bytes would

@@ -53,7 +53,7 @@ options:
     type: list
     elements: dict
   hosts:
-    description: Several hosts that shall serve the same quant, instead of O(gpus). What an entry tells goes over the
+    description: Several hosts that are to serve the same quant, instead of O(gpus). What an entry tells goes over the
       option of the same name.
     type: list
     elements: dict

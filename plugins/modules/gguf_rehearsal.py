@@ -55,7 +55,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Write what the engine shall try to load
+- name: Write what the engine is to try to load
   gguf.fleet.gguf_rehearsal:
     lock: "{{ lock }}"
     dest: /srv/gguf-fleet/models/rehearsal

@@ -16,7 +16,7 @@ description:
     lock file.
   - Later hosts then verify pieces side by side, fetch only a bad piece again, and need not hash the merged file.
   - A lock that is sealed already is left out, without a byte read.
-  - Refuses a copy whose checksums contradict the lock. The others are read all the same; the failure names each
+  - Refuses a copy whose checksums contradict the lock. The others are still read; the failure names each
     that failed.
   - With C(layout=merged) a few MiB, the shards' headers, are read from the addresses in the lock.
   - Reads every byte once or twice. The playbook's output shows how far it is (phase C(seal)); a hidden file beside

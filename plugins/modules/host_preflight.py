@@ -43,7 +43,7 @@ options:
     type: path
     default: /srv/gguf-fleet/models
   needed_bytes:
-    description: Size in bytes of the models that the host shall serve.
+    description: Size in bytes of the models that the host is to serve.
     type: int
     default: 0
   ports:
@@ -65,7 +65,7 @@ options:
     default: true
   models:
     description:
-      - The models that the host shall serve. Whether each fits on the GPUs and the RAM that are really there is
+      - The models that the host is to serve. Whether each fits on the GPUs and the RAM that are really there is
         computed as by M(gguf.fleet.gguf_plan), so that what stays in RAM is judged, too.
     type: list
     elements: dict

@@ -84,7 +84,7 @@ servers:
       description: Whether it does.
       type: bool
     version:
-      description: The version that it tells; empty where it tells none.
+      description: The version that it gives; empty where it gives none.
       type: str
     problem:
       description: Why it does not answer, or not yet; else empty.

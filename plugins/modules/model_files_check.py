@@ -77,7 +77,7 @@ files:
       type: str
       returned: success
     state:
-      description: V(right), V(wrong), V(missing), or V(unknown) where nothing tells its checksum.
+      description: V(right), V(wrong), V(missing), or V(unknown) where its checksum is not known.
       type: str
       returned: success
     size_bytes:

@@ -15,7 +15,7 @@ description:
   - Refuses, before the file is touched, what the Modelfile grammar cannot carry. It has no escapes, ends a value at the
     first line end at which the quotes happen to balance, and silently drops characters that are not printable, such as
     U+3000 in Chinese prompts.
-  - Parameters are checked against the version of Ollama that shall read the file.
+  - Parameters are checked against the version of Ollama that is to read the file.
 author:
   - gguf.fleet contributors (@gguf-fleet)
 extends_documentation_fragment:
@@ -42,7 +42,7 @@ options:
     choices: [from, adapter, template, system, parameters, messages, license]
     default: []
   ollama_version:
-    description: The version of Ollama that shall read the file.
+    description: The version of Ollama that is to read the file.
     type: str
     default: 0.33.2
 """

@@ -17,7 +17,7 @@ description:
   - Settings may hold every character, also those that a Modelfile cannot carry.
   - Compares content. A changed parameter rewrites only the small files, a removed one really goes.
   - Never makes the server pull anything from a registry.
-  - What was made is noted in the ledger C(/var/lib/gguf-fleet/ledger.json); O(state=pruned) goes by it.
+  - What was made is noted in the ledger C(/var/lib/gguf-fleet/ledger.json); O(state=pruned) uses it.
   - The server must be running, since it removes at its start what no manifest names yet.
 author:
   - gguf.fleet contributors (@gguf-fleet)
@@ -72,7 +72,7 @@ options:
       parameters:
         description:
           - The model's parameters by Ollama's own names, such as C(num_ctx) or C(temperature); C(stop) takes a list.
-          - A name or a value that the version of Ollama would not read as it is meant is refused.
+          - A name or a value that the version of Ollama would read differently from what is meant is refused.
         type: dict
         default: {}
       messages:
@@ -99,7 +99,7 @@ options:
         description:
           - Load the model after a change and tell in RV(models[].loaded) where it landed. Seconds, or a duration such
             as V(30m).
-          - V(-1) keeps it loaded for ever, and loads it again whenever it is not.
+          - V(-1) keeps it loaded without end, and loads it again whenever it is not.
         type: str
       host:
         description: The address of the server that serves this one, where it is not that of O(host).
@@ -126,7 +126,7 @@ options:
     version_added: 0.2.0
   restarts:
     description:
-      - Whether the caller restarts a server that cannot unload the weights that a name shall mean no more, and runs
+      - Whether the caller restarts a server that cannot unload the old weights of a name, and runs
         this again.
       - Such a model stays as it is then, RV(restart) names the server, and nothing is pruned. Otherwise the task fails,
         or warns of weights that no name means already.
@@ -261,7 +261,7 @@ models:
           description: Its context, in tokens. Null from servers that do not tell.
           type: int
         pinned:
-          description: Whether it stays loaded for ever.
+          description: Whether it stays loaded without end.
           type: bool
     problem:
       description: What is wrong.

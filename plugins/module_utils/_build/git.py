@@ -70,7 +70,7 @@ def archive(url: str, tag: str, commit: str, folder: str) -> str:
 def _checked(url: str) -> str:
     if url.startswith("-") or "::" in url or any(character.isspace() for character in url):
         raise BuildProblem(
-            f"{shown(url)!r} is no URL of a git repository.", "Write it as git clone takes it, without options."
+            f"{shown(url)!r} is not the URL of a git repository.", "Write it as git clone takes it, without options."
         )
     return url
 

@@ -74,8 +74,8 @@ def kind_of(host: Mapping[str, Any], native: bool, options: Mapping[str, str]) -
         )
     if not told["capabilities"]:
         raise BuildProblem(
-            "nvidia-smi does not tell the compute capability of the host's GPUs.",
-            "See that the driver runs (nvidia-smi), then run again. Nothing was changed.",
+            "nvidia-smi does not say the compute capability of the host's GPUs.",
+            "Check that the driver runs (nvidia-smi), then run again. Nothing was changed.",
         )
     return Kind(kind.architecture, kind.glibc, told["cuda"], told["nvcc"], tuple(told["capabilities"]), kind.cpu)
 
@@ -111,7 +111,7 @@ def definitions(settings: Settings, kind: Kind) -> List[str]:
         text = {True: "ON", False: "OFF"}.get(value, str(value)) if isinstance(value, bool) else str(value)
         if not _NAME.match(name) or name in _OWN or "\n" in text:
             raise BuildProblem(
-                f"llama_cpp_build_options: {name!r} is no option that can be given.",
+                f"llama_cpp_build_options: {name!r} is not an option that can be given.",
                 f"Write llama.cpp's own options, such as GGML_CUDA_FA_ALL_QUANTS, and not {', '.join(_OWN)}.",
             )
         wanted[name] = text

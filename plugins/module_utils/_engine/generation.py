@@ -110,7 +110,7 @@ def _values(lines: Iterator[bytes], api: str) -> Iterator[Dict[str, Any]]:
         if not isinstance(value, dict):
             raise EngineProblem(
                 f"The answer holds a line that is not JSON: {line[:80].decode('utf-8', 'replace')!r}.",
-                "See whether the address is that of the engine and not of something in front of it.",
+                "Check whether the address is that of the engine and not of something in front of it.",
             )
         yield value if line is data or not line.startswith(b"error") else {"error": value}
 
@@ -187,7 +187,7 @@ def generate(
     if not said and not thought and not question.may_be_empty:
         raise EngineProblem(
             f"{endpoint.url}{path}: {model} answered nothing to {question.text!r}.",
-            "See whether its template and its stop parameters fit the model.",
+            "Check whether its template and its stop parameters fit the model.",
         )
     tokens = heard.tokens if heard.tokens is not None else heard.pieces
     rate = heard.rate

@@ -190,7 +190,7 @@ def _refuse_shared(descriptor: int, path: str, *, last: bool) -> None:
         place = os.readlink(f"/proc/self/fd/{descriptor}")
         raise PathProblem(
             f"{path}: other users can change {place} (owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o}).",
-            f"Look who made it. If nothing else needs it so: chown root {place} && chmod go-w {place}",
+            f"Check who made it. If nothing else needs it so: chown root {place} && chmod go-w {place}",
             errno.EPERM,
         )
 

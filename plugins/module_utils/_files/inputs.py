@@ -71,7 +71,7 @@ def _opened(directory: Directory, name: str) -> Input:
         takeable = status.st_nlink == 1 or (status.st_uid == owner and owner != os.geteuid())
         if not takeable and not status.st_mode & stat.S_IROTH:
             raise PathProblem(
-                f"{path} is one more name of a file that is closed to others, in a directory that others can change.",
+                f"{path} is another hard link to a file that is closed to others, in a directory that they can change.",
                 "Name the file by its own path, below directories of root.",
                 errno.EACCES,
             )

@@ -32,5 +32,5 @@ def read_descriptor(descriptor: int, path: str, *, limit_bytes: int = MAX_BYTES)
     with os.fdopen(descriptor, "rb") as file:
         data = file.read(limit_bytes + 1)
     if len(data) > limit_bytes:
-        raise PathProblem(f"{path} is larger than {limit_bytes} bytes.", "Look what wrote it, and remove it.")
+        raise PathProblem(f"{path} is larger than {limit_bytes} bytes.", "Check what wrote it, and remove it.")
     return data

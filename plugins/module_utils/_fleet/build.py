@@ -331,7 +331,7 @@ def _server_by_hand(server: Mapping[str, Any]) -> Server:
     name = str(server["name"])
     if not _SERVER_NAME.match(name):
         raise DeclarationProblem(
-            f"llama_cpp_servers: {name!r} is no name of a server.", "Take letters, digits, dots and dashes."
+            f"llama_cpp_servers: {name!r} is not the name of a server.", "Take letters, digits, dots and dashes."
         )
     listen = Listen(str(server.get("host") or "127.0.0.1").strip("[]"), int(server.get("port") or LLAMA_CPP_PORT))
     models, uses = (str(server.get("alias") or name),), _uses(server.get("parameters"))

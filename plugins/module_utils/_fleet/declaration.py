@@ -196,13 +196,13 @@ def _source(entry: Mapping[str, Any], known: Mapping[str, Any], where: str) -> D
     }
     if not (source["repo"] or source["urls"] or source["path"]):
         raise DeclarationProblem(
-            f"{where}: nothing says where the files come from.",
+            f"{where}: it does not say where the files come from.",
             "Give `catalog:` with a `quant:`, or `source:` with `repo:` (or `urls:`, or `path:`).",
         )
     if source["hub"] == "path" and source["path"] and not str(source["path"]).startswith("/"):
         raise DeclarationProblem(
-            f"{where}: source: path is {source['path']}, and hosts cannot tell where that begins.",
-            "It is a folder on the hosts: give it whole, from / on.",
+            f"{where}: source: path is {source['path']}, which does not begin with /.",
+            "It is a folder on the hosts: give its whole path, beginning with /.",
         )
     quants = known.get("quants") or {}
     if str(source["quant"]).lower() == AUTO:

@@ -39,7 +39,7 @@ def _whole(entry: Mapping[str, Any], earlier: Mapping[str, Mapping[str, Any]]) -
     if base is None:
         there = ", ".join(str(one.get("name") or one.get("catalog")) for one in earlier.values()) or "none"
         raise DeclarationProblem(
-            f"{where} is from {wanted}, which is no entry before it.", f"Name an earlier entry; there are: {there}."
+            f"{where} is from {wanted}, which is not an earlier entry.", f"Name an earlier entry; there are: {there}."
         )
     twice = [key for key in _OF_THE_FILE if entry.get(key)]
     if twice:

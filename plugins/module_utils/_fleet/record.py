@@ -206,5 +206,5 @@ def _entry(entry: Mapping[str, Any]) -> Reported:
 def _unusable(path: str, reason: str) -> RecordProblem:
     return RecordProblem(
         f"The fleet's record {path} cannot be used: {reason}.",
-        "Remove it; the next run that asks the hosts writes it anew.",
+        "Remove it; the next run that asks the hosts writes it again.",
     )

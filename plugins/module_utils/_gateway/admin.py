@@ -51,10 +51,10 @@ def ask(path: str, command: str, payload: Sequence[str] = ()) -> str:
                     break
                 answer += data
                 if len(answer) > MAX_BYTES:
-                    raise AdminProblem(f"{path} answers without an end.", "Look which program listens there.")
+                    raise AdminProblem(f"{path} answers without end.", "Check which program listens there.")
     except OSError as error:
         raise AdminProblem(
-            f"HAProxy does not answer on {path}: {error.strerror or error}.", "Look whether its service runs."
+            f"HAProxy does not answer on {path}: {error.strerror or error}.", "Check whether its service runs."
         ) from error
     return answer.decode("utf-8", "replace")
 
@@ -95,7 +95,7 @@ def reload(
         if clock() >= end:
             raise AdminProblem(
                 f"HAProxy did not take up its new configuration within {RELOAD_SECONDS:.0f} s.",
-                "Its log says why: a port that another program has, most of the time.",
+                "Its log says why: most often another program uses the port.",
             )
         sleep(_POLL_SECONDS)
 
@@ -104,7 +104,7 @@ def _master(path: str) -> int:
     told = info(path) or {}
     worker = told.get("pid", "")
     if not worker.isdigit():
-        raise AdminProblem(f"HAProxy does not answer on {path}.", "Look whether its service runs.")
+        raise AdminProblem(f"HAProxy does not answer on {path}.", "Check whether its service runs.")
     try:
         with open(f"/proc/{worker}/stat", encoding="utf-8", errors="replace") as stream:
             parent = int(stream.read().rsplit(")", 1)[1].split()[1])

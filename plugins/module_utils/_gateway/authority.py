@@ -227,7 +227,7 @@ def _members(directory: str) -> Dict[str, Member]:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CertificateProblem(
             f"{os.path.join(directory, MEMBERS)} is not what this collection writes.",
-            "Remove it; the next run over all hosts writes it anew.",
+            "Remove it; the next run over all hosts writes it again.",
         ) from error
 
 

@@ -160,7 +160,7 @@ def _handshake(server: ssl.SSLContext, client: ssl.SSLContext, path: str, *, jud
                 return told
     except ssl.SSLCertVerificationError as error:
         raise CertificateProblem(
-            f"The certificate {path} does not hold: {error.verify_message}.", "Renew or replace it."
+            f"The certificate {path} is not valid: {error.verify_message}.", "Renew or replace it."
         ) from error
     except ssl.SSLError as error:
         raise CertificateProblem(f"The certificate {path} cannot be used: {error}.", "Replace it.") from error

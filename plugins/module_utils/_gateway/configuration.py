@@ -58,11 +58,11 @@ def gateway_files(
         (file, names, usage, and content where it was given). authority: whether the fleet's own one signs some of it.
 
     Raises:
-        ConfigurationProblem: for text that cannot stand in a configuration, and a host that is no gateway.
+        ConfigurationProblem: for text that cannot stand in a configuration, and a host that is not a gateway.
         CertificateProblem: for a given certificate that cannot be used, or ended.
     """
     if gateway not in fleet["gateways"]:
-        raise ConfigurationProblem(f"{gateway} is no gateway.", "Put it into the group gateway of the inventory.")
+        raise ConfigurationProblem(f"{gateway} is not a gateway.", "Put it into the group gateway of the inventory.")
     own = fleet["gateways"][gateway]
     routes = routes_of(fleet, gateway)
     maps = {KEYS: key_map(digests), **maps_of(clients_from(own), routes)}

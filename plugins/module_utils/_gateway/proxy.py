@@ -243,7 +243,7 @@ def check(wanted: Proxy, steps: Plan, found: State) -> List[str]:
         raise ProxyProblem(
             f"HAProxy {'.'.join(map(str, found.version))} refuses the configuration of the {wanted.name}: "
             f"{' '.join(said[:5]) or text.strip()}",
-            "Nothing was changed, and what runs goes on.",
+            "Nothing was changed; HAProxy still runs with its old configuration.",
         )
     # The file for the servers' state is made beside the files, after this.
     return [line for line in said if "WARNING" in line and "server state file" not in line]
@@ -268,7 +268,7 @@ def apply(wanted: Proxy, steps: Plan, found: State) -> None:
         with contextlib.suppress(admin.AdminProblem):
             admin.reload(wanted.socket, found.running or "")
         raise ProxyProblem(
-            f"{problem.problem} The files from before are back, and what ran goes on.", problem.remedy
+            f"{problem.problem} The old files are back; HAProxy still runs with its old configuration.", problem.remedy
         ) from problem
 
 
@@ -301,7 +301,7 @@ def version(program: str) -> Tuple[int, ...]:
     told = run_bounded([program, "-v"], seconds=CHECK_SECONDS).stdout
     match = _VERSION.search(told)
     if match is None:
-        raise ProxyProblem(f"{program} does not tell its version.", "Install the distribution's package haproxy.")
+        raise ProxyProblem(f"{program} does not print its version.", "Install the distribution's package haproxy.")
     found = tuple(map(int, match.groups()))
     if found < OLDEST:
         raise ProxyProblem(
@@ -315,7 +315,7 @@ def check_names(files: Sequence[str]) -> None:
     """Raises ProxyProblem for a name that could leave the directory."""
     for name in files:
         if not _NAME.match(name):
-            raise ProxyProblem(f"{name!r} is no name of a file of HAProxy.", "Take letters, digits and dots.")
+            raise ProxyProblem(f"{name!r} is not the name of a file of HAProxy.", "Take letters, digits and dots.")
 
 
 def _judge(wanted: Proxy, one: Wanted, is_there: bool, now: float) -> Tuple[str, Optional[float]]:

@@ -58,11 +58,11 @@ def refusal(plan: Mapping[str, Any]) -> Optional[str]:
         seems = "seems to fit" if plan["fits"] else "seems not to fit"
         return (
             f"{model} is not known to fit: {' '.join(certainty['because'])} By what is understood it {seems}. "
-            "Rehearse it (playbooks/rehearse.yml), or set models_plan to warn to try it all the same."
+            "Rehearse it (playbooks/rehearse.yml), or set models_plan to warn to try it anyway."
         )
     if not plan["fits"]:
         ways = [plan["reason"], plan["nearest"] or ""]
-        ways.append("Change its parameters or quant, or set models_plan to warn to try it all the same.")
+        ways.append("Change its parameters or quant, or set models_plan to warn to try it anyway.")
         return f"{model} does not fit. {' '.join(way for way in ways if way)}"
     return None
 

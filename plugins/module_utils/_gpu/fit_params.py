@@ -86,7 +86,7 @@ def find(path: str, rpc_server: Optional[str] = None) -> Program:
     match = _BUILD.search(ended.stdout + ended.stderr)
     if not match:
         raise JudgeProblem(
-            f"{path} --version tells no build of llama.cpp: {_last_words(ended)}", "Give the path of llama-fit-params."
+            f"{path} --version prints no build of llama.cpp: {_last_words(ended)}", "Give the path of llama-fit-params."
         )
     return Program(path, match[1].decode("ascii"), rpc_server or _rpc_server_of(path))
 

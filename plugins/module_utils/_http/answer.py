@@ -144,7 +144,7 @@ def judge(
     if encoding != "identity":
         raise SourceError(
             f"{shown} came compressed ({encoding[:40]!a}) although it was asked for as it is: a proxy changes bytes.",
-            "Take that proxy out of the way (no_proxy) or name another mirror.",
+            "Do not use that proxy for this address (no_proxy) or name another mirror.",
             reason="compressed",
         )
     content_type = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()

@@ -215,7 +215,7 @@ class _told:
         if isinstance(error, socket.timeout):
             raise AnswerProblem(
                 f"{self._what} came too slowly ({error}).",
-                "See what keeps the server or the network between busy, then run again.",
+                "Check what keeps the server or the network busy, then run again.",
                 reason="too-slow",
             ) from error
         if isinstance(error, http.client.IncompleteRead):
@@ -235,7 +235,7 @@ def _refuse_cut(response: http.client.HTTPResponse, what: str) -> None:
 
 def _cut(what: str) -> AnswerProblem:
     return AnswerProblem(
-        f"{what} ended before its end.", "See whether the server is well, then run again.", reason="cut"
+        f"{what} ended before its end.", "Check whether the server works, then run again.", reason="cut"
     )
 
 

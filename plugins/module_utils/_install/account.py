@@ -194,7 +194,7 @@ def _remove(parent: Directory, name: str) -> None:
     except OSError as error:
         raise AccountProblem(
             f"{os.path.join(parent.path, name)} cannot be removed: {error.strerror or error}.",
-            "Look what keeps it (mounts, processes), then run again.",
+            "Check what keeps it (mounts, processes), then run again.",
         ) from error
 
 

@@ -215,10 +215,12 @@ def unpack(file: IO[bytes], name: str, directory: Directory, max_bytes: int) -> 
                 "Look at the disk (df, mount) and run again; nothing that serves was changed.",
             ) from error
         raise InstallProblem(
-            f"{name} cannot be unpacked: {error}.", "The archive is damaged or not one; fetch it again."
+            f"{name} cannot be unpacked: {error}.", "The archive is damaged, or it is not an archive; fetch it again."
         ) from error
     if not target.members:
-        raise InstallProblem(f"{name} holds no file.", "The archive is damaged or not one; fetch it again.")
+        raise InstallProblem(
+            f"{name} holds no file.", "The archive is damaged, or it is not an archive; fetch it again."
+        )
     return max_bytes - target.left_bytes
 
 

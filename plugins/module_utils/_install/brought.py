@@ -60,7 +60,9 @@ def from_url(url: str, sha256: Optional[str], folder: str, repacked: str) -> Bro
         with tempfile.TemporaryFile(dir=os.path.dirname(dest)) as file:
             fetch.fetch(url, file, sha256, MAX_BYTES)
             if archive.compression(file, shown(url)) != "zstd":
-                raise InstallProblem(f"{shown(url)} is no .tar.zst.", "Check the URL: a mirror may carry another file.")
+                raise InstallProblem(
+                    f"{shown(url)} is not a .tar.zst archive.", "Check the URL: a mirror may carry another file."
+                )
             archive.repack_as_gzip(file, shown(url), dest)
 
     return _repacked(sha256, shown(url), folder, repacked, make)

@@ -223,7 +223,7 @@ def _placed(given: Mapping[str, Any], wanted: Wanted) -> Mapping[str, Any]:
     if not given.get("asset"):
         return given
     if not wanted.source_url:
-        raise InstallProblem(f"nothing says where {given['asset']} is.", "Give source_url.")
+        raise InstallProblem(f"it is not known where {given['asset']} is.", "Give source_url.")
     return {**given, **assets.place(wanted.source_url, wanted.version, given["asset"])}
 
 

@@ -197,7 +197,7 @@ def ask_version(engine: Engine, program: str) -> str:
     if version is None:
         said = " ".join(text.split())[:300] or f"nothing (exit {answer.code})"
         raise InstallProblem(
-            f"{program} --version does not tell a version of {engine.title}; it says: {said}.",
+            f"{program} --version does not print a version of {engine.title}; it says: {said}.",
             f"This is not a release of {engine.title} that runs on this host; nothing that serves was changed.",
         )
     return version

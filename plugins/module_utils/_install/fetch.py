@@ -72,14 +72,14 @@ def fetch(
                 moved += len(block)
                 if moved > max_bytes:
                     raise InstallProblem(
-                        f"{name} is larger than {max_bytes:,} bytes.", "Check the URL; a release is not that big."
+                        f"{name} is larger than {max_bytes:,} bytes.", "Check the URL; a release is not so large."
                     )
                 digest.update(block)
                 _write(sink, block, name)
             if answer.length:
                 raise InstallProblem(
                     f"{name} ended early: {moved:,} of {moved + answer.length:,} bytes came.",
-                    "Run again to fetch it anew.",
+                    "Run again to fetch it again.",
                 )
     except urllib.error.HTTPError as error:
         with error:

@@ -15,7 +15,7 @@ INSTALL_SH = ("/usr/local/bin", "/usr/bin", "/bin")
 
 
 def installed_version(engine: engines.Engine, prefix: str) -> str:
-    """What install.sh has put there. Raises InstallProblem where it does not tell its version."""
+    """What install.sh has put there. Raises InstallProblem where it does not print its version."""
     return engines.ask_version(engine, os.path.join(prefix, "bin", engine.program))
 
 

@@ -115,7 +115,7 @@ def _copied(file: IO[bytes], copy: IO[bytes], name: str, max_bytes: int) -> IO[b
             break
         left -= len(block)
         if left < 0:
-            raise InstallProblem(f"{name} is larger than {max_bytes:,} bytes.", "A release is not that big.")
+            raise InstallProblem(f"{name} is larger than {max_bytes:,} bytes.", "A release is not so large.")
         copy.write(block)
     copy.flush()
     return copy

@@ -69,7 +69,7 @@ def _asked(engine: engines.Engine, program: str) -> str:
         return engines.ask_version(engine, program)
     except Problem as error:
         raise InstallProblem(
-            f"{program} --version tells no version.",
+            f"{program} --version prints no version.",
             "Run it by hand to see why: another architecture, a missing library, or it is not there.",
         ) from error
 

@@ -66,7 +66,7 @@ class Target:
                     if self.left_bytes < 0:
                         raise InstallProblem(
                             f"the archive unpacks to more than {self.max_bytes:,} bytes.",
-                            "If a release really is that big, raise max_bytes; else the archive is not one.",
+                            "If a release really is so large, raise max_bytes; otherwise this is not a release.",
                         )
                     sink.write(block)
                 os.fchmod(descriptor, 0o755 if mode & 0o111 else 0o644)
@@ -127,7 +127,7 @@ class Target:
         """The directory that a member goes to, made where it is missing, and the member's name there."""
         *parents, last = self._steps(name) or [""]
         if not last:
-            raise InstallProblem(f"the archive holds {name!r}, which is no name of a file.", UNTRUSTED)
+            raise InstallProblem(f"the archive holds {name!r}, which is not the name of a file.", UNTRUSTED)
         with self._entered(parents, name) as folder:
             yield folder, last
 

@@ -149,7 +149,7 @@ def _agreed(file: ListedFile, total_bytes: Optional[int], told_digest: Optional[
             "The file is being replaced, or this endpoint's listing is wrong: try later or another endpoint.",
         )
     if total_bytes is None and file.size_bytes is None:
-        raise HubProblem(f"The server does not tell the size of {file.path}.", "Take a mirror that supports ranges.")
+        raise HubProblem(f"The server does not say the size of {file.path}.", "Take a mirror that supports ranges.")
     return replace(
         file,
         size_bytes=file.size_bytes if file.size_bytes is not None else total_bytes,

@@ -57,7 +57,7 @@ def listed_file(path: Any, size_bytes: Any, sha256: Any, url: str, *, where: str
         raise HubProblem(
             f"The listing of {where} holds the path {said(path)}, which would lie outside the model's folder or "
             "is no plain name.",
-            "Do not use this repository or mirror: a hub in its right mind does not list such a path.",
+            "Do not use this repository or mirror: a hub does not list such a path.",
         )
     if size_bytes is not None and not is_size(size_bytes):
         raise HubProblem(
@@ -103,7 +103,7 @@ def _sha256(path: str, sha256: Any, where: str) -> Optional[str]:
     lowered = sha256.lower() if isinstance(sha256, str) else sha256
     if not is_sha256(lowered):
         raise HubProblem(
-            f"The listing of {where} gives {path} the sha256 {said(sha256)}, which is none.",
+            f"The listing of {where} gives {path} the sha256 {said(sha256)}, which is not a sha256.",
             "Try another endpoint of this hub: this one's listing cannot be trusted.",
         )
     return str(lowered)

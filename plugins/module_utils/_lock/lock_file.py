@@ -56,7 +56,7 @@ def parse(text: str, path: str) -> Dict[str, Any]:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where else ""
         raise HubProblem(
-            f"The lock file {path} is no YAML{line}.", "Take the last version that was committed."
+            f"The lock file {path} is not YAML{line}.", "Take the last version that was committed."
         ) from error
     if content is None:
         return {}

@@ -157,7 +157,7 @@ def parse(data: bytes, path: str) -> Optional[JournalContent]:
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise GgufError(
             f"the journal {path} is damaged ({error}).",
-            "If all shards are still there, remove it and run again; the merge then starts anew.",
+            "If all shards are still there, remove it and run again; the merge then starts from the beginning.",
         ) from error
 
 

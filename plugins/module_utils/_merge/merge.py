@@ -168,7 +168,7 @@ class _Run:
         self.sha256 = final_digest(journal)
         status = os.stat(self.request.dest)
         if (status.st_dev, status.st_ino) != (journal.device, journal.inode):
-            raise GgufError(f"{self.request.dest} was replaced.", "Look what else writes there, then run again.")
+            raise GgufError(f"{self.request.dest} was replaced.", "Check what else writes there, then run again.")
         if self.sha256 is None and self.request.get_sha256:
             self.sha256, status = self._sha256_of_dest(self.job.size_bytes)
             self._check_digest()

@@ -327,7 +327,9 @@ def _check_dest(request: MergeRequest, name: ShardName) -> None:
     if os.path.abspath(request.dest) in [os.path.abspath(path) for path in name.paths]:
         raise GgufError(f"{request.dest} is one of the shards.", "Choose another dest.")
     if os.path.islink(request.dest) and not os.path.exists(request.dest):
-        raise GgufError(f"{request.dest} is a symbolic link to nowhere.", "Remove it, or choose another dest.")
+        raise GgufError(
+            f"{request.dest} is a symbolic link to a file that does not exist.", "Remove it, or choose another dest."
+        )
 
 
 def _check_digest(request: MergeRequest, actual: Optional[str]) -> None:

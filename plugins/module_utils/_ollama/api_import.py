@@ -108,7 +108,7 @@ def _difference(shown: Optional[Mapping[str, Any]], after: Mapping[str, Any], wi
         before["parameters"].pop("stop", None)
     names = ["system", "parameters", "messages", "license", *(["template"] if with_template else [])]
     differing = [name for name in names if before[name] != after[name]]
-    return f"it shall have another {' and '.join(differing)}" if differing else ""
+    return f"it gets another {' and '.join(differing)}" if differing else ""
 
 
 def _same_weights(shown: Mapping[str, Any], weights: Weights, version: Version) -> bool:

@@ -50,7 +50,7 @@ def make_present(
     if plan.actions:
         raise StoreProblem(
             f"Something else keeps changing {store.path}: {wanted.name} is not complete after {_ROUNDS} attempts.",
-            "Look whether Ollama restarts all the time, or whether another tool writes there.",
+            "Check whether Ollama restarts all the time, or whether another tool writes there.",
         )
     _note_all(store, plan, ledger)
     return Made(first, freed)

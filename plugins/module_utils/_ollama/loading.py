@@ -93,7 +93,7 @@ def unload(server: Ollama, name: Name, limit_seconds: float = UNLOAD_SECONDS, *,
         if seconds >= limit_seconds:
             raise StaysInMemory(
                 f"{server.url}: {name} is still in memory {limit_seconds:.0f} s after it was asked to go.",
-                "Run again when its requests are done; what stays all the same goes with a restart of the service.",
+                "Run again when its requests are done; what stays then goes with a restart of the service.",
             )
         time.sleep(_POLL_SECONDS)
     return []

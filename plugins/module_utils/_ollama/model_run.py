@@ -330,7 +330,7 @@ def _loaded(
     was_pinned = current is not None and current.pinned
     if not made.actions and (not pinned or (was_pinned and (sure or request.check))):
         return [], loading.landed(current) if current else None, []
-    reason = "it shall stay loaded" if pinned else "to see where it lands"
+    reason = "it is to stay loaded" if pinned else "to see where it lands"
     action = {"action": "load", "path": str(name), "reason": reason, "size_bytes": made.size_bytes}
     if request.check:
         return [action], loading.landed(current) if current else None, []
@@ -357,7 +357,7 @@ def _absent_by_api(request: Request, client: Ollama, name: Name) -> Result:
         return Result(model=str(name), import_used="api")
     if not request.check:
         client.delete(str(name))
-    action = {"action": "delete", "path": str(name), "reason": "the model shall go", "size_bytes": 0}
+    action = {"action": "delete", "path": str(name), "reason": "the model is to be removed", "size_bytes": 0}
     return Result(actions=(action,), model=str(name), import_used="api")
 
 

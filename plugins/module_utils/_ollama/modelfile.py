@@ -174,7 +174,7 @@ def _refuse_dropped_runes(command: Command) -> None:
             name = unicodedata.name(rune, "a control character")
             raise ModelfileProblem(
                 f"{_label(command)} contains U+{ord(rune):04X} ({name}), which Ollama's parser drops silently.",
-                "Take the character out, or set the text through ollama_model, which keeps it.",
+                "Remove the character, or set the text through ollama_model, which keeps it.",
             )
 
 

@@ -102,7 +102,7 @@ def plan_present(store: Store, wanted: Wanted, rules: Rules, ledger: Ledger) -> 
             actions.append(Action(WRITE_BLOB, store.blob_path(digest), reason, len(data), digest, data))
     data = composition.manifest.encode()
     if store.read_manifest(name) != data:
-        reason = "not there yet" if store.manifest_status(name) is None else "the model shall be another one"
+        reason = "not there yet" if store.manifest_status(name) is None else "the model changes"
         actions.append(Action(WRITE_MANIFEST, store.manifest_path(name), reason, len(data), data=data, name=name))
     if not unreadable:
         actions += _removable(store, ledger, {name: current}, {**models, name: composition.manifest})
@@ -139,7 +139,7 @@ def plan_absent(
         status = store.manifest_status(name)
         if status is not None:
             path = store.manifest_path(name)
-            actions.append(Action(REMOVE_MANIFEST, path, "the model shall go", status.st_size, name=name))
+            actions.append(Action(REMOVE_MANIFEST, path, "the model is to be removed", status.st_size, name=name))
     remaining = {name: manifest for name, manifest in models.items() if name not in gone}
     strangers = [problem for problem in unreadable if problem.path not in map(store.manifest_path, gone)]
     if not strangers:

@@ -125,7 +125,7 @@ class Store:
                 except BlockingIOError:
                     why = f"Another run has been changing {self.path} for"
                 if time.monotonic() >= deadline:
-                    raise StoreProblem(f"{why} {self._lock_seconds:.0f} seconds.", "Mend that, then run again.")
+                    raise StoreProblem(f"{why} {self._lock_seconds:.0f} seconds.", "Correct that, then run again.")
                 time.sleep(0.1)
         except BaseException:
             os.close(lock)
@@ -351,7 +351,7 @@ class Store:
         os.rename(name, aside, src_dir_fd=directory.fd, dst_dir_fd=self._root.fd)
         self._warn(
             f"{os.path.join(directory.path, name)} was in the place of a file or directory of the store; "
-            f"it is {os.path.join(self.path, aside)} now. Look what made it, and remove it."
+            f"it is {os.path.join(self.path, aside)} now. Check what made it, and remove it."
         )
 
     def _warn(self, text: str) -> None:

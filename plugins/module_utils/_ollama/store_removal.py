@@ -97,7 +97,7 @@ def _remove_directory(path: str, made: os.stat_result) -> None:
                 os.rmdir(name, dir_fd=parent.fd)
     except OSError as error:
         raise StoreProblem(
-            f"{path} cannot be removed: {error.strerror or error}.", "Look what is in it, and remove it."
+            f"{path} cannot be removed: {error.strerror or error}.", "Check what is in it, and remove it."
         ) from error
 
 

@@ -94,7 +94,7 @@ def _protect(opened: Input) -> None:
     """Nobody but root changes the file from now on."""
     if not opened.takeable:
         raise SourceProblem(
-            f"{opened.path} is one more name of a file of another user, in a directory that others can change.",
+            f"{opened.path} is another hard link to a file of another user, in a directory that others can change.",
             "Name the file by its own path, or copy it to a directory of root's.",
         )
     try:
@@ -114,7 +114,7 @@ def _protect(opened: Input) -> None:
         )
     if refused is not None and opened.shared:
         raise SourceProblem(
-            f"The kernel does not tell whether a process writes to {opened.path} ({os.strerror(refused)}), and others "
+            f"The kernel does not say whether a process writes to {opened.path} ({os.strerror(refused)}), and others "
             "than root can change its directory.",
             "Copy it to a directory of root's, and name that copy.",
         )

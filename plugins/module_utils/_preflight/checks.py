@@ -165,7 +165,7 @@ def judge_time(skew_seconds: Optional[float], synchronised: Optional[bool]) -> l
         text = f"The clock is {skew_seconds:+,.0f} s off the controller's: certificates and tokens may be refused."
         return [Finding("time", WARNING, text, remedy)]
     if synchronised is False:
-        return [Finding("time", WARNING, "Nothing keeps the clock right: the kernel calls it unsynchronised.", remedy)]
+        return [Finding("time", WARNING, "The clock is not synchronised (the kernel says so).", remedy)]
     near = "" if skew_seconds is None else f"{skew_seconds:+.0f} s from the controller"
     kept = "synchronised" if synchronised else ""
     text = ", ".join(filter(None, (near, kept)))

@@ -74,7 +74,7 @@ def _health(gpu: Mapping[str, Any]) -> list[Finding]:
             Finding(
                 "GPUs",
                 WARNING,
-                f"GPU {gpu['index']}: persistence mode is off, so every start initialises the driver anew.",
+                f"GPU {gpu['index']}: persistence mode is off, so every start initialises the driver again.",
                 "Enable nvidia-persistenced, or run nvidia-smi -pm 1.",
             )
         )

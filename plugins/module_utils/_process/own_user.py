@@ -94,7 +94,7 @@ def _read(
         selector.register(process.stdout, selectors.EVENT_READ)
         while True:
             if time.monotonic() >= end:
-                raise ProcessProblem("The work did not end in its time.", "It was ended; run again to go on.")
+                raise ProcessProblem("The work did not end in time.", "It was ended; run again to go on.")
             beat()
             if not selector.select(_BEAT_SECONDS):
                 # What it started may hold the pipe open; its own end is the end.
@@ -112,7 +112,7 @@ def _read(
         on_line(begun.decode("utf-8", "replace"))
     while process.poll() is None:
         if time.monotonic() >= end:
-            raise ProcessProblem("The work did not end in its time.", "It was ended; run again to go on.")
+            raise ProcessProblem("The work did not end in time.", "It was ended; run again to go on.")
         time.sleep(0.05)
 
 

@@ -46,7 +46,7 @@ def read(service: str, manager: Manager, user_of: Callable[[str], Mapping[str, A
     except (ValueError, KeyError, TypeError) as error:
         raise ServiceProblem(
             f"{note_path(service)} is damaged ({error}).",
-            "It holds the settings from before; write it anew or remove it.",
+            "It holds the settings from before; write it again or remove it.",
         ) from error
     return _from_unit(manager, user_of) if isinstance(manager, Systemd) else _by_hand(manager, user_of)
 

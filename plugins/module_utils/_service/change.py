@@ -173,7 +173,8 @@ def carry_out(
         journal.write(target.service, before)
     except OSError as error:
         raise ServiceProblem(
-            f"the state of {target.service} cannot be kept: {error}. It was not changed.", "Mend that, then run again."
+            f"the state of {target.service} cannot be kept: {error}. It was not changed.",
+            "Correct that, then run again.",
         ) from error
     waits = [reason for action in actions if action.verb in ("restart", "wait") for reason in action.reasons]
     try:

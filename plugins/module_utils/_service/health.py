@@ -114,7 +114,7 @@ def _told_version(wanted: Wanted, answer: Answer) -> str:
     if wanted.engine == "ollama" and wanted.version and not same_version(version, wanted.version):
         raise ServiceProblem(
             f"{wanted.url} is answered by Ollama {version or 'without a version'}, not by {wanted.version}.",
-            "Something else holds the port, or the new version did not start.",
+            "Another program uses the port, or the new version did not start.",
         )
     return version
 

@@ -96,6 +96,6 @@ def refuse_public(given: Mapping[str, str]) -> None:
         if problem:
             raise ServiceProblem(
                 f'{setting} is "{address}", which {problem}.',
-                "Whoever reaches the RPC server owns it, so give it the address of an interface that is in a private "
-                "network, with the other llama.cpp hosts only (127.0.0.1 for a test on one host).",
+                "Whoever reaches the RPC server can run code on this host, so give it the address of an interface in a "
+                "private network, with the other llama.cpp hosts only (127.0.0.1 for a test on one host).",
             )

@@ -29,7 +29,7 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Proof:
-    """What came of a file. state: right, wrong, missing, or unknown where nothing tells its checksum."""
+    """What came of a file. state: right, wrong, missing, or unknown where its checksum is not known."""
 
     path: str
     state: str
@@ -63,7 +63,7 @@ def prove_files(
 ) -> List[Proof]:
     """Read the files of the requests and all blobs of the store, several at a time, each file once.
 
-    note: what is wrong is no longer vouched for by the ledger, so that the next run fetches or writes it anew.
+    note: what is wrong is no longer vouched for by the ledger, so that the next run fetches or writes it again.
     """
     jobs: List[_Job] = []
     done: List[Proof] = []

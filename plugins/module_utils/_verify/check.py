@@ -61,7 +61,7 @@ def check(endpoint: Endpoint, wanted: Wanted, clock: Callable[[], float] = time.
         on_gpus = "an unknown part" if share is None else f"{share:.0%}"
         raise EngineProblem(
             f"{endpoint.url}: {on_gpus} of {model} lies on GPUs, {wanted.gpu_share_min:.0%} is wanted.",
-            "See whether the engine was started before the GPU driver (restart it), and whether num_gpu and the free "
+            "Check whether the engine was started before the GPU driver (restart it), and whether num_gpu and the free "
             "GPU memory allow more.",
         )
     return {

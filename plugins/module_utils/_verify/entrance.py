@@ -105,7 +105,7 @@ def _expect(endpoint: Endpoint, method: str, path: str, status: int, who: str) -
     if got != status:
         raise EngineProblem(
             f"{endpoint.url}: {method} {path} {who} gives {got}, not {status}.",
-            "Look what answers there: the configuration of the gateway refuses that.",
+            "Check what answers there: the configuration of the gateway refuses that.",
         )
 
 

@@ -82,7 +82,7 @@ def test_another_name_of_a_closed_file_of_root_is_refused_and_left_as_it_is(host
     private.chmod(0o600)
     linked = host.models.parent / "model.gguf"
     os.link(private, linked)
-    with pytest.raises(Problem, match="one more name"):
+    with pytest.raises(Problem, match="another hard link"):
         host.bring(linked)
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
     assert not blob(host).exists()

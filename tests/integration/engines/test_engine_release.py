@@ -68,7 +68,7 @@ def test_more_versions_than_are_kept_are_removed(lab: Lab) -> None:
 REFUSED: dict[str, tuple[dict[str, Member], str, str]] = {
     "not an archive of Ollama": ({"README": b"x"}, "0.6.0", "is not an archive of Ollama"),
     "another version": (ollama_tree("0.5.9"), "0.6.0", "holds Ollama 0.5.9"),
-    "a program that does not answer": ({"bin/ollama": b"#!/bin/sh\nexit 1\n"}, "0.6.0", "does not tell a version"),
+    "a program that does not answer": ({"bin/ollama": b"#!/bin/sh\nexit 1\n"}, "0.6.0", "does not print a version"),
     "a path that climbs out": ({"../../evil": b"x", **ollama_tree("0.6.0")}, "0.6.0", "outside its own directory"),
 }
 

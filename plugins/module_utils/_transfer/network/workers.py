@@ -313,8 +313,8 @@ class Worker:
     def _refuse_other_files(source: Source, file: int, data: bytes) -> None:
         if not data.startswith(_MAGIC):
             raise SourceError(
-                f"{source.shown(file)} is no GGUF file.",
-                "Look at the address in the lock or at this mirror; nothing else is ever published.",
+                f"{source.shown(file)} is not a GGUF file.",
+                "Look at the address in the lock or at this mirror; models are published as GGUF files only.",
                 reason="not-gguf",
             )
 
@@ -443,8 +443,8 @@ class Worker:
         source.failed(began, max(pause * random.uniform(1.0, 1.25), wished))
         if all(one.failures > pool.retries for one in best_of(pool.sources, file)):
             raise TransferError(
-                f"{error.problem} {source.failures} attempts in a row brought nothing.",
-                "What was fetched is kept: run again when the server or the network is well.",
+                f"{error.problem} {source.failures} attempts in a row fetched nothing.",
+                "What was fetched is kept: run again when the server or the network works.",
                 reason=error.reason,
             ) from error
 

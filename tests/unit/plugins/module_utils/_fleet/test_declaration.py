@@ -68,7 +68,7 @@ def test_a_mirror_s_endpoint_keeps_the_catalog_s_repository() -> None:
             [{"catalog": "deepseek-r1", "quant": "auto", "source": {"repo": "a/b"}}],
             "chosen among those of the catalog",
         ),
-        ([{"name": "x"}], "nothing says where the files come from"),
+        ([{"name": "x"}], "it does not say where the files come from"),
         ([{"quant": "Q4_1"}], "has no name"),
         ([{"catalog": "tiny", "engine": "vllm"}], "there is no engine 'vllm'"),
         ([{"catalog": "tiny", "paramters": {}}], "Did you mean 'parameters'"),

@@ -44,7 +44,7 @@ def test_one_may_be_from_one_that_is_from_another() -> None:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ({"name": "x", "from": "r2"}, "is from r2, which is no entry before it"),
+        ({"name": "x", "from": "r2"}, "is from r2, which is not an earlier entry"),
         ({"from": "r1"}, "has no name"),
         ({"name": "x", "from": "r1", "quant": "Q8"}, "is from r1 and has quant, too"),
     ],

@@ -49,8 +49,8 @@ def test_of_several_hosts_what_the_first_one_read_is_pinned() -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ({"hub": "path", "path": "quants"}, "hosts cannot tell where that begins"),
-        ({"hub": "path", "path": "~/quants"}, "hosts cannot tell where that begins"),
+        ({"hub": "path", "path": "quants"}, "does not begin with /"),
+        ({"hub": "path", "path": "~/quants"}, "does not begin with /"),
         ({"hub": "path", "controller": "/home/me/quants"}, "files of the controller .* are not copied to the hosts"),
     ],
 )

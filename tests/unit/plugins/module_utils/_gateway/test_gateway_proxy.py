@@ -82,7 +82,7 @@ def test_without_a_certificate_nothing_can_start() -> None:
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b/c", "tls/../../x", "", "a b", ".hidden"])
 def test_no_name_leaves_the_directory(name: str) -> None:
-    with pytest.raises(proxy.ProxyProblem, match="is no name of a file"):
+    with pytest.raises(proxy.ProxyProblem, match="is not the name of a file"):
         proxy.check_names([name])
 
 

@@ -285,7 +285,11 @@ REFUSED: dict[str, tuple[Callable[[Place], Any], dict[str, Any], str]] = {
         "exists and is something else: 4 bytes",
     ),
     "dest is a directory": (lambda place: place.dest.mkdir(), {}, "exists and is not a file"),
-    "dest is a dead link": (lambda place: place.dest.symlink_to("/nowhere/at/all"), {}, "symbolic link to nowhere"),
+    "dest is a dead link": (
+        lambda place: place.dest.symlink_to("/nowhere/at/all"),
+        {},
+        "symbolic link to a file that does not exist",
+    ),
     "consume without checksums": (lambda place: None, {"consume": True}, "its sha256 is not known"),
     "consume without hashing": (
         lambda place: None,

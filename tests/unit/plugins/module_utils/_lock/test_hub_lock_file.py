@@ -41,10 +41,10 @@ def test_there_are_no_locks_in_a_file_that_is_not_there_or_empty(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [1, 2\nb: 3\n", "is no YAML in line"),
+        ("a: [1, 2\nb: 3\n", "is not YAML in line"),
         ("- 1\n", "not a lock file"),
         ("locks: 3\n", "not a lock file"),
-        ("a: !!python/object/apply:os.system ['true']\n", "is no YAML"),
+        ("a: !!python/object/apply:os.system ['true']\n", "is not YAML"),
         ("locks: \xff", "cannot be read"),
     ],
 )
@@ -68,8 +68,8 @@ NINE_LEVELS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("locks:\n  a: &x {}\n", "an anchor or an alias in line 2"),
         ("locks: &x {a: *x}\n", "an anchor or an alias"),
         ("locks: " + "[" * 500 + "]" * 500, "nested more than"),
-        ("locks: {a: " + "9" * 50_000 + "}", "is no YAML"),
-        ("locks: {a: 2026-99-99}", "is no YAML"),
+        ("locks: {a: " + "9" * 50_000 + "}", "is not YAML"),
+        ("locks: {a: 2026-99-99}", "is not YAML"),
     ],
     ids=["a billion", "one anchor", "a loop", "deep", "a long number", "no date"],
 )
