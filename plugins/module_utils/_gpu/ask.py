@@ -42,7 +42,7 @@ def ask_gpus(source: str = AUTO, pynvml_path: str = PYNVML_PATH, program: str = 
             "Install the NVIDIA driver, or set source to auto.",
         )
     nothing = Trouble(
-        "This host has neither pynvml nor nvidia-smi, so nothing can be said about its GPUs.",
-        "Install the NVIDIA driver; on a host without a GPU this is as it should be.",
+        "This host has neither pynvml nor nvidia-smi, so its GPUs cannot be read.",
+        "Install the NVIDIA driver; on a host without a GPU this is correct.",
     )
     return Report(source="none", troubles=(nothing,))

@@ -78,7 +78,7 @@ def read_report(nvml: Any) -> Report:
     except nvml.NVMLError as error:
         unknown = (
             f"NVIDIA's management library does not start: {error}.",
-            "Run nvidia-smi on the host for more words.",
+            "Run nvidia-smi on the host to see the reason.",
         )
         problem, remedy = _START_TROUBLES.get(error.value, unknown)
         return Report(source="pynvml", troubles=(Trouble(problem, remedy),))

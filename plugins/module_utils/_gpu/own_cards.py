@@ -95,5 +95,5 @@ def _cards_alone(devices: Sequence[Device], demand: Demand) -> str:
     pool = chosen(devices, demand.gpus or demand.only, demand.name)
     one = share_out([Need(pool, _Holds(demand), _least_bytes(demand))])
     if one is None:
-        return f"is not held wholly by all {len(pool)} of its cards together"
+        return f"does not fit completely on all {len(pool)} of its cards together"
     return f"takes {len(one[0])} of {len(pool)} an instance"

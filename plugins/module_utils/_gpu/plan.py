@@ -143,7 +143,7 @@ def choose(
 def _say_passed(plans: Mapping[str, Plan], passed: Sequence[str]) -> dict[str, Plan]:
     if not passed:
         return dict(plans)
-    words = f"Passed over, as it only seems to fit and is not known to: {', '.join(passed)}."
+    words = f"Skipped, since it is not known whether it fits: {', '.join(passed)}."
     return {host: replace(plan, warnings=(*plan.warnings, words)) for host, plan in plans.items()}
 
 
@@ -228,7 +228,7 @@ def _reason(model: Model, layout: Layout, mode: str, request: PlanRequest) -> st
         )
     if request.ram_bytes is not None and host.total_bytes > request.ram_bytes:
         return f"The host needs {_mib(host.total_bytes):,} MiB of RAM and has {_mib(request.ram_bytes):,} MiB."
-    return "Not all layers fit on the GPUs, and nothing less was asked for."
+    return "Not all layers fit on the GPUs, and all of them were asked for."
 
 
 def _terms(share: Share) -> dict[str, int]:

@@ -19,7 +19,7 @@ def report_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
         name, quant = result["item"]["name"], result["quant"]
         if len(result["item"]["candidates"]) > 1:
             full = all(plan["mode"] == "full" for plan in result["plans"].values())
-            verdict = "Best quant for every host" if full else "No quant is held wholly by every host; the smallest"
+            verdict = "Best quant for every host" if full else "No quant fits completely on every host; the smallest"
             report += [f"{name}: {verdict}: {quant}", ""]
         same: dict[str, list[str]] = {}
         for host, plan in result["plans"].items():

@@ -41,7 +41,7 @@ def _cards(row: Mapping[str, Any]) -> list[str]:
 
 def _compared(taken: Optional[int], planned: int) -> str:
     if taken is None:
-        return f"{planned:,} MiB planned; the driver does not tell what is used."
+        return f"{planned:,} MiB planned; the driver does not say what is used."
     over = f", {taken - planned:,} MiB MORE than planned" if taken > planned else ""
     return f"{taken:,} MiB taken, {planned:,} MiB planned with its margin{over}."
 

@@ -215,7 +215,7 @@ def _refuse_strangers(reader: _Reader, architecture: str, tensors: Sequence[froz
 def _refuse_missing_keys(reader: _Reader, architecture: str, recurrent: bool) -> None:
     """Keys without which these loaders fail: facts that lack them, such as a short entry of a catalog, are too few."""
     if recurrent and architecture != "minimax-01" and not any(reader.keys.get(key) for key in STATE_KEYS):
-        reader.trouble("It has recurrent layers, and no key says how large their state is.")
+        reader.trouble("It has recurrent layers, and the header does not say how large their state is.")
     for key in REQUIRED_KEYS.get(architecture, ()):
         if reader.raw(key) is None:
             reader.trouble(f"{architecture}.{key} is missing.")
@@ -267,7 +267,7 @@ def _windows(reader: _Reader, architecture: str, trunk: int) -> tuple[int, ...]:
         if architecture in KNOWN or not stated:
             return none
         if not isinstance(pattern, (list, tuple)):
-            reader.trouble("It has a sliding window, and nothing says for which layers.")
+            reader.trouble("It has a sliding window, and the header does not say for which layers.")
             return none
         rule = Sliding(None)
     if rule.blocks and trunk != rule.blocks:
@@ -286,7 +286,7 @@ def _windows(reader: _Reader, architecture: str, trunk: int) -> tuple[int, ...]:
     else:
         period = rule.period if pattern is None else reader.number("attention.sliding_window_pattern")
         if period is None:
-            reader.trouble("It has a sliding window, and nothing says for which layers.")
+            reader.trouble("It has a sliding window, and the header does not say for which layers.")
             return none
         slides = [_slides(number, period, rule.dense_first) for number in range(trunk)]
     return tuple(window if slide else 0 for slide in slides) + (0,) * (reader.block_count - trunk)

@@ -150,7 +150,7 @@ def _acquire_or_attach(request: Request, ledger: Ledger, tick: Optional[Tick]) -
             status = read_status(places.status)
             if tick is not None and status is not None:
                 shown = status_of(status)
-                shown.message = f"done by {held.holder}, whose settings hold"
+                shown.message = f"done by {held.holder}, with its settings"
                 tick(shown)
             time.sleep(_ATTACH_LOOK_SECONDS)
         done = already_there(request, ledger)

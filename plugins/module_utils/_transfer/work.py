@@ -174,7 +174,7 @@ def proved_result(work: Work) -> Result:
         size_bytes=work.size_bytes,
         sha256={output.path: digest_of(work.plan, index, digests) for index, output in enumerate(work.plan.outputs)},
         file_sha256=file_digests(work.plan, digests),
-        actions=[f"proved {path}, which was there already" for path in work.request.paths],
+        actions=[f"checked {path}, which was there already" for path in work.request.paths],
     )
 
 

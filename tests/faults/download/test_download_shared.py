@@ -118,7 +118,7 @@ def test_two_hosts_on_a_share_fetch_once_and_the_second_tells_who_does_it(model:
         answers = [outcome(first), outcome(second)]
         assert hub.bytes_sent() < model.size_bytes + 64 * 1024, "the second host reads the headers and nothing else"
     assert answers[0]["bytes_moved"] == model.size_bytes
-    assert answers[1]["seen"] == "done by process {} on host-a, whose settings hold".format(answers[0]["pid"])
+    assert answers[1]["seen"] == "done by process {} on host-a, with its settings".format(answers[0]["pid"])
     assert (hosts[1].mount / "models" / "tiny.gguf").read_bytes() == model.merged
     assert leftovers(hosts[1].mount / "models" / "tiny.gguf") == []
 

@@ -47,7 +47,7 @@ RUN_BY: Mapping[str, tuple[str, str]] = {
     "make lab-down": ("tests/lab/test.sh", '"$here/down.sh"'),
     "make test": (".ci/run", "make test"),
     "ansible-playbook site.yml -i lab": ("tests/lab/up.sh", "ansible-playbook site.yml -i lab"),
-    "ansible-galaxy collection install gguf-fleet-0.1.0.tar.gz --force -p ~/.ansible/collections": (
+    "ansible-galaxy collection install gguf-fleet-0.2.0.tar.gz --force -p ~/.ansible/collections": (
         "tests/package.sh",
         "gguf-fleet-*.tar.gz --force",
     ),

@@ -377,7 +377,7 @@ class Worker:
         try:
             if not pool.scheduler.file_is_missing_any(file):
                 return
-            pool.note(f"{source.name} knows no ranges: one stream, and an interrupted file begins anew")
+            pool.note(f"{source.name} knows no ranges: one stream, and an interrupted file starts from the beginning")
             size = pool.plan.files[file].size_bytes
             stream = source.open(self._open_session(source), file, pool.plan.files[file], 0, size)
             try:

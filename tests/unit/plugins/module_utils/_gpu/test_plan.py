@@ -254,7 +254,7 @@ def test_a_quant_that_was_chosen_for_a_fleet_is_named_first():
     group = {"item": {"name": "llama", "candidates": [{}, {}]}, "quant": "Q4_K_M", "plans": {"a": plan}}
     assert report_lines([group])[0] == "llama: Best quant for every host: Q4_K_M"
     short = {**group, "plans": {"a": {**plan, "mode": "some_layers"}}}
-    assert report_lines([short])[0] == "llama: No quant is held wholly by every host; the smallest: Q4_K_M"
+    assert report_lines([short])[0] == "llama: No quant fits completely on every host; the smallest: Q4_K_M"
 
 
 H20 = [{"name": "H20", "memory_total_mib": 97871, "count": 8}]

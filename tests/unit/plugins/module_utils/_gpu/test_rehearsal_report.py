@@ -36,7 +36,7 @@ def test_memory_on_a_card_that_was_not_planned_is_told() -> None:
 
 def test_a_driver_that_does_not_tell_makes_no_number() -> None:
     lines = rehearsal_lines({"h": [row([gpu(0, None)], [gpu(0, None)], [200])]})
-    assert lines[-1].strip() == "GPU 0: 200 MiB planned; the driver does not tell what is used."
+    assert lines[-1].strip() == "GPU 0: 200 MiB planned; the driver does not say what is used."
 
 
 def test_a_failure_shows_its_reason_and_a_host_without_gpus_says_so() -> None:
