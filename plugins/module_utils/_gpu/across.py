@@ -19,7 +19,7 @@ PORT = 50052
 MOST_GPUS = 15
 
 WARNINGS = (
-    "RPC has neither authentication nor encryption: whoever reaches the port can run code on the worker. Bind it to a private "
+    "RPC has neither authentication nor encryption: whoever reaches the port can run code there. Bind it to a private "
     "network that only these hosts are on.",
     "All hosts need the same build of llama.cpp, b8492 or newer (older ones run foreign code, CVE-2026-34159).",
     "The weights go from the head to the workers over the network at every load, and layers compute one host after "
