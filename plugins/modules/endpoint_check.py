@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: endpoint_check
-short_description: Prove by a real answer that an endpoint serves its model
+short_description: Ask an endpoint a question, to check that it serves its model
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: engine_resolve
-short_description: From a version of an engine to the archives that a host installs, each with its checksum
+short_description: Find the archives of an engine's version that a host installs, with their checksums
 version_added: 0.2.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: engine_source
-short_description: From a pinned source of llama.cpp to the release that hosts of one kind install, and who builds it
+short_description: Pin a source of llama.cpp, and choose the host that builds it for others of its kind
 version_added: 0.2.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: gateway_authority
-short_description: Look at the fleet's own certificate authority, and let one follow another
+short_description: Manage the fleet's own certificate authority
 version_added: 0.2.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: gateway_check
-short_description: Ask a gateway as its clients do
+short_description: Ask every model through a gateway, and check what it refuses
 version_added: 0.2.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

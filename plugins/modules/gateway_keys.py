@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: gateway_keys
-short_description: Keys of a gateway's clients, of which the gateway gets the SHA-256 alone
+short_description: Make the keys of a gateway's clients
 version_added: 0.2.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: gateway_servers
-short_description: Let a gateway send nothing new to instances, or give them back
+short_description: Drain instances on a gateway, or let it send requests to them again
 version_added: 0.2.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gguf_download
-short_description: Fetch the files of locks, merge them on the way, and prove every byte
+short_description: Download the files of locks, merge them on the way, and check every byte
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

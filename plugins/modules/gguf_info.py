@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: gguf_info
-short_description: Tell what a GGUF model is, and whether its shards are all there
+short_description: Read what a GGUF model is, and whether all its shards are there
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

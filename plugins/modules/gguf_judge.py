@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gguf_judge
-short_description: Let llama.cpp itself check plans, before a byte of the models was fetched
+short_description: Let llama.cpp check plans before the models are downloaded
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

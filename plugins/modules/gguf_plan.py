@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gguf_plan
-short_description: Compute how a GGUF model fits on GPUs, before a byte of it is fetched
+short_description: Compute how a GGUF model fits on GPUs before it is downloaded
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

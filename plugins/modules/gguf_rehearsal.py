@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gguf_rehearsal
-short_description: Files that an engine loads like a model before a byte of its weights was fetched
+short_description: Make files that an engine loads like a model before its weights are downloaded
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gpu_info
-short_description: Tell which NVIDIA GPUs a host has and how they are
+short_description: Read which NVIDIA GPUs a host has, and their state
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: haproxy
-short_description: Put HAProxy's files in place, judged first, and let the HAProxy that runs take them up
+short_description: Check HAProxy's files, put them in place, and reload HAProxy
 version_added: 0.2.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

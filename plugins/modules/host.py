@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: host
-short_description: Make what every host of the fleet needs, and look at the host, in one run
+short_description: Prepare a host of the fleet, and read its state
 version_added: 0.2.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

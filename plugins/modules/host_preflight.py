@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_preflight
-short_description: Check in one run whether a host is fit to serve its models
+short_description: Check whether a host is ready to serve its models
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

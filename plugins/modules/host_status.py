@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: host_status
-short_description: What runs on a host now
+short_description: Read what runs on a host now
 version_added: 0.2.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: model_files_check
-short_description: Read finished files and Ollama's blobs whole, and compare them with their checksums
+short_description: Compare finished files and Ollama's blobs with their checksums
 version_added: 0.1.0
 author: gguf.fleet contributors (@gguf-fleet)
 description:

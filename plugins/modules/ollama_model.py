@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ollama_model
-short_description: Give Ollama servers their models without copying a file, or take some away
+short_description: Add models to Ollama servers without copying files, or remove them
 version_added: 0.1.0
 description:
   - Puts GGUF files into Ollama's store as hard links and writes the models' manifests the way the server's own version

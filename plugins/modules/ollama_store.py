@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ollama_store
-short_description: Make the directories of Ollama's models, or take a store away
+short_description: Make the directories of Ollama's models, or remove them
 version_added: 0.1.0
 description:
   - Makes the models directory with C(blobs) and C(manifests) for the user of the service.
