@@ -9,10 +9,16 @@ from typing import Any, Callable
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.door import door, servers_of
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.signed import with_signed
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway.turns import turn_of
 
 
 class FilterModule:
     """Ansible's way to find the filters."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"gateway_door": door, "gateway_servers_of": servers_of, "gateway_signed": with_signed}
+        return {
+            "gateway_door": door,
+            "gateway_servers_of": servers_of,
+            "gateway_signed": with_signed,
+            "gateway_turn": turn_of,
+        }

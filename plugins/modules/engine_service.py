@@ -177,6 +177,14 @@ options:
     description: How long V(drain) waits, in seconds.
     type: int
     default: 600
+  hold:
+    description:
+      - Whether to change nothing, and to say so in RV(held), where a service would start, restart or stop. The caller
+        lets gateways send nothing new to the host then, and runs this again without O(hold).
+      - A run in check mode holds nothing back and tells what would be done.
+    type: bool
+    default: false
+    version_added: 0.2.0
   engine:
     description: How health is asked for. Without it the service only has to start.
     type: str
@@ -259,6 +267,12 @@ restart_pending:
   returned: always
   type: list
   elements: str
+held:
+  description:
+    - What O(hold) held back. V(restart) is what would cut streams, V(start) what would not; empty for nothing.
+  returned: always
+  type: str
+  sample: restart
 health:
   description: What was checked after a start.
   returned: after a start
@@ -451,6 +465,14 @@ def stand_in_the_way(p: dict[str, t.Any], way: manager.Manager, actions: t.Seque
     return successor.in_the_way(p["instead_of"], p["url"], p["beside"], lambda name: manager.manager(way.name, name))
 
 
+def held(module: AnsibleModule, actions: t.Sequence[plan.Action], in_the_way: t.Sequence[str] = ()) -> str:
+    """What of this is not done now, but by another run without `hold`."""
+    return "" if module.check_mode or not module.params["hold"] else plan.touches(actions, in_the_way)
+
+
+HELD: dict[str, t.Any] = {"changed": False, "actions": [], "restarted": False, "restart_pending": [], "diff": []}
+
+
 def bring(module: AnsibleModule, way: manager.Manager, new_supervisor: supervisor_copy.Copy | None) -> dict[str, t.Any]:
     p = module.params
     if p["state"] == "started" and way.name == "supervisord":
@@ -465,6 +487,8 @@ def bring(module: AnsibleModule, way: manager.Manager, new_supervisor: superviso
     unfinished = group.unfinished(p["together"], p["name"])
     if unfinished and p["state"] != "absent":
         back = [plan.Action("put back", p["name"], ("an earlier run ended before its change was proven",))]
+        if held(module, back):
+            return {**HELD, "held": held(module, back)}
         if not module.check_mode:
             if new_supervisor:
                 supervisor_copy.put(new_supervisor.files)
@@ -486,6 +510,14 @@ def bring(module: AnsibleModule, way: manager.Manager, new_supervisor: superviso
         found = {path: kept for path in paths if (kept := unfinished.files.get(path, found.get(path)))}
     brought = [plan.Action("bring", f"supervisor {new_supervisor.version}")] if new_supervisor else []
     actions = [*back, *brought, *make_plan(p, way, files, found, unfinished, command=command)]
+    begun = len(back) + len(brought)
+    planned = actions[begun:]
+    in_the_way = stand_in_the_way(p, way, planned)
+    if held(module, actions, in_the_way):
+        return {**HELD, "held": held(module, actions, in_the_way)}
+    if p["hold"] and plan.touches(actions, in_the_way) == plan.CUTS:
+        # Check mode: what the caller would do in between.
+        actions.insert(0, plan.Action("drain", "this host on the gateways"))
     waits = [reason for action in actions if action.verb == "wait" for reason in action.reasons]
     if p["restart"] == "never" and p["state"] == "started":
         waits = waits or journal.read_reasons(p["name"])
@@ -494,15 +526,13 @@ def bring(module: AnsibleModule, way: manager.Manager, new_supervisor: superviso
         "actions": [str(action) for action in actions],
         "restarted": any(action.verb in ("start", "restart") for action in actions),
         "restart_pending": waits,
+        "held": "",
         "diff": diff(files, found, actions),
     }
     if waits:
         module.warn(printable(f"{p['name']} still runs as before, a restart is due: {', '.join(waits)}"))
     if new_supervisor and not module.check_mode:
         supervisor_copy.put(new_supervisor.files)
-    begun = len(back) + len(brought)
-    planned = actions[begun:]
-    in_the_way = stand_in_the_way(p, way, planned)
     result["actions"] = [*(f"stop {name}: {p['name']} takes its place" for name in in_the_way), *result["actions"]]
     if planned and not module.check_mode:
 
@@ -559,6 +589,7 @@ def main() -> None:
             "restart": {"type": "str", "choices": ["auto", "never", "drain"], "default": "auto"},
             "reasons": {"type": "list", "elements": "str", "default": []},
             "drain_seconds": {"type": "int", "default": 600},
+            "hold": {"type": "bool", "default": False},
             "engine": {"type": "str", "choices": ["ollama", "llama_cpp"]},
             "url": {"type": "str", "default": "http://127.0.0.1:11434"},
             "models": {"type": "list", "elements": "str", "default": []},

@@ -18,7 +18,8 @@ extends_documentation_fragment:
   - gguf.fleet.attributes.changes
 options:
   servers:
-    description: The instances by their names in HAProxy's configuration.
+    description:
+      - The instances by their names in HAProxy's configuration. A name that ends in V(*) stands for all that begin so.
     type: list
     elements: str
     required: true
@@ -38,7 +39,7 @@ options:
 EXAMPLES = r"""
 - name: Send nothing new to an instance, and wait for what it streams
   gguf.fleet.gateway_servers:
-    servers: [gpu-01_ollama]
+    servers: ['gpu-01_*']
     state: drained
     wait_seconds: 1800
 """
@@ -92,8 +93,9 @@ def bring(module: AnsibleModule) -> dict[str, t.Any]:
         if p["state"] == drain.DRAINED and p["wait_seconds"]:
             streams = drain.wait_for_streams(socket, p["servers"], p["wait_seconds"])
             if streams:
+                where = ", ".join(sorted({server.name for server in found}))
                 raise admin.AdminProblem(
-                    f"{streams} requests still run on {', '.join(p['servers'])} after {p['wait_seconds']} s.",
+                    f"{streams} requests still run on {where} after {p['wait_seconds']} s.",
                     "The instances stay drained. Run again later, or raise the limit (gateway_drain_seconds).",
                 )
     other = drain.READY if p["state"] == drain.DRAINED else drain.DRAINED

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
+import testinfra
 
 testinfra_hosts = ["gateway"]
 NAME, GPU = "llm.example.com", "gguf-fleet-gateway-gpu"
@@ -62,6 +63,24 @@ def test_a_real_answer_comes_through_both_hops_also_as_a_stream(ask):
     status, body = ask("/v1/chat/completions", {**QUESTION, "stream": True}, more="--no-buffer")
     assert status == 200
     assert body.rstrip().endswith("data: [DONE]")
+
+
+def test_a_stream_went_through_an_upgrade_uncut(host):
+    """side_effect.yml began it on the version before, which stopped when it had ended."""
+    stream = host.file("/tmp/stream")
+    assert stream.content_string.rstrip().endswith("data: [DONE]")
+    engine = testinfra.get_host(f"docker://{GPU}")
+    assert engine.file("/opt/ollama/current").linked_to == "/opt/ollama/0.33.2"
+    started = int(engine.check_output("stat -c %%Y /proc/$(pgrep -o -x ollama)"))
+    assert stream.mtime.timestamp() <= started
+    # It was given back.
+    states = host.check_output(
+        "python3 -c %s",
+        "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/gguf-fleet/gateway.sock'); "
+        "s.sendall(b'show stat -1 4 -1\\n'); print(s.recv(65536).decode())",
+    )
+    assert ",UP," in states
+    assert "DRAIN" not in states
 
 
 def test_a_client_that_may_uses_ollamas_own_api(ask):

@@ -163,7 +163,8 @@ def _gateways(
         wrong += [f"{name}: {problem}" for problem in problems]
         try:
             port = 0 if problems else int(read[name]["gateway_door_port"])
-            instances += instances_of(host, port, read[name]["llama_cpp_servers"])
+            planned = read[name]["models_plan"] != "off"
+            instances += instances_of(host, port, read[name]["llama_cpp_servers"], planned=planned)
         except Problem as problem:
             wrong.append(f"{name}: {problem}")
     wrong += check_fleet(gateways, instances, hosts, read)

@@ -9,11 +9,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import Listen
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import Listen, is_private
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.server_secrets import API_KEY, option
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import LLAMA_CPP, OLLAMA, Engine, Host, Server
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import Variables
-from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import request_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gpu.settings import declared_slots
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.versions import parse_version
 
 GROUP = "gateway"
 TRANSPORTS = ("mtls", "plain")
@@ -28,6 +29,10 @@ _SHA256 = re.compile(r"[0-9A-Fa-f]{64}\Z")
 # What Bearer takes (RFC 6750), so that a key is the same in every header.
 _KEY = re.compile(r"[A-Za-z0-9._~+/=-]+\Z")
 _LATEST = ":latest"
+# What engines take where they choose themselves: Ollama did before 0.10.0, llama-server does since about this build.
+_AUTO_SLOTS = 4
+_OLLAMA_ONE_SLOT = (0, 10, 0)
+_LLAMA_CPP_AUTO_SLOTS = 7000
 
 
 @dataclass(frozen=True)
@@ -127,10 +132,14 @@ def model_key(name: str) -> str:
     return lower[: -len(_LATEST)] if lower.endswith(_LATEST) else lower
 
 
-def instances_of(host: Host, door_port: int, by_hand: Sequence[Mapping[str, Any]]) -> Tuple[Instance, ...]:
+def instances_of(
+    host: Host, door_port: int, by_hand: Sequence[Mapping[str, Any]], *, planned: bool = True
+) -> Tuple[Instance, ...]:
     """What gateways find on a host: each of its servers that serves a model.
 
-    by_hand: the host's llama_cpp_servers. Raises GpuError for slots that are no number.
+    by_hand: the host's llama_cpp_servers. planned: whether the servers of its models run as the plan says.
+
+    Raises GpuError for slots that are no number.
     """
     parameters = {f"llama-cpp-{server.get('name')}": server.get("parameters") or {} for server in by_hand}
     declared = {model["name"]: model["parameters"] for model in host.models}
@@ -143,7 +152,12 @@ def instances_of(host: Host, door_port: int, by_hand: Sequence[Mapping[str, Any]
             listen=server.listen,
             models=server.models,
             slots={
-                model: _slots(engine, server, parameters.get(server.name) or declared.get(model) or {})
+                model: _slots(
+                    engine,
+                    server,
+                    parameters.get(server.name) or declared.get(model) or {},
+                    planned=planned and server.name not in parameters,
+                )
                 for model in server.models
             },
             door_port=door_port,
@@ -154,13 +168,27 @@ def instances_of(host: Host, door_port: int, by_hand: Sequence[Mapping[str, Any]
     )
 
 
-def _slots(engine: Engine, server: Server, parameters: Mapping[str, Any]) -> int:
-    """As the plan counts them: one where nothing is said, so that the queue is the gateway's and not the engine's."""
+def _slots(engine: Engine, server: Server, parameters: Mapping[str, Any], *, planned: bool) -> int:
+    """What the server answers at once: as declared, else as the plan has it, else as that version chooses by itself."""
     environment = {**engine.environment, **server.environment}
     given = dict(parameters)
     if engine.name == LLAMA_CPP and environment.get("LLAMA_ARG_N_PARALLEL"):
         given.setdefault("parallel", environment["LLAMA_ARG_N_PARALLEL"])
-    return max(1, request_of(engine.name, engine.version, given, environment, {}).num_parallel)
+    told = declared_slots(engine.name, given, environment)
+    if told is not None:
+        return max(1, told)
+    # The plan writes it into llama-server's command.
+    return 1 if engine.name == LLAMA_CPP and planned else _own_slots(engine)
+
+
+def _own_slots(engine: Engine) -> int:
+    """Where nobody says. One for a version that nobody names, so that the queue is the gateway's, not the engine's."""
+    if not engine.version:
+        return 1
+    if engine.name == OLLAMA:
+        return _AUTO_SLOTS if parse_version(engine.version) < _OLLAMA_ONE_SLOT else 1
+    build = re.match(r"b?(\d+)", engine.version)
+    return _AUTO_SLOTS if build and int(build.group(1)) >= _LLAMA_CPP_AUTO_SLOTS else 1
 
 
 def gateway_of(host: Host, variables: Variables, wrong: List[str]) -> Optional[Gateway]:
@@ -364,12 +392,24 @@ def _check_models(gateway: Gateway, instances: Sequence[Instance], hosts: Mappin
 
 
 def _check_reach(gateway: Gateway, instances: Sequence[Instance]) -> List[str]:
+    """Without TLS an engine has to be on an address that the gateway reaches and that the internet does not."""
     if gateway.transport != "plain":
         return []
-    return [
-        f"{gateway.host}: gateway_transport is plain, and {instance.server} on {instance.host} listens on "
-        f"{instance.listen.text}, which the gateway cannot reach. Let it listen on a private address, or leave "
-        "gateway_transport out, and a door with TLS is set up there."
-        for instance in instances
-        if instance.host != gateway.host and not instance.listen.open
-    ]
+    found = []
+    for one in instances:
+        where = (
+            f"{gateway.host}: gateway_transport is plain, and {one.server} on {one.host} listens on {one.listen.text}"
+        )
+        if one.host == gateway.host and not one.listen.open:
+            continue
+        if not one.listen.open:
+            found.append(
+                f"{where}, which the gateway cannot reach. Let it listen on a private address, or leave "
+                "gateway_transport out, and a door with TLS is set up there."
+            )
+        elif not is_private(one.address if one.listen.everywhere else one.listen.host):
+            found.append(
+                f"{where}, which is no private address (10/8, 172.16/12, 192.168/16, fc00::/7): whoever reaches it "
+                "needs no key. Let it listen on one, or leave gateway_transport out, and a door with TLS is set up."
+            )
+    return found

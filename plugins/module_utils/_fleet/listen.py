@@ -16,6 +16,7 @@ LLAMA_CPP_PORT = 8080
 # ollama envconfig/config.go, Host: a scheme sets the port that is meant when none is written.
 _SCHEME_PORTS = {"http": 80, "https": 443}
 _ADDRESS = re.compile(r"(?:(?P<scheme>https?)://)?(?P<host>\[[^]]*\]|[^:/]*)(?::(?P<port>[0-9]{1,5}))?(?:/.*)?\Z")
+_PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
@@ -29,17 +30,22 @@ class Listen:
     @property
     def url(self) -> str:
         """For programs on the host itself: a server that listens everywhere is asked on loopback."""
-        return f"http://{_bracketed(_EVERYWHERE.get(self.host, self.host))}:{self.port}"
+        return f"http://{bracketed(_EVERYWHERE.get(self.host, self.host))}:{self.port}"
 
     @property
     def text(self) -> str:
         """host:port, as commands and messages write it."""
-        return f"{_bracketed(self.host)}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
     @property
     def open(self) -> bool:
         """Whether anybody but programs on the host itself can reach it."""
         return not is_loopback(self.host)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it is all addresses of the host."""
+        return self.host in _EVERYWHERE
 
     def takes_from(self, other: Listen) -> bool:
         """Whether both cannot listen on one host: the same port, on the same address or on all of them."""
@@ -63,6 +69,17 @@ def ollama_listen(text: str) -> Listen:
     return Listen(match.group("host").strip("[]") or "0.0.0.0", port if 0 < port < 65536 else default)
 
 
+def is_private(address: str) -> bool:
+    """Whether nobody reaches this IP address from the internet: loopback, RFC 1918, and RFC 4193 for IPv6."""
+    if is_loopback(address):
+        return True
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(found in network for network in _PRIVATE if network.version == found.version)
+
+
 def is_loopback(address: str) -> bool:
     """Only programs on the host itself can reach it."""
     if address == "localhost":
@@ -82,5 +99,6 @@ def _canonical(host: str) -> str:
         return host.lower()
 
 
-def _bracketed(host: str) -> str:
+def bracketed(host: str) -> str:
+    """As it stands before a port."""
     return f"[{host}]" if ":" in host else host

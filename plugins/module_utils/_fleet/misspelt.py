@@ -10,15 +10,7 @@ from typing import FrozenSet, Iterable, List, Optional
 
 # Those of playbooks and of the fleet as a whole; the roles' have their defaults.
 OF_PLAYBOOKS = (
-    *(
-        "drain_seconds",
-        "fleet_engines",
-        "fleet_fabric_manager",
-        "fleet_gpus",
-        "fleet_hosts",
-        "fleet_own_variables",
-        "fleet_ram_gib",
-    ),
+    *("fleet_engines", "fleet_fabric_manager", "fleet_gpus", "fleet_hosts", "fleet_own_variables", "fleet_ram_gib"),
     *("fleet_record_file", "min_gpus_counts", "min_gpus_max_tokens", "min_gpus_question", "min_gpus_report"),
     *("min_gpus_timeout_seconds", "plan_from_hosts", "plan_judge", "plan_options", "plan_quant", "preflight_urls"),
     *("rehearse_timeout_seconds", "rollback_version", "status_file", "uninstall_files", "upgrade_serial"),

@@ -57,6 +57,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "models_engine": "ollama",
         "models_llama_cpp_host": "127.0.0.1",
         "models_mirrors": [],
+        "models_plan": "enforce",
         "models_serve": [],
         "ollama_addons": [],
         "ollama_allow_unverified": False,
@@ -79,6 +80,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
 # What they were called before.
 RENAMED: Mapping[str, str] = MappingProxyType(
     {
+        "drain_seconds": "gateway_drain_seconds",
         "ollama_sums_file": "ollama_checksums_file",
         "ollama_trust_mirror_sums": "ollama_trust_mirror_checksums",
     }

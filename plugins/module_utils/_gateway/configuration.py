@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import bracketed
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.clients import KEYS, clients_from, key_map, maps_of
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.fragments import (
     ConfigurationProblem,
@@ -119,8 +120,7 @@ def _frontend(gateway: Mapping[str, Any], routes: Sequence[Route]) -> List[str]:
 
 
 def _bind(gateway: Mapping[str, Any], port: int) -> str:
-    host = gateway["bind"]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{bracketed(gateway['bind'])}:{port}"
 
 
 def _browsers(origins: Sequence[str]) -> List[str]:
@@ -291,9 +291,8 @@ def _check_name(target: Target) -> str:
 
 
 def _server(target: Target) -> str:
-    address = f"[{target.address}]" if ":" in target.address else target.address
     # A name that nobody resolves takes its own server out and not the whole gateway.
-    server = f"server {target.name} {address}:{target.port} init-addr last,libc,none"
+    server = f"server {target.name} {bracketed(target.address)}:{target.port} init-addr last,libc,none"
     if not target.sni:
         return server
     names = f"verify required verifyhost {target.verify} sni str({target.sni})"

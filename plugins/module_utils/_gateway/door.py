@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import bracketed
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway.fragments import (
+    defaults_section,
+    global_section,
+    text_of,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.names import (
     door_name,
     gateway_name,
     instance_sni,
-    server_of,
+    servers_of_host,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.paths import (
     CHECK_PATHS,
@@ -21,42 +27,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gateway.paths import (
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.signed import common_name
 
-# Mozilla's intermediate ones.
-CIPHERS = (
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
-    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-)
-
-_HEAD = f"""\
-# Ansible managed (gguf.fleet)
-global
-    # Which files these are; a HAProxy that runs tells it.
-    description @DIGEST@
-    default-path config
-    log stdout format raw local0 notice
-    stats socket /run/gguf-fleet/door.sock mode 600 level admin expose-fd listeners
-    user haproxy
-    group haproxy
-    maxconn 4000
-    hard-stop-after 2h
-    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
-    ssl-default-bind-ciphers {CIPHERS}
-
-defaults
-    mode http
-    log global
-    option dontlognull
-    # A stream goes on at once, and an engine stops when its client leaves.
-    option http-no-delay
-    option abortonclose
-    retries 1
-    timeout connect 5s
-    timeout http-request 10s
-    timeout http-keep-alive 10m
-    timeout client 1h
-    timeout server 1h
-    timeout queue 10s
-"""
+SOCKET = "/run/gguf-fleet/door.sock"
+MAX_CONNECTIONS = 4000
+QUEUE_SECONDS = 10
 
 
 def door(fleet: Mapping[str, Any], host: str, bind: str = "") -> Dict[str, Any]:
@@ -78,8 +51,11 @@ def door(fleet: Mapping[str, Any], host: str, bind: str = "") -> Dict[str, Any]:
 
 
 def servers_of(fleet: Mapping[str, Any], host: str) -> List[str]:
-    """What the instances of a host are called in the configuration of gateways."""
-    return [server_of(host, one["server"]) for one in fleet["instances"] if one["host"] == host]
+    """What the instances of a host are called in the configuration of gateways, for the module gateway_servers.
+
+    Those that a gateway still knows and that are declared no more are among them.
+    """
+    return [servers_of_host(host)] if fleet["gateways"] else []
 
 
 def members(fleet: Mapping[str, Any]) -> List[str]:
@@ -98,9 +74,11 @@ def door_configuration(instances: Sequence[Mapping[str, Any]], gateways: Sequenc
     """
     names = " ".join(common_name(gateway_name(name)) for name in sorted(gateways))
     lines = [
-        "",
+        *global_section(socket=SOCKET, max_connections=MAX_CONNECTIONS, log="local0 notice"),
+        # One server each: there is no other one to try. A gateway keeps its connections.
+        *defaults_section(queue_seconds=QUEUE_SECONDS, retries=1, keep_alive="10m", errors=False),
         "frontend door",
-        f"    bind {_address(bind)}:{port} ssl crt tls/server.pem ca-file tls/ca.pem verify required alpn http/1.1",
+        f"    bind {bracketed(bind)}:{port} ssl crt tls/server.pem ca-file tls/ca.pem verify required alpn http/1.1",
         *([f"    acl from_a_gateway ssl_c_s_dn(CN) -m str {names}"] if names else []),
         "    http-request deny deny_status 403" + (" unless from_a_gateway" if names else ""),
     ]
@@ -111,7 +89,7 @@ def door_configuration(instances: Sequence[Mapping[str, Any]], gateways: Sequenc
     lines += ["    default_backend none", "", "backend none", "    http-request deny deny_status 404"]
     for number, one in enumerate(instances):
         lines += ["", *_backend(number, one)]
-    return _HEAD + "\n".join(lines) + "\n"
+    return text_of(lines)
 
 
 def _backend(number: int, one: Mapping[str, Any]) -> List[str]:
@@ -138,7 +116,3 @@ def _backend(number: int, one: Mapping[str, Any]) -> List[str]:
         *(["    http-request set-header Host 127.0.0.1"] if one["engine"] == OLLAMA else []),
         f"    server engine {str(one['listen']['url']).partition('://')[2]}",
     ]
-
-
-def _address(bind: str) -> str:
-    return f"[{bind}]" if ":" in bind else bind

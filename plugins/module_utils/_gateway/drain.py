@@ -49,7 +49,12 @@ def state_file(name: str) -> str:
 
 
 def look(socket: str, names: Sequence[str]) -> List[Server]:
-    """The servers of these names in all backends. Raises AdminProblem where HAProxy does not answer."""
+    """The servers of these names in all backends; `*` at the end of one stands for whatever follows.
+
+    Raises AdminProblem where HAProxy does not answer.
+    """
+    exact = [name for name in names if not name.endswith("*")]
+    beginnings = tuple(name[:-1] for name in names if name.endswith("*"))
     streams = {
         (row["pxname"], row["svname"]): int(row.get("scur") or 0)
         for row in admin.rows(admin.ask(socket, "show stat -1 4 -1"))
@@ -57,7 +62,7 @@ def look(socket: str, names: Sequence[str]) -> List[Server]:
     return [
         Server(backend, name, admin_state, streams.get((backend, name), 0))
         for backend, name, admin_state in admin_states(admin.ask(socket, "show servers state"))
-        if name in names and backend.startswith(_BACKENDS)
+        if (name in exact or name.startswith(beginnings)) and backend.startswith(_BACKENDS)
     ]
 
 

@@ -51,14 +51,31 @@ def error_body(message: str, code: Optional[str], kind: str = "invalid_request_e
 
 def answer(status: int, message: str, code: Optional[str], *headers: str, formatted: bool = False) -> str:
     """The words of `http-request return` for an error. formatted: `%[…]` in the message is filled in by HAProxy."""
+    return f"http-request return {_told(status, message, code, headers, formatted=formatted)}"
+
+
+def _told(status: int, message: str, code: Optional[str], headers: Sequence[str], *, formatted: bool = False) -> str:
     kind = "rate_limit_error" if status == 429 else "server_error" if status >= 500 else "invalid_request_error"
     more = "".join(f" hdr {header}" for header in headers)
     way = "lf-string" if formatted else "string"
     body = quoted(error_body(message, code, kind))
-    return f"http-request return status {status} content-type application/json{more} {way} {body}"
+    return f"status {status} content-type application/json{more} {way} {body}"
 
 
-def global_section(*, socket: str, max_connections: int, buffer_bytes: int = 0, state_file: str = "") -> List[str]:
+def _error(status: int, message: str) -> str:
+    """What HAProxy itself has to say."""
+    retry = ["Retry-After 10"] if status == 503 else []
+    return f"    http-error {_told(status, message, None, retry)}"
+
+
+def global_section(
+    *,
+    socket: str,
+    max_connections: int,
+    buffer_bytes: int = 0,
+    state_file: str = "",
+    log: str = "daemon",
+) -> List[str]:
     """The section `global`.
 
     Args:
@@ -66,13 +83,14 @@ def global_section(*, socket: str, max_connections: int, buffer_bytes: int = 0, 
         max_connections: of clients.
         buffer_bytes: how much of a request's body is held at once; 0 for HAProxy's own choice.
         state_file: in which the state of the servers outlives a reload; empty for none.
+        log: the facility of its log, and what of it is left out, as HAProxy writes that.
     """
     return [
         "global",
         f"    description {DIGEST}",
         "    # Files are named as they are called beside this one.",
         "    default-path config",
-        "    log stdout format raw daemon",
+        f"    log stdout format raw {log}",
         f"    stats socket {socket} mode 600 level admin expose-fd listeners",
         *([f"    server-state-file {state_file}"] if state_file else []),
         "    user haproxy",
@@ -90,8 +108,23 @@ def global_section(*, socket: str, max_connections: int, buffer_bytes: int = 0, 
     ]
 
 
-def defaults_section(*, queue_seconds: int, keep_state: bool = False) -> List[str]:
-    """The section `defaults`: streams pass at once, an abort reaches the engine, nothing is computed twice."""
+def defaults_section(
+    *,
+    queue_seconds: int,
+    keep_state: bool = False,
+    retries: int = 2,
+    keep_alive: str = "60s",
+    errors: bool = True,
+) -> List[str]:
+    """The section `defaults`: streams pass at once, an abort reaches the engine, nothing is computed twice.
+
+    Args:
+        queue_seconds: how long a request waits for a free server.
+        keep_state: whether the state of the servers outlives a reload.
+        retries: of a connection to a server; with more than one the last goes to another server.
+        keep_alive: how long a client's idle connection stays, as HAProxy writes that.
+        errors: whether HAProxy's own errors have OpenAI's shape.
+    """
     return [
         "defaults",
         "    mode http",
@@ -99,27 +132,20 @@ def defaults_section(*, queue_seconds: int, keep_state: bool = False) -> List[st
         "    option dontlognull",
         "    option http-no-delay",
         "    option abortonclose",
-        "    option redispatch 1",
-        "    retries 2",
+        *(["    option redispatch 1"] if retries > 1 else []),
+        f"    retries {retries}",
         "    retry-on conn-failure",
         "    timeout connect 5s",
         "    timeout check 5s",
         "    timeout http-request 10s",
-        "    timeout http-keep-alive 60s",
+        f"    timeout http-keep-alive {keep_alive}",
         "    timeout client 1h",
         "    timeout server 1h",
         f"    timeout queue {queue_seconds}s",
         *(["    load-server-state-from-file global"] if keep_state else []),
-        *(_error(status, message) for status, message in _ERRORS.items()),
+        *((_error(status, message) for status, message in _ERRORS.items()) if errors else ()),
         "",
     ]
-
-
-def _error(status: int, message: str) -> str:
-    kind = "server_error" if status >= 500 else "invalid_request_error"
-    retry = " hdr Retry-After 10" if status == 503 else ""
-    body = quoted(error_body(message, None, kind))
-    return f"    http-error status {status} content-type application/json{retry} string {body}"
 
 
 def text_of(lines: Sequence[str]) -> str:

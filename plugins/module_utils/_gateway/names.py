@@ -44,6 +44,12 @@ def server_of(host: str, server: str) -> str:
     return f"{safe(host)}_{safe(server)}"
 
 
+def servers_of_host(host: str) -> str:
+    """All servers of a host, whichever they are: what their names begin with, and `*`."""
+    # No name that is safe has a `_` in it.
+    return f"{safe(host)}_*"
+
+
 def door_name(host: str) -> str:
     """In the certificate that a host's door shows, and what a gateway expects there."""
     return f"{safe(host)}.door.{_DOMAIN}"

@@ -10,6 +10,11 @@ from typing import Any, List, Mapping
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.gateway import MIB
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.routes import routes_of
 
+_PLAIN = (
+    "WARNING: gateway_transport is plain. Requests go to the engines without TLS, and whoever reaches an engine needs "
+    "no key and can delete its models. Keep them in a network of their own, or leave gateway_transport out."
+)
+
 
 def report(fleet: Mapping[str, Any], gateway: str, keys: Mapping[str, Any], authority: str = "") -> List[str]:
     """The lines; no key is in them.
@@ -31,6 +36,8 @@ def report(fleet: Mapping[str, Any], gateway: str, keys: Mapping[str, Any], auth
     for client in own["clients"]:
         where = f"key in {files[client['name']]}" if client["name"] in files else "key as given"
         lines.append(f"  Client {client['name']}: {where}; {_may(client)}")
+    if own["transport"] == "plain" and any(one["host"] != gateway for one in fleet["instances"]):
+        lines.append(f"  {_PLAIN}")
     if not own["clients"]:
         lines.append("  Nobody may ask: gateway_clients is empty.")
     lines += [

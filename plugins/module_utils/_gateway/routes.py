@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Tuple
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.gateway import model_key
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.names import (
@@ -90,10 +90,8 @@ def _target(instance: Mapping[str, Any], model: str, gateway: str, transport: st
         "check": check,
     }
     if transport == "plain":
-        here = host == gateway
-        return Target(
-            address=_reached_here(listen["host"]) if here else instance["address"], port=listen["port"], **own
-        )
+        here = urlsplit(listen["url"]).hostname or ""
+        return Target(address=here if host == gateway else instance["address"], port=listen["port"], **own)
     return Target(
         address=instance["address"],
         port=instance["door_port"],
@@ -107,7 +105,3 @@ def _check_path(model: str) -> str:
     """Whether an Ollama has the model; whether it runs, for a name that a door would not let through in a path."""
     path = quote(model, safe=":")
     return f"/v1/models/{path}" if path == model else "/api/ps"
-
-
-def _reached_here(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}.get(host, host)

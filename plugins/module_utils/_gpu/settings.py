@@ -30,6 +30,13 @@ def request_of(
     return PlanRequest(engine=engine, engine_version=engine_version, **request)
 
 
+def declared_slots(engine: str, parameters: Mapping[str, Any], environment: Mapping[str, Any]) -> Optional[int]:
+    """How many requests at once an engine is told to answer; None where it chooses. Raises GpuError."""
+    told = _ollama(parameters, environment) if engine == OLLAMA else _llama_cpp(parameters)
+    found: Optional[int] = told["num_parallel"]
+    return found
+
+
 def _ollama(parameters: Mapping[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
     def read(source: Mapping[str, Any], name: str, convert: Callable[[str, Any], Any]) -> Any:
         return convert(name, source[name]) if str(source.get(name) or "").strip() else None

@@ -11,6 +11,8 @@ from typing import List, Mapping, Optional, Sequence, Tuple
 from ansible_collections.gguf.fleet.plugins.module_utils._action import sentence
 from ansible_collections.gguf.fleet.plugins.module_utils._service.state import State
 
+# What a plan does to clients: streams end, or only something new begins.
+CUTS, STARTS = "restart", "start"
 MOVED = "it moves from the script of an earlier version to supervisord"
 
 
@@ -109,6 +111,14 @@ def plan_started(
     elif reasons:
         actions.append(Action("restart", service, tuple(dict.fromkeys(reasons))))
     return actions
+
+
+def touches(actions: Sequence[Action], in_the_way: Sequence[str] = ()) -> str:
+    """CUTS, STARTS, or empty where no process is touched. in_the_way: services that stop before the start."""
+    verbs = {action.verb for action in actions}
+    if in_the_way or verbs & {"restart", "stop", "put back"}:
+        return CUTS
+    return STARTS if "start" in verbs else ""
 
 
 def plan_stopped(service: str, state: State, *, starts_at_boot: bool = False) -> List[Action]:

@@ -90,7 +90,11 @@ def test_a_release_takes_over_only_when_it_generates(host: Host, tmp_path: Path)
     assert host.sh("readlink /opt/llama.cpp/current").strip() == "b11669"
     assert host.converge(**first) == 0
 
-    text = message(host.play(**broken))
+    # A gateway is told before what serves ends; this one does not run, and sends nothing.
+    fleet = {"gateways": {host.name: {}}, "instances": []}
+    text = message(host.play(**broken, gguf_fleet=fleet))
+    assert text.index("Send nothing new to this host") < text.index("deepseek-r1 gives no answer")
+    assert f"{host.name}: it failed and stays drained on the gateways" in text
     assert "deepseek-r1 gives no answer: CUDA error: no kernel image" in text
     assert "put back" in text
     assert "/opt/llama.cpp/b11669/" in serving(host)
@@ -106,7 +110,11 @@ def test_a_release_takes_over_only_when_it_generates(host: Host, tmp_path: Path)
     assert "b4610 has known remote holes: CVE-2026-27940" in message(host.play(**there))
     assert "/opt/llama.cpp/b11669/" in serving(host)
 
-    host.converge(**second)
+    assert "drain this host on the gateways" in host.play("", "--check", "--diff", **second, gguf_fleet=fleet).stdout
+    done = host.play(**second, gguf_fleet=fleet)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Let the gateways send requests again" in done.stdout
     assert "/opt/llama.cpp/b11671/" in serving(host)
+    assert host.converge(**second, gguf_fleet=fleet) == 0
     assert host.sh("readlink /opt/llama.cpp/current /opt/llama.cpp/previous").split() == ["b11671", "b11669"]
     assert host.converge(**second) == 0

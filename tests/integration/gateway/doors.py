@@ -130,6 +130,18 @@ class Doors:
         sni: str = "",
     ) -> Answer:
         """What the door of a host answers to who shows this certificate, in the way that a gateway asks."""
+        with contextlib.ExitStack() as stack:
+            try:
+                connection = stack.enter_context(self.connection(host, shown=shown, server=server, sni=sni))
+            except (ssl.SSLError, ConnectionError) as error:
+                return Answer(0, str(error))
+            return asked(connection, method, path)
+
+    @contextlib.contextmanager
+    def connection(
+        self, host: str, *, shown: Optional[Made] = None, server: str = "ollama", sni: str = ""
+    ) -> Iterator[http.client.HTTPConnection]:
+        """One to the door of a host, which stays open from one request to the next."""
         trusted = "".join(file.read_text() for file in (self.folder / ".gguf-fleet/authority").glob("ca*.pem"))
         context = ssl.create_default_context(cadata=trusted)
         # As HAProxy does it: the name that is sent is the one that is expected.
@@ -140,19 +152,26 @@ class Doors:
                 file.flush()
                 context.load_cert_chain(file.name)
         connection = http.client.HTTPConnection(self.addresses[host], PORT, timeout=30)
+        # What was closed is not opened again.
+        connection.auto_open = 0
         try:
             connection.connect()
             connection.sock = context.wrap_socket(connection.sock, server_hostname=sni or instance_sni(host, server))
-            connection.putrequest(method, path, skip_host=True)
-            connection.putheader("Host", "llm.example.com")
-            connection.putheader("Content-Length", "0")
-            connection.endheaders()
-            answer = connection.getresponse()
-            return Answer(answer.status, answer.read().decode())
-        except (ssl.SSLError, ConnectionError, http.client.HTTPException) as error:
-            return Answer(0, str(error))
+            yield connection
         finally:
             connection.close()
+
+
+def asked(connection: http.client.HTTPConnection, method: str = "GET", path: str = "/api/ps") -> Answer:
+    try:
+        connection.putrequest(method, path, skip_host=True)
+        connection.putheader("Host", "llm.example.com")
+        connection.putheader("Content-Length", "0")
+        connection.endheaders()
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.read().decode())
+    except (ssl.SSLError, ConnectionError, http.client.HTTPException) as error:
+        return Answer(0, str(error))
 
 
 def changes(done: subprocess.CompletedProcess[str]) -> dict[str, int]:

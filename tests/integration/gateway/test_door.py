@@ -13,7 +13,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gateway.certificate im
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.names import door_name, gateway_name, instance_sni
 from ansible_collections.gguf.fleet.tests.builders.certificates import Made, authority, leaf
 from ansible_collections.gguf.fleet.tests.integration.engines.hosts import message
-from ansible_collections.gguf.fleet.tests.integration.gateway.doors import PORT, Doors, changes, doors
+from ansible_collections.gguf.fleet.tests.integration.gateway.doors import PORT, Doors, asked, changes, doors
 
 pytestmark = pytest.mark.docker
 CONFIGURATION = "/etc/gguf-fleet/door/haproxy.cfg"
@@ -133,7 +133,11 @@ def test_a_gateway_takes_no_other_host_for_the_one_that_it_wants(two: Doors, gw:
 
 def test_a_gateway_that_left_the_group_is_shut_out_in_the_same_run(two: Doors, gw: Made) -> None:
     try:
-        assert changes(two.play(gateways=["gw-2"]))["gpu-a"] > 0
+        with two.connection("gpu-a", shown=gw) as first, two.connection("gpu-b", shown=gw) as second:
+            assert [asked(one).status for one in (first, second)] == [200, 200]
+            assert changes(two.play(gateways=["gw-2"]))["gpu-a"] > 0
+            # Idle ones are cut.
+            assert [asked(one).status for one in (first, second)] == [0, 0]
         for host in two.hosts:
             assert two.ask(host, shown=gw).status == 403
             assert two.ask(host, shown=two.gateway("gw-2")).status == 200

@@ -7,9 +7,10 @@ from __future__ import annotations
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,6 +21,7 @@ from ansible_collections.gguf.fleet.tests.integration.gateway.doors import chang
 
 pytestmark = pytest.mark.docker
 TASKS = CHECKOUT / "playbooks/tasks"
+ROLE = "gguf.fleet.gateway"
 
 # Each says which one it is; /stream goes on until the file /tmp/end is there.
 ENGINES = """
@@ -65,20 +67,24 @@ class Gateway:
         command = ["docker", "exec", self.container, "sh", "-c", script]
         return subprocess.run(command, text=True, capture_output=True, check=True).stdout
 
-    def play(self, playbook: str, *options: str, **variables: object) -> subprocess.CompletedProcess[str]:
+    def play(
+        self, playbook: str, *options: str, reached: Mapping[str, object] = {}, **variables: object
+    ) -> subprocess.CompletedProcess[str]:
         served = {
             "models_serve": [{"name": "smollm2", "catalog": "smollm2-135m-instruct"}],
             "ansible_connection": "local",
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
         }
-        reached = {
+        gateway = {
             "ansible_host": self.container,
             "ansible_connection": "community.docker.docker",
             "ansible_python_interpreter": "/usr/bin/python3",
             "gateway_name": "llm.example.com",
+            **reached,
         }
         children = {
             "gpus": {"hosts": {"gpu-1": {}, "gpu-2": {}}, "vars": served},
-            "gateway": {"hosts": {"gw-1": reached}},
+            "gateway": {"hosts": {"gw-1": gateway}},
         }
         inventory = self.folder / "hosts.yml"
         inventory.write_text(
@@ -121,11 +127,11 @@ def test_a_drained_host_gets_nothing_new_and_ends_what_it_streams(gateway: Gatew
     docker("exec", "--detach", gateway.container, "sh", "-c", "curl -sN http://127.0.0.1:8080/stream > /tmp/one")
     docker("exec", "--detach", gateway.container, "sh", "-c", "curl -sN http://127.0.0.1:8080/stream > /tmp/two")
     gateway.sh("until grep -q more /tmp/one && grep -q more /tmp/two; do sleep 0.1; done")
-    checked = gateway.play("drain.yml", "--limit", "gpu-1", "--check", "--diff", drain_seconds=2)
+    checked = gateway.play("drain.yml", "--limit", "gpu-1", "--check", "--diff", gateway_drain_seconds=2)
     assert changes(checked)["gpu-1"] == 1
     assert "+model_smollm2/gpu-1_ollama drained" in checked.stdout
     assert gateway.answers() == {"9001", "9002"}
-    told = message(gateway.play("drain.yml", "--limit", "gpu-1", drain_seconds=2))
+    told = message(gateway.play("drain.yml", "--limit", "gpu-1", gateway_drain_seconds=2))
     assert "1 requests still run on gpu-1_ollama after 2 s" in told
     assert "stay drained" in told
     assert gateway.answers() == {"9002"}
@@ -146,20 +152,64 @@ def test_it_lasts_over_a_reload_until_it_is_given_back(gateway: Gateway) -> None
     assert changes(gateway.play("undrain.yml"))["gpu-1"] == 0
 
 
-def test_what_was_drained_before_a_run_stays_so_and_the_rest_is_given_back(gateway: Gateway) -> None:
-    """As upgrade.yml and rollback.yml have it around their work on a host."""
-    assert changes(gateway.play("drain.yml", "--limit", "gpu-1"))["gpu-1"] == 1
-    tasks = [{"ansible.builtin.import_tasks": str(TASKS / "fleet.yml")}]
-    tasks += [{"ansible.builtin.include_tasks": str(TASKS / f"{name}.yml")} for name in ("drain_host", "give_back")]
+def around(gateway: Gateway, *work: dict[str, Any], **reached: object) -> subprocess.CompletedProcess[str]:
+    """As the engines' roles have it around their work on a host, both hosts at once and in turns."""
+    turn: list[dict[str, Any]] = [
+        {"ansible.builtin.include_role": {"name": ROLE, "tasks_from": "drain"}},
+        *work,
+        {"ansible.builtin.include_role": {"name": ROLE, "tasks_from": "give_back"}},
+    ]
+    told = {"ansible.builtin.include_role": {"name": ROLE, "tasks_from": "stays_drained"}}
+    after = [{**told, "when": "inventory_hostname not in ansible_play_hosts"}]
+    (gateway.folder / "turn.yml").write_text(yaml.safe_dump([{"block": turn, "always": after}]))
+    tasks = [
+        {"ansible.builtin.import_tasks": str(TASKS / "fleet.yml")},
+        {
+            "ansible.builtin.include_tasks": str(gateway.folder / "turn.yml"),
+            "loop": "{{ gguf_fleet | gguf.fleet.gateway_turn(inventory_hostname, {'held': 'restart'}) }}",
+        },
+    ]
     play = gateway.folder / "around.yml"
-    play.write_text(yaml.safe_dump([{"hosts": "gpus", "gather_facts": False, "serial": 1, "tasks": tasks}]))
-    done = gateway.play(str(play))
+    play.write_text(yaml.safe_dump([{"hosts": "gpus", "gather_facts": False, "tasks": tasks}]))
+    return gateway.play(str(play), reached=reached)
+
+
+def test_what_was_drained_before_a_run_stays_so_and_the_rest_is_given_back(gateway: Gateway) -> None:
+    assert changes(gateway.play("drain.yml", "--limit", "gpu-1"))["gpu-1"] == 1
+    done = around(gateway)
     # The one that was drained, and the one that was not: drained and given back.
     assert changes(done) == {"gpu-1": 0, "gpu-2": 2}
     assert "gpu-1: it was drained on gw-1 before this run and stays so" in done.stdout
     assert gateway.answers() == {"9002"}
     gateway.play("undrain.yml", "--limit", "gpu-1")
     assert gateway.answers() == {"9001", "9002"}
+
+
+def test_hosts_that_serve_one_model_are_never_drained_at_once(gateway: Gateway) -> None:
+    both = f"docker exec {gateway.container} curl -sf http://127.0.0.1:8080/"
+    done = around(gateway, {"ansible.builtin.command": both, "changed_when": False})
+    assert changes(done) == {"gpu-1": 2, "gpu-2": 2}
+    assert gateway.answers() == {"9001", "9002"}
+
+
+def test_a_host_that_fails_stays_drained_and_those_after_it_are_left_as_they_are(gateway: Gateway) -> None:
+    done = around(gateway, {"ansible.builtin.fail": {"msg": "It does not answer."}})
+    assert done.returncode != 0
+    assert "gpu-1: it failed and stays drained on the gateways" in done.stdout
+    assert "gpu-2: left as it is, since gpu-1 failed and stays drained" in done.stdout
+    assert "gpu-2: it failed" not in done.stdout
+    assert gateway.answers() == {"9002"}
+    gateway.play("undrain.yml", "--limit", "gpu-1")
+    assert gateway.answers() == {"9001", "9002"}
+
+
+def test_a_gateway_that_cannot_be_told_ends_the_run_before_an_engine_changes(gateway: Gateway) -> None:
+    away = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+    made = gateway.folder / "changed"
+    done = around(gateway, {"ansible.builtin.file": {"path": str(made), "state": "touch"}}, **away)
+    assert done.returncode != 0
+    assert "gpu-1: gw-1 cannot be reached" in done.stdout
+    assert not made.exists()
 
 
 def test_the_whole_fleet_is_not_drained_by_a_forgotten_limit(gateway: Gateway) -> None:

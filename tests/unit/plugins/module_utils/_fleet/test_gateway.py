@@ -123,6 +123,51 @@ def test_an_engine_that_a_gateway_cannot_reach_without_a_door_is_refused() -> No
 
 
 @pytest.mark.parametrize(
+    ("listens", "address", "is_fine"),
+    [
+        ("172.31.0.1:11434", "gpu.example.com", True),
+        ("[fd00::1]:11434", "gpu.example.com", True),
+        ("0.0.0.0:11434", "192.168.1.1", True),
+        ("172.32.0.1:11434", "10.0.0.1", False),
+        ("[2001:db8::1]:11434", "10.0.0.1", False),
+        ("0.0.0.0:11434", "203.0.113.1", False),
+        # Nobody can say here where a name leads, nor which addresses there are.
+        ("0.0.0.0:11434", "gpu.example.com", False),
+        ("gpu.example.com:11434", "10.0.0.1", False),
+    ],
+)
+def test_without_tls_engines_are_on_private_addresses_only(listens: str, address: str, is_fine: bool) -> None:
+    hosts = {
+        "gw": gateway(transport="plain"),
+        "a": {"models_serve": [R1], "ollama_host": listens, "ansible_host": address},
+    }
+    if is_fine:
+        fleet(**hosts)
+    else:
+        assert "which is no private address" in refused(**hosts)
+
+
+def slots(**host: Any) -> Dict[str, int]:
+    (instance,) = fleet(gw=gateway(), a=host)["instances"]
+    found: Dict[str, int] = instance["slots"]
+    return found
+
+
+def test_slots_that_nobody_declares_are_those_of_the_plan_or_of_the_version() -> None:
+    assert slots(models_serve=[R1], ollama_version="0.33.2") == {"R1": 1}
+    assert slots(models_serve=[R1], ollama_version="0.9.6") == {"R1": 4}
+    assert slots(models_serve=[R1], ollama_version="0.9.6", ollama_environment={"OLLAMA_NUM_PARALLEL": "2"})["R1"] == 2
+    served = {"models_serve": [R1], "models_engine": "llama_cpp"}
+    release = {"llama_cpp_source": "release", "llama_cpp_version": "b11434"}
+    assert slots(**served, **release) == {"R1": 1}
+    assert slots(**served, **release, models_plan="off") == {"R1": 4}
+    assert slots(**served, models_plan="off", llama_cpp_source="package") == {"R1": 1}
+    by_hand = [{"name": "x", "model": "/m/x.gguf", "alias": "x"}]
+    assert slots(llama_cpp_servers=by_hand, **release) == {"x": 4}
+    assert slots(llama_cpp_servers=[{**by_hand[0], "parameters": {"parallel": 2}}], **release) == {"x": 2}
+
+
+@pytest.mark.parametrize(
     "own",
     [
         {"llama_cpp_environment": {"LLAMA_API_KEY": KEY}},

@@ -37,7 +37,7 @@ def fleet(*clients: Dict[str, Any], **variables: Any) -> Dict[str, Any]:
         },
     }
     if variables.get("transport") == "plain":
-        hosts["a"].update(ollama_host="[::]:11434")
+        hosts["a"].update(ollama_host="[::]:11434", ansible_host="fd00::1")
         hosts["b"].update(models_llama_cpp_host="0.0.0.0")
     return describe_fleet(hosts, {}, {}).as_dict()
 
@@ -77,8 +77,9 @@ def test_a_name_that_is_no_word_of_a_path_is_not_asked_for_by_its_path() -> None
 def test_without_doors_engines_are_asked_by_plain_http_and_need_no_certificate() -> None:
     plain = fleet(transport="plain")
     servers = lines_of(plain, "server ")
-    assert [line.split()[2] for line in servers[:2]] == ["[2001:db8::1]:11434", "10.0.0.2:8080"]
+    assert [line.split()[2] for line in servers[:2]] == ["[fd00::1]:11434", "10.0.0.2:8080"]
     assert not any("ssl" in line for line in servers)
+    assert any("WARNING: gateway_transport is plain" in line for line in report(plain, "gw", {}))
     found = gateway_files(plain, "gw", {})
     assert [one["file"] for one in found["certificates"]] == ["tls/server.pem"]
     assert [one["usage"] for one in gateway_files(fleet(), "gw", {})["certificates"]] == ["server", "client"]

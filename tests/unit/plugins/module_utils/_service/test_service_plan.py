@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import (
+    CUTS,
     MOVED,
+    STARTS,
+    Action,
     File,
     Found,
     plan_absent,
     plan_started,
     plan_stopped,
+    touches,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._service.state import State
 
@@ -163,3 +167,11 @@ def test_removing_stops_first_and_removes_only_what_is_there() -> None:
 def test_the_unit_of_another_installer_is_neither_removed_nor_disabled() -> None:
     actions = plan_absent("ollama", [UNIT.path, ENVIRONMENT.path], on_disk(UNIT, ENVIRONMENT), RUNNING)
     assert [action.verb for action in actions] == ["stop", "remove", "remove", "reload"]
+
+
+def test_what_ends_a_stream_is_told_from_what_begins_something() -> None:
+    write, start, restart = (Action(verb, "ollama") for verb in ("write", "start", "restart"))
+    assert touches([write]) == ""
+    assert touches([write, start]) == STARTS
+    assert touches([write, restart]) == touches([start], ["llama-cpp-r1"]) == CUTS
+    assert touches([Action("stop", "ollama")]) == touches([Action("put back", "a")]) == CUTS
