@@ -71,7 +71,7 @@ def test_a_stream_went_through_an_upgrade_uncut(host):
     assert stream.content_string.rstrip().endswith("data: [DONE]")
     engine = testinfra.get_host(f"docker://{GPU}")
     assert engine.file("/opt/ollama/current").linked_to == "/opt/ollama/0.33.2"
-    started = int(engine.check_output("stat -c %%Y /proc/$(pgrep -o -x ollama)"))
+    started = int(engine.check_output("stat -c %Y /proc/$(pgrep -o -x ollama)"))
     assert stream.mtime.timestamp() <= started
     # It was given back.
     states = host.check_output(
