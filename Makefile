@@ -7,7 +7,7 @@ export GGUF_FLEET_CACHE := $(CACHE)
 export PATH := $(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lab lab-down test test-fast test-long lint build fuzz
+.PHONY: help venv lab lab-down test test-fast test-long lint docs build fuzz
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ fuzz: ## fuzz every subject of tests/fuzz for FUZZ_SECONDS (600) each
 
 fuzz-%: ## fuzz one subject: fuzz-gguf-header, fuzz-lock-file, ...
 	@tests/fuzz/run.sh $*
+
+docs: venv ## build the docs site, in the cache folder, and check its links
+	@python docs/site/build.py $(CACHE)/docs
 
 build: venv ## build the collection's tarball
 	@ansible-galaxy collection build --force

@@ -34,6 +34,7 @@ images() { tests/programs.sh && tests/images/build.sh && tests/assets/build.sh; 
 units() { tests/ansible_test.sh units; }
 sanity() { tests/ansible_test.sh sanity; }
 package() { tests/package.sh; }
+docs() { python docs/site/build.py "$GGUF_FLEET_CACHE/docs"; }
 molecule_scenarios() { tests/molecule.sh; }
 lab() { tests/lab/test.sh; }
 quick() { pytest tests/unit -q -m 'not docker and not long'; }
@@ -45,7 +46,7 @@ long_tests() { pytest tests -m long; }
 
 case $tier in
 fast) stages=(lint quick) ;;
-all) stages=(lint images units sanity package molecule_scenarios lab python_tests) ;;
+all) stages=(lint images units sanity package docs molecule_scenarios lab python_tests) ;;
 long) stages=(images fuzz long_tests) ;;
 *)
     echo "tests/run.sh: there is no tier '$tier': use all, fast or long." >&2

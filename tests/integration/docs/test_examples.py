@@ -349,26 +349,3 @@ def test_every_playbook_of_an_example_runs_in_some_test() -> None:
     assert named - {block.file.removesuffix(".yml") for block in blocks("yaml")} == set(PLAYBOOKS_RUN_BY)
     for playbook, (file, words_there) in PLAYBOOKS_RUN_BY.items():
         assert words_there in (ROOT / file).read_text(encoding="utf-8"), f"{file} does not run {playbook}"
-
-
-# --- links ---
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
-    text = re.sub(r"^( *)```.*?^\1```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
-        # Another test wants the translations.
-        if re.match(r"https?://", link) or link.endswith(".zh-CN.md"):
-            continue
-        path, _hash, anchor = link.partition("#")
-        target = (page.parent / path) if path else page
-        assert target.exists(), f"{page.name} links to {link}"
-        if anchor and target.suffix == ".md":
-            assert anchor in anchors(target), f"{page.name} links to {link}"
-
-
-def anchors(page: Path) -> set[str]:
-    """As GitHub makes them of headings."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
