@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
+from ansible_collections.gguf.fleet.tests.integration.docs.pages import blocks
 
 pytestmark = pytest.mark.docker
 
@@ -48,3 +49,13 @@ def test_status_finds_every_engine_of_the_lab_well_and_its_model_in_place() -> N
 
 def test_verify_asks_every_endpoint_again() -> None:
     assert play("verify").count("Paris") >= 3
+
+
+def test_the_playbook_of_the_readme_with_all_roles_finds_the_same_fleet_in_order(tmp_path: Path) -> None:
+    (block,) = [block for block in blocks("yaml") if block.file == "roles.yml"]
+    playbook = tmp_path / block.file
+    playbook.write_text(block.text, encoding="utf-8")
+    done = ansible("ansible-playbook", str(playbook), "-i", "lab")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not re.search(r"changed=[1-9]", done.stdout), done.stdout
+    assert done.stdout.count("Paris") >= 3
