@@ -28,7 +28,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 DEFAULT_PATH = "/var/lib/gguf-fleet/ledger.json"
 PATH_VARIABLE = "GGUF_FLEET_LEDGER"
-KINDS = ("file", "link", "blob", "manifest", "release", "rehearsal", "store", "account")
+# Those whose entries are the bytes of a model, each under a name.
+KINDS_WITH_BYTES = ("file", "link", "blob")
+KINDS = (*KINDS_WITH_BYTES, "manifest", "release", "rehearsal", "store", "account")
 VERSION = 1
 # An entry takes about a kilobyte.
 _MAX_BYTES = 64 * 2**20

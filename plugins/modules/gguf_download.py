@@ -292,7 +292,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, together
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import MASK, let_see, secrets_in
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, removal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, options, removal
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.pacing import (
     Pace,
     RateLimit,
@@ -438,18 +438,7 @@ def refusal(requests: Sequence[download.Request], answers: Answers) -> Optional[
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "downloads": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "name": {"type": "str"},
-                    "lock": {"type": "dict", "required": True},
-                    "dest": {"type": "path", "required": True},
-                    "layout": {"type": "str", "choices": ["merged", "shards"], "default": "merged"},
-                    "token": {"type": "str", "no_log": True},
-                },
-            },
+            "downloads": options.downloads(),
             "connections": {"type": "str", "default": "auto"},
             "rate_limit": {"type": "str"},
             "time_window": {"type": "str"},

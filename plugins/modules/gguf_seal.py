@@ -130,6 +130,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.origin import hub
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.measure import measure, status_path
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, together
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import options
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import this_process
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Reporter, StatusFile
 
@@ -151,18 +152,7 @@ def seal(one: Mapping[str, Any], ca_file: Optional[str]) -> Optional[Dict[str, A
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "downloads": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "lock": {"type": "dict", "required": True},
-                    "dest": {"type": "path", "required": True},
-                    "layout": {"type": "str", "choices": ["merged", "shards"], "default": "merged"},
-                    "token": {"type": "str", "no_log": True},
-                },
-            },
+            "downloads": options.downloads(named=True),
             "ca_file": {"type": "path"},
         },
         supports_check_mode=True,

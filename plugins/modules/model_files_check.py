@@ -112,7 +112,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
-from ansible_collections.gguf.fleet.plugins.module_utils._transfer import proof
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer import options, proof
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.lease import this_process
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Reporter, StatusFile
@@ -136,18 +136,7 @@ def refusal(files: list[proof.Proof]) -> Problem | None:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "downloads": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "name": {"type": "str"},
-                    "lock": {"type": "dict", "required": True},
-                    "dest": {"type": "path", "required": True},
-                    "layout": {"type": "str", "choices": ["merged", "shards"], "default": "merged"},
-                    "token": {"type": "str", "no_log": True},
-                },
-            },
+            "downloads": options.downloads(),
             "models_dir": {"type": "path"},
         },
         supports_check_mode=True,

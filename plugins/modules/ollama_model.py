@@ -120,6 +120,7 @@ options:
     description:
       - Whether a model that is there already and gets other settings is asked for a word afterwards. Where it does not
         answer it gets its old settings back, and the task fails.
+      - Where it does not answer with those either, the new ones stay, and the task fails with both reasons.
       - This loads the model. It works for O(import=store) only.
     type: bool
     default: false

@@ -44,25 +44,31 @@ def remember(models_dir: str, name: Name) -> Optional[Before]:
     if not os.path.isdir(models_dir):
         return None
     with Store(models_dir) as store:
-        models, _unreadable = store.manifests()
-        spelled = spelled_as_in_store(name, models)
-        manifest, data = models.get(spelled), store.read_manifest(spelled)
-        weights = manifest.layer(MODEL) if manifest is not None else None
-        if manifest is None or data is None or weights is None:
+        return _state(store, name)
+
+
+def _state(store: Store, name: Name) -> Optional[Before]:
+    models, _unreadable = store.manifests()
+    spelled = spelled_as_in_store(name, models)
+    manifest, data = models.get(spelled), store.read_manifest(spelled)
+    weights = manifest.layer(MODEL) if manifest is not None else None
+    if manifest is None or data is None or weights is None:
+        return None
+    blobs: Dict[str, bytes] = {}
+    for digest in manifest.digests:
+        if digest == weights.digest:
+            continue
+        content = store.read_blob(digest)
+        if content is None:
             return None
-        blobs: Dict[str, bytes] = {}
-        for digest in manifest.digests:
-            if digest == weights.digest:
-                continue
-            content = store.read_blob(digest)
-            if content is None:
-                return None
-            blobs[digest] = content
+        blobs[digest] = content
     return Before(spelled, data, blobs, weights.digest)
 
 
 def prove(before: Before, url: str, opened: Opened, ledger: Ledger) -> None:
     """Ask the model, and give it back what it was where it does not answer. Raises OllamaProblem then.
+
+    Where it does not answer as it was either, the old settings would help nobody, and the new ones stay.
 
     url: of its server. opened: opens the store to be changed.
     """
@@ -74,21 +80,30 @@ def prove(before: Before, url: str, opened: Opened, ledger: Ledger) -> None:
         if problem.status in _NOT_ASKED:
             return
         failed = problem
-    again = "It could not get the old ones back: their weights are gone."
-    with opened() as store:
-        if store.blob_status(before.weights) is not None:
-            apply.apply(store, _back(store, before), ledger)
-            again = ""
-    if not again:
-        again = "The old ones are back, and it answers again."
-        try:
-            # What was loaded with the new settings would go on with them.
-            unload(Ollama.at(url), before.name)
-            _ask(before.name, url, size_bytes)
-        except EngineProblem as second:
-            again = f"The old ones are back, and it does not answer with them either: {second.problem}"
     remedy = failed.remedy or "Correct its template and parameters, and run again."
-    raise OllamaProblem(f"{before.name} does not answer with its new settings: {failed.problem} {again}", remedy)
+    said = f"{before.name} does not answer with its new settings: {failed.problem}"
+    with opened() as store:
+        new = _state(store, before.name)
+        if store.blob_status(before.weights) is None:
+            raise OllamaProblem(f"{said} It could not get the old ones back: their weights are gone.", remedy)
+        apply.apply(store, _settings(store, before, "the model gets its old settings back"), ledger)
+    try:
+        # What was loaded with the new settings would go on with them.
+        unload(Ollama.at(url), before.name)
+        _ask(before.name, url, size_bytes)
+    except EngineProblem as second:
+        failed_too = second
+    else:
+        raise OllamaProblem(f"{said} The old ones are back, and it answers again.", remedy)
+    said = f"{said} Nor does it with the old ones: {failed_too.problem} So it is not these settings alone"
+    if new is None:
+        raise OllamaProblem(f"{said}. The old ones are back.", remedy)
+    with opened() as store:
+        apply.apply(store, _settings(store, new, "the model answers with no settings, and these are wanted"), ledger)
+    raise OllamaProblem(
+        f"{said}, and the new ones stay.",
+        "See in the server's log why it does not serve the model (memory, GPUs, disk, the template), and run again.",
+    )
 
 
 def _ask(name: Name, url: str, size_bytes: int) -> None:
@@ -96,9 +111,8 @@ def _ask(name: Name, url: str, size_bytes: int) -> None:
     generate(Endpoint(url, silence_seconds=seconds), str(name), _QUESTION, wait_seconds=seconds)
 
 
-def _back(store: Store, before: Before) -> List[plans.Action]:
-    """What the new settings alone need goes with the next run that makes the model."""
-    why = "the model gets its old settings back"
+def _settings(store: Store, before: Before, why: str) -> List[plans.Action]:
+    """What other settings alone need goes with the next run that makes the model."""
     actions = [
         plans.Action(plans.WRITE_BLOB, store.blob_path(digest), why, len(data), digest, data)
         for digest, data in before.blobs.items()

@@ -16,10 +16,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import workshop
 from ansible_collections.gguf.fleet.plugins.module_utils._host.disk import existing_directory
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Entry, Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import KINDS_WITH_BYTES, Entry, Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request
-
-_KINDS = ("file", "link", "blob")
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Known:
 
 def known_files(request: Request, ledger: Ledger) -> Optional[Tuple[Known, ...]]:
     """What stands for all that is wanted on the same file system, or None where the host lacks some of it."""
-    entries = [entry for kind in _KINDS for entry in ledger.entries(kind)]
+    entries = [entry for kind in KINDS_WITH_BYTES for entry in ledger.entries(kind)]
     found: List[Known] = []
     for index, path in enumerate(request.paths):
         if os.path.lexists(path):
@@ -53,7 +51,7 @@ def known_folders(ledger: Ledger) -> List[str]:
 
 def known_stores(ledger: Ledger) -> List[str]:
     """The stores of Ollama that something of ours was put into."""
-    stores = [entry.notes.get("models_dir") for kind in _KINDS for entry in ledger.entries(kind)]
+    stores = [entry.notes.get("models_dir") for kind in KINDS_WITH_BYTES for entry in ledger.entries(kind)]
     return list(dict.fromkeys(store for store in stores if isinstance(store, str) and os.path.isdir(store)))
 
 

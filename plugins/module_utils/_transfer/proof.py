@@ -16,7 +16,7 @@ from typing import Callable, Dict, Iterable, List, Optional, Sequence, Set, Tupl
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, PathProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import identity, open_input
-from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
+from ansible_collections.gguf.fleet.plugins.module_utils._ledger import KINDS_WITH_BYTES, Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request
 
 _READ_BYTES = 8 << 20
@@ -164,7 +164,7 @@ def _value(future: Future[str]) -> str:
 
 
 def _forget(wrong: Set[Tuple[int, int]], ledger: Ledger) -> None:
-    for kind in ("file", "link", "blob"):
+    for kind in KINDS_WITH_BYTES:
         for entry in ledger.entries(kind):
             if (entry.device, entry.inode) in wrong:
                 ledger.forget(entry.path)

@@ -143,6 +143,14 @@ def test_settings_that_do_not_answer_leave_the_model_as_it_was(
     changed = run.present(request(own_server, "kept", template="Answer: {{ .Prompt }}", **good), ledger)
     assert "write_manifest" in kinds(changed)
 
+    worse = {**good, "prove": False}
+    run.present(request(own_server, "kept", template="{{ index .Messages 98 }}", **worse), ledger)
+    with pytest.raises(OllamaProblem, match=r"does not answer .* Nor does it with the old ones: .* the new ones stay"):
+        run.present(request(own_server, "kept", template="{{ index .Messages 99 }}", **good), ledger)
+    assert "write_manifest" not in kinds(
+        run.present(request(own_server, "kept", template="{{ index .Messages 99 }}", **worse), ledger)
+    )
+
 
 def test_an_imported_model_is_listed_shown_and_takes_no_room(
     server: Server, smollm2: SmolLM2, ledger: Ledger, files: Path
