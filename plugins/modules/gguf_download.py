@@ -67,6 +67,14 @@ options:
           - The access token of ModelScope or Hugging Face. It goes to the origin (scheme, host and port) of the lock's
             endpoint only; never to a mirror, to an address of another origin or to a place that a server redirects to.
         type: str
+      controller:
+        description:
+          - The folder of the controller that holds the files, where the lock is one of the hub V(path) that was
+            resolved there. They come in pieces, by the connection that Ansible uses, which has to support pipelining.
+          - The transfer proves, merges and resumes them as all others. Beside the destination it takes 192 MiB for
+            pieces. When the run on the controller ends, it waits some minutes for another one, and then ends as well.
+        type: str
+        version_added: 0.2.0
   connections:
     description:
       - How many connections to use, V(1) to V(16).
@@ -282,6 +290,7 @@ reason:
 """
 
 import os
+from dataclasses import replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from ansible.module_utils.basic import AnsibleModule
@@ -293,6 +302,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, together
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import MASK, let_see, secrets_in
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer import download, options, removal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.controller import CONNECTIONS
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.pacing import (
     Pace,
     RateLimit,
@@ -331,6 +341,7 @@ def make_request(one: Mapping[str, Any], params: Mapping[str, Any], settings: Se
     if not os.path.isabs(one["dest"]):
         raise TransferError(f"dest is {one['dest']!r}.", "Give an absolute path.", reason="bad-option")
     headers = {str(name): str(value) for name, value in (params["headers"] or {}).items()}
+    sent = bool(one["controller"])
     return download.Request(
         lock=check_lock(one["lock"]),
         dest=os.path.normpath(one["dest"]),
@@ -343,8 +354,9 @@ def make_request(one: Mapping[str, Any], params: Mapping[str, Any], settings: Se
             ca_file=params["ca_file"],
             timeout_seconds=params["timeout"],
         ),
-        settings=settings,
+        settings=replace(settings, connections=CONNECTIONS) if sent else settings,
         name=one["name"] or "",
+        from_controller=sent,
     )
 
 

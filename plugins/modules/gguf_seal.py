@@ -51,6 +51,10 @@ options:
       token:
         description: The hub's access token. It goes to the origin of the lock's endpoint only.
         type: str
+      controller:
+        description: Not needed here; what M(gguf.fleet.gguf_download) was given may have one.
+        type: str
+        version_added: 0.2.0
   ca_file:
     description: A file of PEM certificates on the host to trust instead of the system's.
     type: path

@@ -47,6 +47,10 @@ options:
       token:
         description: Not needed here; what M(gguf.fleet.gguf_download) was given may have one.
         type: str
+      controller:
+        description: Not needed here; what M(gguf.fleet.gguf_download) was given may have one.
+        type: str
+        version_added: 0.2.0
   models_dir:
     description: The models directory of the host's Ollama. Without it no blobs are read.
     type: path

@@ -22,6 +22,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import (
     STATUS_AT_MOST_BYTES,
@@ -105,6 +106,16 @@ class BackgroundAction(ActionBase):
         """What is shown of a status."""
         return f"{dest}: {status.line()}"
 
+    def tend(self) -> Optional[float]:
+        """What the controller does for the running module, between two looks at it; the seconds until the next one.
+
+        None where nothing is to do. Raises a Problem that ends the work.
+        """
+        return None
+
+    def end(self) -> None:
+        """Ask the module to end; only where tend may fail."""
+
     def details(self, status: Status) -> str:
         """What -v adds to a line."""
         return f" ({shown_seconds(status.seconds)} so far)"
@@ -162,7 +173,11 @@ class BackgroundAction(ActionBase):
             time.sleep(pause)
             pause = min(_POLL_AT_MOST_SECONDS, pause * 1.5)
             try:
+                pause = self.tend() or pause
                 job, texts = self._poll(job_file, [one.status for one in watched])
+            except Problem as problem:
+                self.end()
+                return {"failed": True, **failure(problem)}
             except AnsibleConnectionFailure as error:
                 lost_since = lost_since or time.monotonic()
                 if time.monotonic() - lost_since > _UNREACHABLE_FOR_SECONDS:

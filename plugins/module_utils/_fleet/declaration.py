@@ -36,7 +36,7 @@ _ENTRY_KEYS = (
     "replicas",
     "gpus",
 )
-_SOURCE_KEYS = ("hub", "repo", "revision", "endpoint", "quant", "pattern", "urls", "path", "sha256")
+_SOURCE_KEYS = ("hub", "repo", "revision", "endpoint", "quant", "pattern", "urls", "path", "controller", "sha256")
 
 
 def declare(
@@ -176,12 +176,6 @@ def _known_model(entry: Mapping[str, Any], catalog: Mapping[str, Mapping[str, An
 
 def _source(entry: Mapping[str, Any], known: Mapping[str, Any], where: str) -> Dict[str, Any]:
     given = entry.get("source") or {}
-    if "controller" in given:
-        raise DeclarationProblem(
-            f"{where}: source: files of the controller ({given['controller']}) are not copied to the hosts.",
-            "Copy or mount them there, and give the folder on the hosts as `path:`; or serve them from the controller "
-            "by HTTP and give their addresses (`hub: url` with `urls:`).",
-        )
     _refuse_unknown(given, _SOURCE_KEYS, f"{where}: source")
     source: Dict[str, Any] = {
         "hub": given.get("hub") or known.get("hub") or "modelscope",
@@ -190,14 +184,20 @@ def _source(entry: Mapping[str, Any], known: Mapping[str, Any], where: str) -> D
         "endpoint": given.get("endpoint") or known.get("endpoint"),
         "urls": given.get("urls") or [],
         "path": given.get("path"),
+        "controller": given.get("controller"),
         "sha256": given.get("sha256") or {},
         "quant": given.get("quant") or entry.get("quant"),
         "pattern": given.get("pattern"),
     }
-    if not (source["repo"] or source["urls"] or source["path"]):
+    if not (source["repo"] or source["urls"] or source["path"] or source["controller"]):
         raise DeclarationProblem(
             f"{where}: it does not say where the files come from.",
-            "Give `catalog:` with a `quant:`, or `source:` with `repo:` (or `urls:`, or `path:`).",
+            "Give `catalog:` with a `quant:`, or `source:` with `repo:` (or `urls:`, `path:`, or `controller:`).",
+        )
+    if source["controller"] and (source["hub"] != "path" or source["path"]):
+        raise DeclarationProblem(
+            f"{where}: source: controller is the folder of the files, and so is path or what another hub has.",
+            "For files that the controller sends give `hub: path` and `controller:` alone.",
         )
     if source["hub"] == "path" and source["path"] and not str(source["path"]).startswith("/"):
         raise DeclarationProblem(

@@ -46,6 +46,8 @@ def downloads(
             "dest": destination(lock, model["layout"], models_dir),
             "layout": model["layout"],
         }
+        if model["source"].get("controller"):
+            one["controller"] = model["source"]["controller"]
         token = token_of(lock["hub"], tokens)
         found.append({**one, "token": token} if token else one)
     return found

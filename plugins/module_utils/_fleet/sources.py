@@ -14,6 +14,9 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fle
 def resolve_entry(name: str, source: Mapping[str, Any], token: str) -> Dict[str, Any]:
     """One of C(sources) of gguf_resolve: what the declaration leaves empty is left to the module's defaults."""
     told = {key: value for key, value in source.items() if value}
+    if "controller" in told:
+        # Where it is resolved, it is a folder like others.
+        told["path"] = told.pop("controller")
     if "pattern" in told:
         # The quant is our name of it, then.
         told.pop("quant", None)
@@ -55,6 +58,7 @@ def entries_on_host(host: Mapping[str, Any], fleet: Mapping[str, Any], update: b
         for each in fleet["sources"]
         if each["lock_name"] in served
         and each["source"]["hub"] == "path"
+        and not each["source"]["controller"]
         and (update or all(quant["size_bytes"] is None for quant in fleet["quants"][each["lock_name"]]))
     ]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any, FrozenSet, List, Mapping
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.controller_files import with_whole_paths
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.derived import expanded
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.misspelt import OWN, misspelt
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.template_files import with_templates
@@ -113,7 +114,8 @@ class Variables:
             value = self._given.get(name)
             value = DEFAULTS[name] if value is None else value
             if name == "models_serve":
-                value = expanded(with_templates(value, str(self._given.get("inventory_dir") or ".")))
+                folder = str(self._given.get("inventory_dir") or ".")
+                value = expanded(with_whole_paths(with_templates(value, folder), folder))
             self._read[name] = value
         return self._read[name]
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import urllib.parse
 from dataclasses import dataclass
@@ -32,12 +33,16 @@ _WAIT_SECONDS = REACH_SECONDS + 5
 
 @dataclass(frozen=True)
 class Unresolved:
-    """A source that this run asks a hub for. models: the names that it serves, each with its host, for messages."""
+    """A source that this run asks a hub for. models: the names that it serves, each with its host, for messages.
+
+    folder: of the controller, for files that lie there.
+    """
 
     hub: str
     endpoint: Optional[str]
     urls: Tuple[str, ...]
     models: Tuple[str, ...]
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,9 @@ def unresolved(
             _source, names = found.setdefault(model["lock_name"], (model["source"], []))
             names.append(f"{model['name']} on {host}")
     return [
-        Unresolved(source["hub"], source["endpoint"], tuple(source["urls"]), tuple(names))
+        Unresolved(
+            source["hub"], source["endpoint"], tuple(source["urls"]), tuple(names), str(source["controller"] or "")
+        )
         for source, names in found.values()
     ]
 
@@ -100,6 +107,12 @@ def look(
     return Found(
         [
             *_missing_sdks(asked, has, program),
+            *(
+                f"controller: {_named([one])} cannot be resolved: {one.folder} is not a folder here. Give the folder "
+                "of the files in `controller:`; a relative path begins at the folder of the inventory."
+                for one in asked
+                if one.folder and not os.path.isdir(one.folder)
+            ),
             *(
                 f"controller: {_named(hubs[origin])} cannot be resolved: {one.text} {one.remedy}"
                 for origin, one in silent.items()

@@ -47,6 +47,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.work import (
     digest_of,
     file_digests,
     foretold,
+    foretold_by_lock,
     prepare,
     proved_result,
 )
@@ -100,6 +101,9 @@ def present(request: Request, ledger: Ledger, *, check: bool = False, tick: Opti
     if check and known is not None:
         return _linked(request, known)
     if check:
+        by_lock = foretold_by_lock(request)
+        if by_lock is not None:
+            return by_lock
         work = prepare(request, lambda status: None)
         try:
             return foretold(work, ledger)

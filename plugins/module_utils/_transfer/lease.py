@@ -52,6 +52,11 @@ class Places:
         return self.anchor + ".partial.lock"
 
     @property
+    def spool(self) -> str:
+        """The directory for what the controller sends."""
+        return self.anchor + ".partial.spool"
+
+    @property
     def stop(self) -> str:
         return self.anchor + ".partial.stop"
 

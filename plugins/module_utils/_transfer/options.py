@@ -20,5 +20,6 @@ def downloads(*, named: bool = False) -> Dict[str, Any]:
             "dest": {"type": "path", "required": True},
             "layout": {"type": "str", "choices": ["merged", "shards"], "default": "merged"},
             "token": {"type": "str", "no_log": True},
+            "controller": {"type": "str"},
         },
     }

@@ -10,7 +10,7 @@ import os
 import time
 from typing import List
 
-from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
+from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file, remove_tree
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
 from ansible_collections.gguf.fleet.plugins.module_utils._host.mounts import is_shared
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
@@ -78,12 +78,13 @@ def stopped(request: Request, *, check: bool = False) -> Result:
 
 def leftover_paths(request: Request) -> List[str]:
     places = request.places
-    return [*(path + ".partial" for path in request.paths), places.journal, places.status, places.stop]
+    files = (path + ".partial" for path in request.paths)
+    return [*files, places.journal, places.status, places.stop, places.spool]
 
 
 def remove_leftovers(request: Request) -> None:
     for path in leftover_paths(request):
         try:
-            remove_file(path)
+            remove_tree(path) if path == request.places.spool else remove_file(path)
         except OSError as error:
             raise write_problem(path, error) from error

@@ -14,6 +14,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import Tra
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import needed_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.known import known_files
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.controller import ROOM_BYTES
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import BLOCK_BYTES, Output
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.work import already_there
@@ -60,7 +61,8 @@ def missing_bytes(request: Request) -> int:
     if not outputs:
         return 0
     kept = sum(-(-file.size_bytes // BLOCK_BYTES) + (file.header_bytes or 0) for file in request.files)
-    return needed_bytes(outputs) + (0 if os.path.lexists(request.places.journal) else kept)
+    pieces = ROOM_BYTES if request.from_controller else 0
+    return needed_bytes(outputs) + pieces + (0 if os.path.lexists(request.places.journal) else kept)
 
 
 def _different(requests: Sequence[Request]) -> List[Request]:

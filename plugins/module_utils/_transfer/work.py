@@ -24,6 +24,11 @@ from ansible_collections.gguf.fleet.plugins.module_utils._lock.existing_files im
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk import existing
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import check_room
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.journal import MISSING, Journal
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.controller import NAME as CONTROLLER
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.controller import (
+    ROOM_BYTES,
+    ControllerSource,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sources import (
     Source,
     best_of,
@@ -34,6 +39,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sourc
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan import headers as gguf_headers
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import (
     MERGED,
+    Output,
     Plan,
     plan_merged,
     plan_shards,
@@ -82,7 +88,8 @@ class Work:
         if self.copy is not None:
             path = self.copy.path
             file.update(path=os.path.basename(path), size_bytes=self.copy.size_bytes, url=path)
-        return replace(self.request, lock={"files": [file]}, mirrors=(), find_in=(), ollama_stores=())
+        lock = {"files": [file]}
+        return replace(self.request, lock=lock, mirrors=(), find_in=(), ollama_stores=(), from_controller=False)
 
     def moves(self) -> Dict[str, int]:
         """How many of the missing bytes come from where; sources that share the work are one place here."""
@@ -130,6 +137,7 @@ def prepare(request: Request, tick: Tick, *, look_for_files: bool = True) -> Wor
                 _look_for_a_copy(work, tick)
         if work.proved is None:
             new = 0 if journal else work.plan.block_count + work.plan.journal_bytes
+            new += ROOM_BYTES if request.from_controller else 0
             work.needed_bytes = check_room(work.plan.outputs, new)
     except BaseException:
         if journal is not None:
@@ -162,6 +170,32 @@ def foretold(work: Work, ledger: Ledger) -> Result:
         expected_seconds=missing / rate if rate else None,
         sources=moves,
         actions=actions,
+    )
+
+
+def foretold_by_lock(request: Request) -> Optional[Result]:
+    """The same for files of the controller whose headers only a run would bring; None where they are not needed."""
+    if not request.from_controller or request.layout != MERGED or len(request.files) == 1:
+        return None
+    journal = usable_journal(request)
+    if journal is not None:
+        journal.close()
+        return None
+    here = {copy.file for copy in _copies(request)}
+    count = sum(file.size_bytes for index, file in enumerate(request.files) if index not in here)
+    disk_bytes = check_room([Output(request.dest, request.sizes[0], None)], ROOM_BYTES)
+    return Result(
+        changed=True,
+        paths=request.paths,
+        size_bytes=sum(request.sizes),
+        sha256={request.dest: request.expected(0)},
+        bytes_to_move=count,
+        disk_bytes=disk_bytes,
+        sources={CONTROLLER: count},
+        actions=[
+            sentence("fetch", f"{shown_bytes(count)} from {CONTROLLER}", size_bytes=count),
+            sentence("take", f"{shown_bytes(disk_bytes)} of disk", size_bytes=disk_bytes),
+        ],
     )
 
 
@@ -242,6 +276,8 @@ def _copies(request: Request) -> List[LocalCopy]:
 
 def _remote_sources(request: Request) -> List[Source]:
     mirrors = [mirror_source(mirror, request.files, request.lock, request.access) for mirror in request.mirrors]
+    if request.from_controller:
+        return [*mirrors, ControllerSource(request.places.spool, request.files)]
     if mirrors and not all(file.url for file in request.files):
         return mirrors
     return [*mirrors, origin_source(request.files, request.access)]

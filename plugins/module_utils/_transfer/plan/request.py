@@ -20,7 +20,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout i
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted. name: what messages call it."""
+    """What is wanted. name: what messages call it. from_controller: the files are there, and it sends them."""
 
     lock: Mapping[str, Any]
     dest: str
@@ -31,6 +31,7 @@ class Request:
     access: Access = field(default_factory=Access)
     settings: Settings = field(default_factory=Settings)
     name: str = ""
+    from_controller: bool = False
 
     @property
     def shown_name(self) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import DeclarationProblem, declare
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.files import downloads
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.sources import (
     entries_on_host,
     read_on_hosts,
@@ -36,6 +37,18 @@ def test_a_host_reads_its_own_files_until_they_are_pinned() -> None:
     assert on_host("b", PINNED, update=True) == [{"name": LOCK, "source": source}]
 
 
+def test_files_of_the_controller_are_resolved_there_and_sent_from_a_folder_beside_the_inventory() -> None:
+    entry = {"name": "own", "source": {"hub": "path", "controller": "../quants", "quant": "Q4_K_M"}}
+    fleet = describe_fleet({"a": {"models_serve": [entry], "inventory_dir": "/home/me/fleet"}}, {}, {})
+    value = fleet.as_dict()
+    assert entries_on_host(value["hosts"]["a"], value) == []
+    (resolved,) = resolve_entries(fleet, ["a"], {}, {})
+    assert resolved["source"] == {"hub": "path", "path": "/home/me/quants", "quant": "Q4_K_M"}
+    lock = {"hub": "path", "files": [{"path": "own.gguf"}]}
+    (one,) = downloads(value["hosts"]["a"]["models"], {LOCK: lock}, "/srv/models", {})
+    assert (one["controller"], one["dest"]) == ("/home/me/quants", "/srv/models/files/own.gguf")
+
+
 def test_of_several_hosts_what_the_first_one_read_is_pinned() -> None:
     read = {"a": {"skipped": True}, "b": {"locks": {LOCK: {"of": "b"}}}, "c": {"locks": {LOCK: {"of": "c"}}}, "d": {}}
     variables = {host: {"__models_read": told} if told else {} for host, told in read.items()}
@@ -51,7 +64,8 @@ def test_of_several_hosts_what_the_first_one_read_is_pinned() -> None:
     [
         ({"hub": "path", "path": "quants"}, "does not begin with /"),
         ({"hub": "path", "path": "~/quants"}, "does not begin with /"),
-        ({"hub": "path", "controller": "/home/me/quants"}, "files of the controller .* are not copied to the hosts"),
+        ({"hub": "path", "path": "/srv/quants", "controller": "quants"}, "give `hub: path` and `controller:` alone"),
+        ({"controller": "quants"}, "give `hub: path` and `controller:` alone"),
     ],
 )
 def test_a_folder_that_is_none_of_the_hosts_is_refused(source: Dict[str, Any], said: str) -> None:

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any, ClassVar, Optional
 
 import pytest
@@ -94,6 +95,13 @@ def test_what_has_a_lock_needs_neither_package_nor_hub_unless_it_is_to_be_resolv
 
 def test_a_folder_needs_nothing_of_the_controller() -> None:
     assert wrong({"one": [model("a", hub="path", path="/srv/a")]}) == []
+
+
+def test_a_folder_of_the_controller_has_to_be_there(tmp_path: Path) -> None:
+    there, away = str(tmp_path), str(tmp_path / "away")
+    assert wrong({"one": [model("a", hub="path", repo=None, controller=there)]}) == []
+    (told,) = wrong({"one": [model("b", hub="path", repo=None, controller=away)]})
+    assert told.startswith(f"controller: b on one cannot be resolved: {away} is not a folder here.")
 
 
 def test_any_answer_proves_the_way_and_each_origin_is_asked_once_without_a_secret(hub: str) -> None:
