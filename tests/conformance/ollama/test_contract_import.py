@@ -145,6 +145,7 @@ def test_settings_that_do_not_answer_leave_the_model_as_it_was(
 
     worse = {**good, "prove": False}
     run.present(request(own_server, "kept", template="{{ index .Messages 98 }}", **worse), ledger)
+    own_server.call("POST", "/api/generate", {"model": "kept", "keep_alive": 0})
     with pytest.raises(OllamaProblem, match=r"does not answer .* Nor does it with the old ones: .* the new ones stay"):
         run.present(request(own_server, "kept", template="{{ index .Messages 99 }}", **good), ledger)
     assert "write_manifest" not in kinds(
