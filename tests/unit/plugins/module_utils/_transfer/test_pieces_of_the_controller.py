@@ -33,23 +33,6 @@ def test_a_range_of_a_locked_file_is_sent() -> None:
     assert wants_in(f"{NAME}.want 0 90 10\nnoise\n", files()) == [Want(NAME, 0, 90, 10)]
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        f"{NAME}.want 1 0 10",
-        f"{NAME}.want 0 95 10",
-        f"{NAME}.want 0 0 0",
-        f"{NAME}.want 0 -1 10",
-        f"{NAME}.want 0 0 10; id",
-        "../x.want 0 0 10",
-        "$(id).want 0 0 10",
-        "0123abcd-7.want 0 0 \u0661",
-    ],
-)
-def test_whatever_else_a_host_says_is_no_wish(asked: str) -> None:
-    assert wants_in(asked, files()) == []
-
-
 def test_no_piece_is_larger_than_what_one_fits_in_memory() -> None:
     many = files(2**40)
     assert wants_in(f"{NAME}.want 0 0 {PIECE_AT_MOST_BYTES + 1}", many) == []
