@@ -22,8 +22,8 @@ suite[gateway]=bookworm packages[gateway]=$server,haproxy
 suite[forky]=forky packages[forky]=$server,haproxy,python3-apt,llama.cpp-tools,llama.cpp-tools-extra
 # The judge compiles against the real ggml and llama libraries, and splits models over several (CPU) devices by RPC.
 suite[judge]=forky packages[judge]=python3,llama.cpp-tools,llama.cpp-tools-extra,libggml0-backend-rpc,gcc,libc6-dev,libggml-dev,libllama-dev
-# A small server with what the role installs where llama.cpp is built from its source.
-suite[builder]=bookworm packages[builder]=$server,cmake,g++,make,ccache
+# A small server with what the role installs where llama.cpp is built from its source, and what Ansible needs to install more.
+suite[builder]=bookworm packages[builder]=$server,python3-apt,cmake,g++,make,ccache
 
 options=(
     --quiet --variant=minbase

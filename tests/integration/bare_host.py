@@ -19,6 +19,8 @@ class BareHost:
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         self.folder = folder
+        # Other containers that a playbook runs over, with the same variables.
+        self.beside: tuple[str, ...] = ()
 
     def sh(self, script: str, check: bool = True) -> str:
         done = subprocess.run(
@@ -35,7 +37,8 @@ class BareHost:
         `warnings` are words of those that it must print; any other fails the test.
         """
         host = {"ansible_connection": "community.docker.docker", "ansible_python_interpreter": "/usr/bin/python3"}
-        file = inventory(self.folder, {self.name: host}, **{"ansible_become": False, **variables})
+        hosts = dict.fromkeys((self.name, *self.beside), host)
+        file = inventory(self.folder, hosts, **{"ansible_become": False, **variables})
         return ansible(
             "ansible-playbook", "-i", str(file), str(ROOT / "playbooks" / playbook), *options, warnings=warnings
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,20 @@ def from_archive(folder: Path, version: str, **project: Any) -> dict[str, Any]:
     return built(version, llama_cpp_source_archive=str(path), llama_cpp_source_sha256=sha256)
 
 
+def packed(host: Host, program: str) -> str:
+    """Moves a program of the host into a package that its distribution has to offer; the package's name."""
+    name = f"{program}-of-the-distribution"
+    control = f"Package: {name}\\nVersion: 1\\nArchitecture: all\\nMaintainer: test\\nDescription: {program}\\n"
+    host.sh(
+        f"mkdir -p /root/new/DEBIAN /root/new/usr/bin /srv/packages && mv /usr/bin/{program} /root/new/usr/bin/ && "
+        f"printf '{control}' >/root/new/DEBIAN/control && dpkg-deb --build /root/new /srv/packages/{name}.deb && "
+        f"cd /srv/packages && {{ cat /root/new/DEBIAN/control; echo Filename: ./{name}.deb; "
+        f'echo "SHA256: $(sha256sum {name}.deb | cut -c1-64)"; echo "Size: $(stat -c %s {name}.deb)"; }} >Packages && '
+        "echo 'deb [trusted=yes] file:/srv/packages ./' >/etc/apt/sources.list"
+    )
+    return name
+
+
 def serving(host: Host) -> str:
     """The number of the build that serves."""
     host.sh("curl -fsS http://127.0.0.1:8080/health")
@@ -55,7 +70,7 @@ def serving(host: Host) -> str:
 
 
 def test_a_source_is_built_switched_put_back_and_rolled_back(host: Host, tmp_path: Path) -> None:
-    first = from_archive(tmp_path, "b11500")
+    first = {**from_archive(tmp_path, "b11500"), "llama_cpp_build_packages": [packed(host, "cmake")]}
     foretold = host.play("", "--check", **first)
     assert foretold.returncode == 0, foretold.stdout + foretold.stderr
     assert re.search(r"build b11500-[0-9a-f]{8} for hosts of this kind \(amd64, glibc 2\.36, no CUDA", foretold.stdout)
@@ -116,6 +131,38 @@ def test_a_source_is_built_switched_put_back_and_rolled_back(host: Host, tmp_pat
     assert again.returncode == 0, again.stdout + again.stderr
     assert changed(again) and "build b11500" not in again.stdout
     assert serving(host) == "b11500"
+
+    # Compilers stay.
+    gone = host.play("uninstall.yml", "-e", "uninstall_files=true", **first)
+    assert gone.returncode == 0, gone.stdout + gone.stderr
+    assert (
+        host.sh("ls -d /opt/llama.cpp /var/lib/gguf-build /var/lib/gguf-fleet /usr/local/bin/llama*", check=False) == ""
+    )
+    assert "gguf-build" not in host.sh("cat /etc/passwd /etc/group")
+    assert host.sh("dpkg-query --show --showformat '${Status}' cmake-of-the-distribution") == "install ok installed"
+
+
+@pytest.mark.long
+def test_one_of_two_hosts_of_a_kind_builds_for_both(
+    host: Host, smollm2: SmolLM2, builder_image: str, tmp_path: Path
+) -> None:
+    another = contextmanager(container)
+    options = ("--network=none",)
+    with another("supervisord", "llama_cpp", smollm2.merged, tmp_path, *options, image=builder_image) as other:
+        host.beside = (other.name,)
+        wanted = from_archive(tmp_path, "b11500")
+        done = host.play(**wanted)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(re.findall(r"built b11500-[0-9a-f]{8} in", done.stdout)) == 1
+        assert "build b11500" in done.stdout and "for hosts of this kind" in done.stdout
+        programs = "cd /opt/llama.cpp/current && find . -type f -exec sha256sum {} + | sort"
+        assert host.sh(programs) == other.sh(programs) != ""
+        assert serving(host) == serving(other) == "b11500"
+        # Only the first of them has compiled anything.
+        compiled = [one.sh("ls -d /var/lib/gguf-build/ccache", check=False) != "" for one in (host, other)]
+        assert compiled == [True, False]
+        again = host.play(**wanted)
+        assert again.returncode == 0 and not re.search("changed=[1-9]", again.stdout), again.stdout
 
 
 @pytest.mark.parametrize("host", [("--tmpfs=/var/lib/gguf-build:size=1g,mode=0755",)], indirect=True)
