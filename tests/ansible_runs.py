@@ -45,6 +45,7 @@ def ansible(
     warnings: Sequence[str] = (),
     env: Optional[dict[str, str]] = None,
     cwd: Path = CHECKOUT,
+    seconds: float = 540,
 ) -> subprocess.CompletedProcess[str]:
     """Runs ansible, ansible-playbook, ... to its end.
 
@@ -52,7 +53,7 @@ def ansible(
     """
     command = [program(name), *arguments]
     done = subprocess.run(
-        command, cwd=cwd, env=env or environment(), text=True, capture_output=True, check=False, timeout=540
+        command, cwd=cwd, env=env or environment(), text=True, capture_output=True, check=False, timeout=seconds
     )
     only_expected_warnings(done.stdout + done.stderr, warnings)
     return done

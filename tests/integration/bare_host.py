@@ -21,6 +21,8 @@ class BareHost:
         self.folder = folder
         # Other containers that a playbook runs over, with the same variables.
         self.beside: tuple[str, ...] = ()
+        # How long a playbook may run.
+        self.seconds = 540.0
 
     def sh(self, script: str, check: bool = True) -> str:
         done = subprocess.run(
@@ -39,9 +41,8 @@ class BareHost:
         host = {"ansible_connection": "community.docker.docker", "ansible_python_interpreter": "/usr/bin/python3"}
         hosts = dict.fromkeys((self.name, *self.beside), host)
         file = inventory(self.folder, hosts, **{"ansible_become": False, **variables})
-        return ansible(
-            "ansible-playbook", "-i", str(file), str(ROOT / "playbooks" / playbook), *options, warnings=warnings
-        )
+        command = ("ansible-playbook", "-i", str(file), str(ROOT / "playbooks" / playbook), *options)
+        return ansible(*command, warnings=warnings, seconds=self.seconds)
 
 
 Start = Callable[..., BareHost]

@@ -53,7 +53,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done. builder: the host that builds, empty where nothing is to be built."""
+    """What is to be done.
+
+    builder: the host that builds, empty where nothing is to be built. lacks: tools that this host needs for it first.
+    """
 
     digest: str
     kind: recipe.Kind
@@ -61,6 +64,7 @@ class Plan:
     there: bool
     kept: str
     builder: str = ""
+    lacks: Tuple[str, ...] = ()
     pin: Optional[pins.Pin] = None
     before: str = ""
     after: str = ""
@@ -90,10 +94,12 @@ def plan(wanted: Wanted, name: str, hosts: Mapping[str, Mapping[str, Any]]) -> P
     kept = os.path.join(wanted.cache, "builds", f"{digest}.tar.gz")
     there = _has(hosts[name], wanted.name, digest)
     builder = "" if there or os.path.isfile(kept) else _builder(wanted, kind, digest, name, hosts)
+    lacks: Tuple[str, ...] = ()
     if builder == name:
         _check_archive(wanted)
+        lacks = tuple(hosts[name]["build"]["lacks"])
     after = pins.with_pin(text, pin) if new and pin else text
-    return Plan(digest, kind, settings, there, kept, builder, pin if new else None, text, after)
+    return Plan(digest, kind, settings, there, kept, builder, lacks, pin if new else None, text, after)
 
 
 def apply(wanted: Wanted, planned: Plan, name: str) -> str:
@@ -140,6 +146,8 @@ def actions(wanted: Wanted, planned: Plan, name: str) -> List[str]:
     told = []
     if planned.pin:
         told.append(f"pin {planned.pin.tag} of {shown(wanted.url)} as {planned.pin.commit}")
+    if planned.lacks:
+        told.append(f"install {', '.join(planned.lacks)}")
     if planned.builder == name:
         told.append(f"build {wanted.name} for hosts of this kind ({planned.kind})")
     elif planned.builder:

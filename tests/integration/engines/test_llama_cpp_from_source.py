@@ -49,7 +49,7 @@ def from_archive(folder: Path, version: str, **project: Any) -> dict[str, Any]:
 def packed(host: Host, program: str) -> str:
     """Moves a program of the host into a package that its distribution has to offer; the package's name."""
     name = f"{program}-of-the-distribution"
-    control = f"Package: {name}\\nVersion: 1\\nArchitecture: all\\nMaintainer: test\\nDescription: {program}\\n"
+    control = f"Package: {name}\\nVersion: 1\\nArchitecture: all\\nMaintainer: test\\nReplaces: {program}\\nDescription: {program}\\n"
     host.sh(
         f"mkdir -p /root/new/DEBIAN /root/new/usr/bin /srv/packages && mv /usr/bin/{program} /root/new/usr/bin/ && "
         f"printf '{control}' >/root/new/DEBIAN/control && dpkg-deb --build /root/new /srv/packages/{name}.deb && "
@@ -74,6 +74,7 @@ def test_a_source_is_built_switched_put_back_and_rolled_back(host: Host, tmp_pat
     foretold = host.play("", "--check", **first)
     assert foretold.returncode == 0, foretold.stdout + foretold.stderr
     assert re.search(r"build b11500-[0-9a-f]{8} for hosts of this kind \(amd64, glibc 2\.36, no CUDA", foretold.stdout)
+    assert "install cmake\n" in foretold.stdout
     assert host.sh("ls /opt /var/lib/gguf-build 2>/dev/null", check=False).split() == ["/opt:"]
     done = host.play(**first)
     assert done.returncode == 0, done.stdout + done.stderr

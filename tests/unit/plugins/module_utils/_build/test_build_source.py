@@ -19,7 +19,7 @@ NAME = "b11501-1a2b3c4d"
 
 
 def host(version: str = NAME, glibc: str = "2.36", releases: Any = ()) -> dict[str, Any]:
-    build = {"cpu": ["avx2"], "cuda": "", "nvcc": "", "capabilities": [], "version": version}
+    build = {"cpu": ["avx2"], "cuda": "", "nvcc": "", "capabilities": [], "lacks": ["cmake"], "version": version}
     return {"architecture": "amd64", "glibc": glibc, "nvidia": 0, "releases": list(releases), "build": build}
 
 
