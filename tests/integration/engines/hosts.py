@@ -49,7 +49,7 @@ class Host(BareHost):
         return str(self.api("/api/version")["version"])
 
     def answer(self) -> str:
-        question = [{"role": "user", "content": "What is the capital of France?"}]
+        question = [{"role": "user", "content": "What is the capital of France? Answer in one short sentence."}]
         body = {"model": "smollm2", "max_tokens": 16, "temperature": 0, "messages": question}
         return str(self.api("/v1/chat/completions", body)["choices"][0]["message"]["content"])
 

@@ -49,6 +49,7 @@ def test_the_real_source_is_built_and_answers(host: Host, llama_source: Path, tm
     }
     first = host.play(**wanted)
     assert first.returncode == 0, first.stdout + first.stderr
+    print(f"built in {seconds_of(first.stdout)} s")
     assert len(re.findall(r"llama\.cpp b11434-[0-9a-f]{8}: build \d+ %", first.stdout)) > 5
     assert "build 11434" in host.sh("/usr/local/bin/llama-server --version 2>&1")
     assert "Paris" in host.answer()
