@@ -49,7 +49,9 @@ def from_archive(folder: Path, version: str, **project: Any) -> dict[str, Any]:
 def packed(host: Host, program: str) -> str:
     """Moves a program of the host into a package that its distribution has to offer; the package's name."""
     name = f"{program}-of-the-distribution"
-    control = f"Package: {name}\\nVersion: 1\\nArchitecture: all\\nMaintainer: test\\nReplaces: {program}\\nDescription: {program}\\n"
+    fields = {"Package": name, "Version": "1", "Architecture": "all", "Maintainer": "test", "Description": "test"}
+    # The program counts as another package's still.
+    control = "".join(f"{field}: {value}\\n" for field, value in {**fields, "Replaces": program}.items())
     host.sh(
         f"mkdir -p /root/new/DEBIAN /root/new/usr/bin /srv/packages && mv /usr/bin/{program} /root/new/usr/bin/ && "
         f"printf '{control}' >/root/new/DEBIAN/control && dpkg-deb --build /root/new /srv/packages/{name}.deb && "
