@@ -1,6 +1,6 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fenced blocks of README.md and docs/, each with its page and line."""
+"""The fenced blocks of README.md, docs/ and the roles' pages, each with its page and line."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 # Their translations have the same blocks, which another test compares.
 PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.suffixes == [".md"])]
+PAGES += sorted((ROOT / "roles").glob("*/README.md"))
 
 _FENCE = re.compile(r"^( *)```(\S*)[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _NAMED = re.compile(r"\A# (?:[\w.-]+/)*([\w.-]+\.yml)\b")

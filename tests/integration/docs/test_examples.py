@@ -1,6 +1,6 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every example of README.md and docs/: what can be run is run, the rest is read by what would read it.
+"""Every example of README.md, docs/ and the roles' pages: what can be run is run, the rest is read by its reader.
 
 yaml    an inventory or a group: Ansible reads it, and the fleet value is made of it
         a playbook: ansible-playbook --syntax-check, and RUN_BY where it runs over the lab
@@ -116,7 +116,7 @@ def test_every_block_has_a_language_that_is_tested(block: Block) -> None:
     assert block.language in {"yaml", "ini", "sh", "text"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_example_is_hidden_in_an_indented_block(page: Path) -> None:
     text = re.sub(r"^( *)```.*?^\1```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     assert re.findall(r"^\n {4,}(?![-*\d]).*$", text, flags=re.MULTILINE) == []
@@ -322,6 +322,9 @@ PARSED: Mapping[str, Callable[[tuple[str, ...]], None]] = {
     "python3": by_eye,
     "export": by_eye,
     "jq": by_eye,
+    # Run by tests/integration/engines/test_supervised.py in a container.
+    "/usr/local/lib/gguf-fleet/supervisorctl": by_eye,
+    "/usr/local/lib/gguf-fleet/supervisord": by_eye,
     ".": by_eye,
 }
 
