@@ -104,6 +104,14 @@ options:
     type: path
     default: ''
     version_added: 0.2.0
+  loads:
+    description:
+      - Models of an Ollama that are loaded after each start, also one after a crash or a reboot, and stay in memory. It
+        goes on in the background for at most O(load_seconds). A change counts from the next start on.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   supervisor:
     description:
       - The controller's copy of the Python package C(supervisor). It is handed over with the task; it is not to be
@@ -303,6 +311,7 @@ import json
 import os
 import typing as t
 from hashlib import sha256
+from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -343,6 +352,10 @@ def files_of(
     if p["state"] != "started":
         return [plan.File(path, "") for path in service_files.paths(p["name"], way)]
     service = Service(**{field.name: given(p[field.name]) for field in dataclasses.fields(Service) if field.name in p})
+    if service.loads:
+        place = urlsplit(p["url"])
+        where = (str(place.hostname), str(place.port or 80), str(p["load_seconds"]))
+        service = dataclasses.replace(service, loads_from=where)
     return service_files.wanted(service, way, variables, adopted)
 
 
@@ -572,6 +585,7 @@ def main() -> None:
             "mounts": {"type": "list", "elements": "str", "default": []},
             "nvidia": {"type": "bool", "default": False},
             "start_lock": {"type": "path", "default": ""},
+            "loads": {"type": "list", "elements": "str", "default": []},
             "supervisor": {
                 "type": "dict",
                 "options": {

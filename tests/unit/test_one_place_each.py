@@ -141,7 +141,10 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "os.makedirs": _ALONE,
         "os.replace": _ALONE,
         "os.execve": "becoming the service, as its user",
-        "subprocess.run": "nvidia-modprobe, which the settings name",
+        "subprocess.run": "nvidia-modprobe and preload, which the settings name",
+    },
+    "plugins/module_utils/_service/preload.py": {
+        "http.client.HTTPConnection": "a program that stands alone on hosts and reads a bounded answer",
     },
     "plugins/module_utils/_service/supervisord_program.py": {
         "open": _ALONE,

@@ -169,3 +169,17 @@ def test_a_change_of_clients_is_taken_up_without_a_reload(host):
         "s.sendall(b'show map clients.map\\n'); print(s.recv(65536).decode())",
     )
     assert sorted(line.split()[2] for line in told.splitlines() if line) == ["chat", "guest"]
+
+
+def test_after_a_crash_the_model_is_loaded_before_the_gateway_sends_requests_again(host, ask):
+    """keep_alive -1: its service loads it, and the gateway looks there."""
+    engine = testinfra.get_host(f"docker://{GPU}")
+    engine.check_output("pkill -KILL -x ollama")
+    ready = (
+        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect('/run/gguf-fleet/gateway.sock'); "
+        "s.sendall(b'show stat -1 4 -1\\n'); sys.exit(b',UP,' not in s.recv(65536))"
+    )
+    for state, until in (("down", "while"), ("up", "until")):
+        assert host.run(f"timeout 100 sh -c '{until} python3 -c \"{ready}\"; do sleep 0.2; done'").rc == 0, state
+    assert "smollm2" in engine.check_output("curl --silent http://127.0.0.1:11434/api/ps")
+    assert ask("/v1/chat/completions", QUESTION)[0] == 200

@@ -55,3 +55,6 @@ def test_a_crashed_server_comes_back(host):
         "curl --silent --fail --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1:11434/api/version"
     )
     assert host.service("ollama").systemd_properties["MainPID"] not in ("0", before)
+    # With the model that is to be in memory for ever, though nobody asked for it.
+    listed = "curl --silent http://127.0.0.1:11434/api/ps | grep --quiet smollm2"
+    host.check_output("timeout 100 sh -c %s", f"until {listed}; do sleep 0.5; done")

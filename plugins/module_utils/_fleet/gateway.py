@@ -37,7 +37,10 @@ _LLAMA_CPP_AUTO_SLOTS = 7000
 
 @dataclass(frozen=True)
 class Instance:
-    """A server of a host as a gateway sees it. slots: how many requests it answers at once, for each of its models."""
+    """A server of a host as a gateway sees it.
+
+    slots: how many requests it answers at once, for each of its models. resident: those that are always in memory.
+    """
 
     host: str
     address: str
@@ -47,6 +50,7 @@ class Instance:
     models: Tuple[str, ...]
     slots: Mapping[str, int]
     door_port: int
+    resident: Tuple[str, ...] = ()
 
     def as_dict(self) -> Dict[str, Any]:
         return {
@@ -58,6 +62,7 @@ class Instance:
             "models": list(self.models),
             "slots": dict(self.slots),
             "door_port": self.door_port,
+            "resident": list(self.resident),
         }
 
 
@@ -161,6 +166,8 @@ def instances_of(
                 for model in server.models
             },
             door_port=door_port,
+            # A run loads them on the first server of a host alone; the others load theirs at their next start.
+            resident=server.resident if server.name == OLLAMA else (),
         )
         for engine in host.engines.values()
         for server in engine.servers

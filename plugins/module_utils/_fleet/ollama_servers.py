@@ -21,6 +21,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import (
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import OLLAMA, Server
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.demand import instance_name
+from ansible_collections.gguf.fleet.plugins.module_utils._ollama.duration import parse_duration
 
 NO_PRUNE = "OLLAMA_NOPRUNE"
 _LAST_PORT = 65535
@@ -58,7 +59,14 @@ def ollama_servers(
     seen = (planned or {}).get("first_server") if models else None
     found.insert(0, (lead["name"] if lead else "", first, seen))
     hidden = "-1" if any(cards.values()) else ""
-    return tuple(_server(number, each, listen, hidden) for number, each in enumerate(found))
+    resident = [model["name"] for model in models if _is_for_ever(model)]
+    return tuple(_server(number, each, listen, hidden, resident) for number, each in enumerate(found))
+
+
+def _is_for_ever(model: Mapping[str, Any]) -> bool:
+    keep_alive = model["keep_alive"]
+    # What is no duration is refused elsewhere.
+    return keep_alive is not None and (parse_duration(str(keep_alive)) or 0) < 0
 
 
 def _server(
@@ -66,6 +74,7 @@ def _server(
     each: Tuple[str, Tuple[str, ...], Optional[Sequence[str]]],
     first: Listen,
     hidden: str,
+    resident: Sequence[str],
 ) -> Server:
     """hidden: what keeps a server without cards from those of the others; empty where nobody has cards."""
     instance, names, gpus = each
@@ -83,6 +92,7 @@ def _server(
         models=names,
         instance=instance,
         gpus=None if gpus is None else tuple(gpus),
+        resident=tuple(name for name in names if name in resident),
         environment={**more, **visible_cards([hidden] if hidden and gpus is not None and not gpus else gpus or ())},
     )
 

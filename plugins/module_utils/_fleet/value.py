@@ -25,6 +25,7 @@ class Server:
     instance: the copy of a model that it was made for, if it was. gpus: UUIDs or indices of the cards that the plan
     gives to it, None where it sees those of its engine, or where that is not planned yet. environment: what
     it has beyond that of its engine. uses: of llama.cpp, what holes of a build may matter to it: models, rpc.
+    resident: those of its models that are in memory for ever (keep_alive), where that is the engine's own matter.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Server:
     gpus: Optional[Tuple[str, ...]] = None
     environment: Mapping[str, str] = field(default_factory=dict)
     uses: Tuple[str, ...] = ()
+    resident: Tuple[str, ...] = ()
 
     def as_dict(self) -> Dict[str, Any]:
         return {
@@ -49,6 +51,7 @@ class Server:
             "by_hand": self.by_hand,
             "instance": self.instance,
             "uses": list(self.uses),
+            "resident": list(self.resident),
         }
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import bracketed
@@ -254,7 +255,7 @@ def _redirect(gateway: Mapping[str, Any]) -> List[str]:
 
 
 def _backend(gateway: Mapping[str, Any], route: Route) -> List[str]:
-    """The first server's engine decides how the backend asks; those of another engine follow a check of their own."""
+    """The first server decides how the backend asks; those that are asked in another way follow checks of their own."""
     first = route.targets[0]
     full = answer(503, "Too many requests wait for this model.", "queue_full", "Retry-After 10")
     lines = [
@@ -266,7 +267,7 @@ def _backend(gateway: Mapping[str, Any], route: Route) -> List[str]:
     ]
     others = []
     for target in route.targets:
-        if target.engine == first.engine:
+        if (target.check, target.loaded) == (first.check, first.loaded):
             lines.append(f"    {_server(target)} maxconn {target.slots} {_CHECK}{_check_name(target)}")
         else:
             own = f"ready_{route.backend}_{target.name}"
@@ -282,8 +283,19 @@ def _check(target: Target) -> List[str]:
     return [
         "    option httpchk",
         f"    http-check send meth GET uri {target.check} ver HTTP/1.1 hdr Host 127.0.0.1",
-        "    http-check expect status 200",
+        # What is not in memory would have to be loaded first, and is loaded by its service.
+        f"    http-check expect rstring {quoted(_listed(target.loaded))}" if target.loaded else _OK,
     ]
+
+
+_OK = "    http-check expect status 200"
+
+
+def _listed(model: str) -> str:
+    """An expression for the name of a model, without regard to case, in Ollama's list of what is in memory."""
+    name = model if ":" in model.rpartition("/")[2] else f"{model}:latest"
+    letters = (f"[{one.lower()}{one.upper()}]" if one.isalpha() else re.escape(one) for one in name)
+    return f'"name":"{"".join(letters)}"'
 
 
 def _check_name(target: Target) -> str:

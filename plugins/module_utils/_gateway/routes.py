@@ -18,13 +18,17 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gateway.names import (
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.paths import LLAMA_CPP, OLLAMA
 
+# What Ollama has in memory.
+_LOADED = "/api/ps"
+
 
 @dataclass(frozen=True)
 class Target:
     """A server of a backend.
 
-    slots: requests that it answers at once; check: the path by which it is asked whether it is ready. sni and verify:
-    names for the hop by TLS, empty for a plain one.
+    slots: requests that it answers at once; check: the path by which it is asked whether it is ready; loaded: the name
+    that has to be in that answer, empty where any will do. sni and verify: names for the hop by TLS, empty for a plain
+    one.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Target:
     port: int
     slots: int
     check: str
+    loaded: str = ""
     sni: str = ""
     verify: str = ""
 
@@ -81,13 +86,15 @@ def routes_of(fleet: Mapping[str, Any], gateway: str) -> Tuple[Route, ...]:
 
 def _target(instance: Mapping[str, Any], model: str, gateway: str, transport: str) -> Target:
     host, server, listen = instance["host"], instance["server"], instance["listen"]
-    check = "/health" if instance["engine"] == LLAMA_CPP else _check_path(model)
+    loaded = model in instance["resident"]
+    check = "/health" if instance["engine"] == LLAMA_CPP else _LOADED if loaded else _check_path(model)
     own = {
         "name": server_of(host, server),
         "host": host,
         "engine": instance["engine"],
         "slots": instance["slots"][model],
         "check": check,
+        "loaded": model_key(model) if loaded else "",
     }
     if transport == "plain":
         here = urlsplit(listen["url"]).hostname or ""
@@ -104,4 +111,4 @@ def _target(instance: Mapping[str, Any], model: str, gateway: str, transport: st
 def _check_path(model: str) -> str:
     """Whether an Ollama has the model; whether it runs, for a name that a door would not let through in a path."""
     path = quote(model, safe=":")
-    return f"/v1/models/{path}" if path == model else "/api/ps"
+    return f"/v1/models/{path}" if path == model else _LOADED

@@ -309,6 +309,18 @@ def run_before(commands: List[List[str]]) -> None:
             subprocess.run(command, stdin=subprocess.DEVNULL, timeout=BEFORE_SECONDS, check=False)
 
 
+def let_load(name: str, environment: Dict[str, str]) -> None:
+    """As the service's user, a program that goes on in the background and may fail."""
+    try:
+        command = json.loads(read_text(os.path.join(PROGRAMS, f"{name}.loads.json")))
+        if command:
+            subprocess.run(command, stdin=subprocess.DEVNULL, timeout=BEFORE_SECONDS, check=False, env=environment)
+    except FileNotFoundError:
+        pass
+    except (StartProblem, OSError, ValueError, TypeError, subprocess.SubprocessError) as problem:
+        say(f"models are not loaded: {problem}")
+
+
 def wait_for_lock(path: str) -> None:
     """Return when nobody holds the lock; at once where nobody has made its file."""
     with contextlib.suppress(FileNotFoundError):
@@ -362,6 +374,7 @@ def start(name: str) -> None:
         os.chdir(settings["home"])
     except OSError:
         os.chdir("/")
+    let_load(name, environment)
     os.execve(settings["command"][0], settings["command"], environment)
 
 

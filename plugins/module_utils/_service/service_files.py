@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from types import ModuleType
 from typing import Any, List, Mapping
@@ -15,6 +16,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service import (
     adoption,
     environment,
     old_script,
+    preload,
     run_service,
     supervisord,
     supervisord_program,
@@ -23,9 +25,11 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service import (
 from ansible_collections.gguf.fleet.plugins.module_utils._service.manager import UNITS, Manager, Systemd
 from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import File
 from ansible_collections.gguf.fleet.plugins.module_utils._service.values import (
+    PRELOAD,
     Service,
     drop_in_path,
     environment_path,
+    loads_path,
     unit_path,
 )
 
@@ -36,6 +40,7 @@ def wanted(service: Service, manager: Manager, variables: Mapping[str, Any], ado
     variables: the whole environment; adopted: the settings of an installation from before, to be noted.
     """
     files = _unit(service, manager) if isinstance(manager, Systemd) else _program(service)
+    files += _loads(service, manager)
     files.append(File(environment_path(service.name), environment.render(variables), environment.MODE))
     if adopted:
         note = json.dumps(adopted, indent=4, sort_keys=True)
@@ -47,9 +52,10 @@ def paths(name: str, manager: Manager) -> List[str]:
     """Those that go with the service. What runs it stays: other services may run by it."""
     if isinstance(manager, Systemd):
         unit = [] if adoption.foreign_unit(manager) else [unit_path(UNITS, name)]
-        own = [drop_in_path(UNITS, name), *unit]
+        own = [drop_in_path(UNITS, name), loads_path(UNITS, name), *unit]
     else:
-        own = [supervisord.program_path(name), supervisord.settings_path(name), *old_script.files(name)]
+        new = [supervisord.program_path(name), supervisord.settings_path(name), supervisord.loads_path(name)]
+        own = [*new, *old_script.files(name)]
     return [*own, environment_path(name), adoption.note_path(name)]
 
 
@@ -64,6 +70,16 @@ def _unit(service: Service, manager: Systemd) -> List[File]:
     if not adoption.foreign_unit(manager):
         files.insert(0, File(unit_path(UNITS, service.name), systemd.stub(service)))
     return files
+
+
+def _loads(service: Service, manager: Manager) -> List[File]:
+    """What is loaded at the next start. Where nothing is, there is no file, or one that says so."""
+    by_unit = isinstance(manager, Systemd)
+    path = loads_path(UNITS, service.name) if by_unit else supervisord.loads_path(service.name)
+    if not service.loads and not os.path.lexists(path):
+        return []
+    list_of = File(path, systemd.loads(service) if by_unit else supervisord.loads(service), restart=False)
+    return [File(PRELOAD, _standalone(preload), 0o755, restart=False, stays=True), list_of]
 
 
 def _program(service: Service) -> List[File]:

@@ -68,6 +68,15 @@ def settings_path(name: str) -> str:
     return os.path.join(PROGRAMS, f"{name}.json")
 
 
+def loads_path(name: str) -> str:
+    return os.path.join(PROGRAMS, f"{name}.loads.json")
+
+
+def loads(service: Service) -> str:
+    """programs/NAME.loads.json: the command by which run-service lets models be loaded after each start."""
+    return json.dumps(list(service.loading), indent=1) + "\n"
+
+
 def configuration() -> str:
     """supervisord.conf, the same on every host."""
     return _CONFIGURATION

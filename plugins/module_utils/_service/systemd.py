@@ -118,6 +118,12 @@ def drop_in(service: Service) -> str:
     return _unit_section(service) + _service_section(service) + hardening(service)
 
 
+def loads(service: Service) -> str:
+    """NAME.service.d/gguf-fleet-loads.conf."""
+    command = f"ExecStartPost=-{unit.command(service.loading)}\n" if service.loads else ""
+    return f"{_HEADER}# Models that are loaded after each start.\n[Service]\n{command}"
+
+
 def hardening(service: Service) -> str:
     """The settings of strict, gpu_safe, proxy or off. Strict adds to gpu_safe."""
     if service.hardening == "off":

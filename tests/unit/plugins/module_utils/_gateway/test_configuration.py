@@ -74,6 +74,22 @@ def test_a_name_that_is_no_word_of_a_path_is_not_asked_for_by_its_path() -> None
     assert [line.split()[5] for line in lines_of(value, "http-check send")] == ["/api/ps"]
 
 
+def test_only_what_is_always_in_memory_is_asked_for_there() -> None:
+    served = {"models_serve": [{**R1, "keep_alive": "-1"}, {**SMALL, "keep_alive": "24h"}]}
+    gateway = {"group_names": ["gateway"], "gateway_name": "llm.example.com"}
+    value = describe_fleet({"gw": gateway, "a": served, "b": {"models_serve": [R1]}}, {}, {}).as_dict()
+    assert [line.split()[5] for line in lines_of(value, "http-check send")] == [
+        "/api/ps",
+        "/v1/models/R1",
+        "/v1/models/small:7b",
+    ]
+    expected = lines_of(value, "http-check expect")
+    assert expected[0] == """http-check expect rstring '"name":"[rR]1:[lL][aA][tT][eE][sS][tT]"'"""
+    assert set(expected[1:]) == {"http-check expect status 200"}
+    # The other host's check is one of its own.
+    assert " track ready_model_r1_b_ollama/b_ollama" in lines_of(value, "server ")[1]
+
+
 def test_without_doors_engines_are_asked_by_plain_http_and_need_no_certificate() -> None:
     plain = fleet(transport="plain")
     servers = lines_of(plain, "server ")
