@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Endpoint
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.generation import Question
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.keys import FOLDER, known_keys, path_of
-from ansible_collections.gguf.fleet.plugins.module_utils._verify.entrance import check_entrance, client_to_ask, report
+from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
+from ansible_collections.gguf.fleet.plugins.module_utils._verify.entrance import (
+    check_entrance,
+    client_to_ask,
+    ends_soon,
+    report,
+)
 from ansible_collections.gguf.fleet.plugins.plugin_utils.on_controller import ControllerAction, beside_inventory
 
 SPEC: dict[str, Any] = {
@@ -22,10 +29,32 @@ SPEC: dict[str, Any] = {
     "clients": {"type": "list", "elements": "dict", "required": True, "no_log": True},
     "keys_dir": {"type": "str", "default": ""},
     "ca_file": {"type": "str", "default": ""},
+    "certificate_only": {"type": "bool", "default": False},
     "question": {"type": "str", "default": "Say hello in one short sentence."},
     "max_tokens": {"type": "int", "default": 64, "no_log": False},
     "timeout_seconds": {"type": "float", "default": 3600.0},
 }
+
+
+def days_left(endpoint: Endpoint) -> Optional[int]:
+    """Of the certificate that is shown there. Raises EngineProblem."""
+    ends = endpoint.certificate_ends()
+    return None if ends is None else int((ends - time.time()) // 86400)
+
+
+def certificate(given: dict[str, Any]) -> dict[str, Any]:
+    """A gateway that cannot be asked is a line of the report, too."""
+    url, trusted = given["url"], given["ca_file"] or None
+    if trusted and not os.path.exists(trusted):
+        line = f"{url}: there is no {trusted}, which its certificate would be compared with. Run site.yml."
+        return {"changed": False, "verified": False, "models": [], "report": [printable(line)]}
+    try:
+        endpoint = Endpoint(url, silence_seconds=10, ca_file=trusted, address=given["address"] or None)
+        days = days_left(endpoint)
+        lines = ends_soon(url, days)
+    except EngineProblem as problem:
+        days, lines = None, [printable(f"WARNING: {problem.problem} {problem.remedy}".strip())]
+    return {"changed": False, "verified": False, "models": [], "certificate_days_left": days, "report": lines}
 
 
 class ActionModule(ControllerAction):
@@ -34,6 +63,8 @@ class ActionModule(ControllerAction):
     ON_FAILURE: ClassVar[dict[str, Any]] = {"verified": False}
 
     def act(self, given: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        if given["certificate_only"]:
+            return certificate(given)
         folder = self.place = os.path.abspath(given["keys_dir"] or beside_inventory(FOLDER, variables))
         client = client_to_ask(given["clients"], known_keys(given["clients"], folder), given["models"])
         if client is None:
@@ -53,8 +84,7 @@ class ActionModule(ControllerAction):
         key_file = path if os.path.exists(path) else ""
         question = Question(given["question"], given["max_tokens"])
         found = check_entrance(stranger, with_key, client, question, given["timeout_seconds"])
-        ends = stranger.certificate_ends()
-        days = None if ends is None else int((ends - time.time()) // 86400)
+        days = days_left(stranger)
         return {
             "changed": False,
             "verified": True,

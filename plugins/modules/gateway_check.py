@@ -45,6 +45,11 @@ options:
     description: Certificates to trust, a path on the controller. Empty for those of the system.
     type: str
     default: ''
+  certificate_only:
+    description: Whether to look only how long the gateway's certificate holds. Asks no model and needs no key.
+    type: bool
+    default: false
+    version_added: 0.2.0
   question:
     description: What every model is asked.
     type: str

@@ -124,9 +124,16 @@ def report(
     for one in found:
         words = " ".join(str(one["answer"]).split())[:200]
         lines.append(f"    {one['model']}  first token after {one['first_token_seconds']:.2f} s: {words}")
-    if days_left is not None and days_left < WARN_BELOW_DAYS:
-        lines.append(
+    return [*(printable(line) for line in lines), *ends_soon(url, days_left)]
+
+
+def ends_soon(url: str, days_left: Optional[int]) -> List[str]:
+    """A line about a certificate that does not hold for long."""
+    if days_left is None or days_left >= WARN_BELOW_DAYS:
+        return []
+    return [
+        printable(
             f"WARNING: The certificate of {url} ends in {days_left} days. Run site.yml, which renews the fleet's own, "
             "or replace the given one (gateway_certificate)."
         )
-    return [printable(line) for line in lines]
+    ]
