@@ -77,6 +77,27 @@ options:
     description: The certificate of the authority that has to have signed O(certificates), in PEM. Without, any may.
     type: str
     default: ''
+  reaches:
+    description:
+      - Where it sends requests. Where the files that are there have no server for one of them, it has to take a
+        connection, or the task fails before it changes anything. Check mode does not try, since what is to be reached
+        may not be there yet.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      host:
+        description: The host's name, for messages.
+        type: str
+        required: true
+      address:
+        description: Its address.
+        type: str
+        required: true
+      port:
+        description: Its port.
+        type: int
+        required: true
   look:
     description:
       - Where HAProxy or a certificate is missing, change nothing and say so in RV(installed) and RV(due). Otherwise
@@ -181,7 +202,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gateway import certificate, proxy
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway import certificate, clients, proxy, reach
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
@@ -201,6 +222,11 @@ def wanted_of(p: dict[str, t.Any]) -> proxy.Proxy:
     )
 
 
+def hidden(what: str, before: str, after: str) -> tuple[str, str]:
+    """In place of what nobody is to see."""
+    return f"{what}\n" if before else "", f"{'another' if before else ''} {what}\n".lstrip() if after else ""
+
+
 def diff(wanted: proxy.Proxy, found: proxy.State, steps: proxy.Plan, does: t.Sequence[str]) -> list[dict[str, str]]:
     secret = {one.file for one in wanted.certificates}
     parts = []
@@ -208,8 +234,9 @@ def diff(wanted: proxy.Proxy, found: proxy.State, steps: proxy.Plan, does: t.Seq
         path = f"{wanted.directory}/{name}"
         before, after = found.files.get(name, ""), steps.write.get(name, "")
         if name in secret or "PRIVATE KEY" in before:
-            before, after = ("a certificate and its key\n" if text else "" for text in (before, after))
-            after = after.replace("a cert", "another cert") if before and after else after
+            before, after = hidden("a certificate and its key", before, after)
+        elif name == clients.KEYS:
+            before, after = (clients.without_digests(text) for text in (before, after))
         parts.append({"before_header": path, "after_header": path, "before": before, "after": after})
     deeds = [action for action in does if not action.startswith(("write ", "remove "))]
     return [*parts, {"prepared": "".join(f"{deed}\n" for deed in deeds)}] if deeds else parts
@@ -220,6 +247,9 @@ def present(module: AnsibleModule) -> dict[str, t.Any]:
     wanted = wanted_of(p)
     found = proxy.look(wanted)
     steps = proxy.plan(wanted, found)
+    if not module.check_mode:
+        known = found.files.get(proxy.CONFIGURATION, "")
+        reach.refuse_unreachable(reach.new_places([reach.Place(**one) for one in p["reaches"]], known))
     complete = proxy.is_complete(wanted, found) and found.program is not None
     result: dict[str, t.Any] = {
         "installed": found.program is not None,
@@ -280,6 +310,16 @@ def main() -> None:
             },
             "trust": {"type": "str", "default": ""},
             "issuer": {"type": "str", "default": ""},
+            "reaches": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "host": {"type": "str", "required": True},
+                    "address": {"type": "str", "required": True},
+                    "port": {"type": "int", "required": True},
+                },
+            },
             "look": {"type": "bool", "default": False},
             "prove": {"type": "bool", "default": False},
         },

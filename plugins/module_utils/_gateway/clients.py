@@ -26,6 +26,12 @@ def key_map(digests: Mapping[str, str]) -> str:
     return _text((digest.upper(), name) for name, digest in digests.items())
 
 
+def without_digests(key_map_text: str) -> str:
+    """The text of KEYS to be shown: whose key is there, and whether it is another one, by a few digits."""
+    pairs = (line.partition(" ") for line in key_map_text.split("\n") if line)
+    return "".join(f"a key, SHA-256 {digest[:4]}…, of {name}\n" for digest, _blank, name in pairs)
+
+
 def maps_of(clients: Sequence[Client], routes: Sequence[Route]) -> Dict[str, str]:
     """The text of each map but KEYS by the name of its file, for all clients and the routes of the gateway."""
     rows: Dict[str, Rows] = {

@@ -58,6 +58,7 @@ def gateway_files(
     Returns:
         files: content by name. live: the names of maps that change without a reload. certificates: those that it shows
         (file, names, usage, and content where it was given). authority: whether the fleet's own one signs some of it.
+        reaches: where it sends requests (host, address, port).
 
     Raises:
         ConfigurationProblem: for text that cannot stand in a configuration, and a host that is not a gateway.
@@ -80,7 +81,13 @@ def gateway_files(
         "live": sorted(maps),
         "certificates": shown,
         "authority": doors or not certificate,
+        "reaches": _reaches(routes),
     }
+
+
+def _reaches(routes: Sequence[Route]) -> List[Dict[str, Any]]:
+    found = {(one.host, one.address, one.port) for route in routes for one in route.targets}
+    return [{"host": host, "address": address, "port": port} for host, address, port in sorted(found)]
 
 
 def configuration(gateway: Mapping[str, Any], routes: Sequence[Route]) -> str:

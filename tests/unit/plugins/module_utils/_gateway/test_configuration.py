@@ -9,7 +9,11 @@ from typing import Any, Dict, List
 import pytest
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet
-from ansible_collections.gguf.fleet.plugins.module_utils._gateway.clients import ollama_list, openai_list
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway.clients import (
+    ollama_list,
+    openai_list,
+    without_digests,
+)
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.configuration import gateway_files
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.fragments import ConfigurationProblem, quoted
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.names import server_of
@@ -125,6 +129,19 @@ def test_a_list_is_one_word() -> None:
     for text in (openai_list(["a b", 'c"d']), ollama_list(["a b"])):
         assert " " not in text
         assert "\n" not in text
+
+
+def test_a_diff_shows_whose_keys_there_are_and_no_digest() -> None:
+    text = gateway_files(fleet(*CLIENTS), "gw", {"full": "ab" * 32})["files"]["clients.map"]
+    assert without_digests(text) == "a key, SHA-256 ABAB…, of full\n"
+    assert without_digests("") == ""
+
+
+def test_each_host_is_to_be_reached_once() -> None:
+    assert gateway_files(fleet(), "gw", {})["reaches"] == [
+        {"host": "a", "address": "2001:db8::1", "port": 8443},
+        {"host": "b", "address": "10.0.0.2", "port": 8443},
+    ]
 
 
 def test_a_redirect_is_there_only_when_it_was_asked_for() -> None:
