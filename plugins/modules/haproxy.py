@@ -263,7 +263,8 @@ def present(module: AnsibleModule) -> dict[str, t.Any]:
     if not p["look"] and not module.check_mode:
         proxy.refuse_incomplete(found)
     if found.version and found.version not in proxy.TESTED and not p["look"]:
-        module.warn(printable(f"HAProxy {result['version']} is not tested; 2.6 and 3.0 are."))
+        tested = ", ".join(".".join(map(str, version)) for version in proxy.TESTED)
+        module.warn(printable(f"HAProxy {result['version']} is not tested. Tested are {tested}."))
     if complete and not module.check_mode:
         result.update(trusted=proxy.trusted(wanted), signed_by=proxy.signed_by(wanted, found))
     does = steps.actions if complete or module.check_mode else []

@@ -23,6 +23,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import r
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file, remove_tree
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import workshop, write_file
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway import admin, certificate, drain, live
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway.fragments import DIGEST
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.signed import alternatives, common_name
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._process.bounded import run_bounded
@@ -35,8 +36,6 @@ TESTED = ((2, 6), (3, 0), (3, 2))
 CHECK_SECONDS = 60.0
 _NAME = re.compile(r"(?:[a-z0-9_-]+/)?[a-z0-9_-][a-z0-9_.-]*\Z")
 _VERSION = re.compile(rb"version (\d+)\.(\d+)")
-# In place of this word the configuration gets a digest of everything that it is made of.
-DIGEST = "@DIGEST@"
 
 
 class ProxyProblem(Problem):
