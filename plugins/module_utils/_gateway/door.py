@@ -76,7 +76,7 @@ def door_configuration(instances: Sequence[Mapping[str, Any]], gateways: Sequenc
     lines = [
         *global_section(socket=SOCKET, max_connections=MAX_CONNECTIONS, log="local0 notice"),
         # One server each: there is no other one to try. A gateway keeps its connections.
-        *defaults_section(queue_seconds=QUEUE_SECONDS, retries=1, keep_alive="10m", errors=False),
+        *defaults_section(queue_seconds=QUEUE_SECONDS, retries=1, keep_alive="10m"),
         "frontend door",
         f"    bind {bracketed(bind)}:{port} ssl crt tls/server.pem ca-file tls/ca.pem verify required alpn http/1.1",
         *([f"    acl from_a_gateway ssl_c_s_dn(CN) -m str {names}"] if names else []),

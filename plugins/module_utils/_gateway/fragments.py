@@ -24,6 +24,8 @@ DIGEST = "@DIGEST@"
 HARD_STOP = "2h"
 _ERRORS = {
     400: "The request cannot be read.",
+    403: "This is not served here.",
+    404: "No such instance is here.",
     408: "The request did not come in time.",
     500: "The gateway failed.",
     502: "The engine closed the connection.",
@@ -114,7 +116,6 @@ def defaults_section(
     keep_state: bool = False,
     retries: int = 2,
     keep_alive: str = "60s",
-    errors: bool = True,
 ) -> List[str]:
     """The section `defaults`: streams pass at once, an abort reaches the engine, nothing is computed twice.
 
@@ -123,7 +124,6 @@ def defaults_section(
         keep_state: whether the state of the servers outlives a reload.
         retries: of a connection to a server; with more than one the last goes to another server.
         keep_alive: how long a client's idle connection stays, as HAProxy writes that.
-        errors: whether HAProxy's own errors have OpenAI's shape.
     """
     return [
         "defaults",
@@ -143,7 +143,8 @@ def defaults_section(
         "    timeout server 1h",
         f"    timeout queue {queue_seconds}s",
         *(["    load-server-state-from-file global"] if keep_state else []),
-        *((_error(status, message) for status, message in _ERRORS.items()) if errors else ()),
+        # A gateway hands on what a door says.
+        *(_error(status, message) for status, message in _ERRORS.items()),
         "",
     ]
 

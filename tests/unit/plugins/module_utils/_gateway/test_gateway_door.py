@@ -89,3 +89,9 @@ def test_its_certificate_is_for_its_own_names_and_all_that_have_one_are_members(
         "llama-cpp-r1.gpu-01.instance.gguf-fleet.internal",
     ]
     assert made["members"] == ["gpu-01", "gpu-02", "gw-1", "gw-2"]
+
+
+def test_what_a_door_refuses_has_the_shape_of_openais_errors() -> None:
+    found = {line.split()[2]: line for line in text().split("\n") if "http-error" in line}
+    assert {"403", "404", "502", "503"} <= set(found)
+    assert all('{"error":{"message":' in line for line in found.values())
