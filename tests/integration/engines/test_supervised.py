@@ -59,6 +59,20 @@ def test_while_it_waits_it_is_not_taken_for_running_and_a_stop_is_heard(service:
     assert not alive(service.status()["pid"])
 
 
+def test_after_each_start_models_are_loaded_beside_the_service(service: Service) -> None:
+    service.unit(SERVE, {"GREETING": "you"})
+    shell = 'sleep 0.2; echo "loads for $GREETING" &'
+    (service.programs / "demo.loads.json").write_text(json.dumps(["/bin/sh", "-c", shell]))
+    first = serving(service)
+    service.until(lambda: "loads for you" in service.log())
+    os.kill(first, signal.SIGKILL)
+    service.until(lambda: service.log().count("loads for you") == 2)
+    # What cannot be done does not keep the service from running.
+    (service.programs / "demo.loads.json").write_text("[1]")
+    os.kill(service.status()["pid"], signal.SIGKILL)
+    service.until(lambda: "models are not loaded" in service.log() and service.status()["active"])
+
+
 def test_a_killed_process_comes_back_with_the_settings_of_now(service: Service) -> None:
     service.unit(SERVE)
     first = serving(service)
