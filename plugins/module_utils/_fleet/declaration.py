@@ -196,7 +196,7 @@ def _source(entry: Mapping[str, Any], known: Mapping[str, Any], where: str) -> D
         )
     if source["controller"] and (source["hub"] != "path" or source["path"]):
         raise DeclarationProblem(
-            f"{where}: source: controller is the folder of the files, and so is path or what another hub has.",
+            f"{where}: source: controller cannot stand beside path or with another hub.",
             "For files that the controller sends give `hub: path` and `controller:` alone.",
         )
     if source["hub"] == "path" and source["path"] and not str(source["path"]).startswith("/"):

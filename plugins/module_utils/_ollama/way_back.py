@@ -102,7 +102,7 @@ def prove(before: Before, url: str, opened: Opened, ledger: Ledger) -> None:
         apply.apply(store, _settings(store, new, "the model answers with no settings, and these are wanted"), ledger)
     raise OllamaProblem(
         f"{said}, and the new ones stay.",
-        "See in the server's log why it does not serve the model (memory, GPUs, disk, the template), and run again.",
+        "Look in the server's log for the reason (memory, GPUs, disk, the template), and run again.",
     )
 
 

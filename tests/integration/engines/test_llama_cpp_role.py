@@ -93,7 +93,7 @@ def test_a_release_takes_over_only_when_it_generates(host: Host, tmp_path: Path)
     # A gateway is told before what serves ends; this one does not run, and sends nothing.
     fleet = {"gateways": {host.name: {}}, "instances": []}
     text = message(host.play(**broken, gguf_fleet=fleet))
-    assert text.index("Send nothing new to this host") < text.index("deepseek-r1 gives no answer")
+    assert text.index("Drain this host on every gateway") < text.index("deepseek-r1 gives no answer")
     assert f"{host.name}: it failed and stays drained on the gateways" in text
     assert "deepseek-r1 gives no answer: CUDA error: no kernel image" in text
     assert "put back" in text

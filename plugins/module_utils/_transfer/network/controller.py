@@ -159,7 +159,7 @@ class PieceStream:
             if time.monotonic() - since > _SILENT_SECONDS:
                 raise Transient(
                     "The controller sends nothing: the run there has ended, or the connection is lost.",
-                    "Run again, which goes on where it stopped.",
+                    "Run again; it continues where it stopped.",
                     reason="stall",
                 )
         raise Transient("The transfer ends.", reason="stall")
