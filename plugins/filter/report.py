@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ansible_collections.gguf.fleet.plugins.module_utils._report import end_of_run, status, versions
+from ansible_collections.gguf.fleet.plugins.module_utils._report import end_of_run, entrance, status, versions
 
 
 class FilterModule:
@@ -15,6 +15,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "entrance_report": entrance.table,
             "fleet_status": status.status,
             "run_report": end_of_run.table,
             "status_questions": status.questions,

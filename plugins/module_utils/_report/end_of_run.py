@@ -55,17 +55,17 @@ def table(
         for row in _rows(name, results, fleet["hosts"][name], check=check, ended=ended.get(name, ""))
     ]
     headings = [heading.format(fetched="to fetch" if check else "fetched") for heading in _HEADINGS]
-    notes = [
-        *_notes("UNREACHABLE", lost, str, FAILURE_CHARACTERS),
-        *_notes("FAILED", failed, str, FAILURE_CHARACTERS),
-        *_changes(hosts, ended, check=check),
-        *_notes("Left over", {name: leftovers(one, fleet["hosts"][name]) for name, one in hosts.items()}, "; ".join),
-        *_notes("Warning", {name: _warnings(one, fleet, name) for name, one in hosts.items()}, " ".join),
+    told = [
+        *notes("UNREACHABLE", lost, str, FAILURE_CHARACTERS),
+        *notes("FAILED", failed, str, FAILURE_CHARACTERS),
+        *changes(hosts, ended, check=check),
+        *notes("Left over", {name: leftovers(one, fleet["hosts"][name]) for name, one in hosts.items()}, "; ".join),
+        *notes("Warning", {name: _warnings(one, fleet, name) for name, one in hosts.items()}, " ".join),
     ]
     room = max(LINES_AT_MOST, LINES_AT_MOST + _LINES_A_HOST * (len(hosts) - 3)) - 1
     # What failed comes first and is told in any case; models take what the notes leave them, at least half.
-    notes = _cut(notes, max(room - len(rows), room // 2), "notes")
-    return [*grid([headings, *_cut_rows(rows, room - len(notes))]), *notes]
+    told = _cut(told, max(room - len(rows), room // 2), "notes")
+    return [*grid([headings, *_cut_rows(rows, room - len(told))]), *told]
 
 
 def _rows(name: str, results: Results, host: Mapping[str, Any], *, check: bool, ended: str) -> Iterator[Sequence[str]]:
@@ -143,11 +143,12 @@ def _placement(model: str, results: Results) -> str:
     return f"fits, {what}{f', {len(instances)} times' if len(instances) > 1 else ''}"
 
 
-def _changes(hosts: Mapping[str, Results], ended: Mapping[str, str], *, check: bool) -> List[str]:
+def changes(hosts: Mapping[str, Results], ended: Mapping[str, str], *, check: bool) -> List[str]:
+    """What was changed on which hosts, and which stay as they were. ended: by host, why it did not get to the end."""
     found = {name: results.changes() for name, results in hosts.items()}
     changed = {name: changes for name, changes in found.items() if changes}
     alike = [name for name, changes in found.items() if not changes and name not in ended]
-    lines = _notes("Would change" if check else "Changed", changed, _shortened)
+    lines = notes("Would change" if check else "Changed", changed, _shortened)
     if alike:
         lines.append(sentence(f"Nothing to change on {_names(alike)}." if check else f"Unchanged: {_names(alike)}."))
     return lines
@@ -164,13 +165,13 @@ def _warnings(results: Results, fleet: Mapping[str, Any], name: str) -> List[str
     found = [*([note] if note else ()), *(plan.get("refusals") or ()), *(plan.get("warnings") or ())]
     if any(endpoint["open"] for endpoint in fleet["hosts"][name]["endpoints"]):
         found.append("Open to the network without authentication.")
-    for _subject, one in results.each():
+    for one in results.each():
         waits = one.get("restart_pending") or ()
         found += [f"A restart is due: {', '.join(map(str, waits))}."] if waits else []
     return list(dict.fromkeys(map(str, found)))
 
 
-def _notes(
+def notes(
     title: str, told: Mapping[str, Any], text: Callable[[Any], str], limit: int = SENTENCE_CHARACTERS
 ) -> List[str]:
     """One line for each host of which there is something to tell; hosts of which the same is told share a line."""

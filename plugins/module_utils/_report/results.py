@@ -5,34 +5,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
-# In the order of a run. What each is about is the beginning of a sentence.
-RESULTS: Mapping[str, str] = {
-    "__host_info": "host",
-    "__models_resolved": "lock",
-    "__ollama_info": "Ollama",
-    "__ollama_release": "Ollama",
-    "__ollama_installed": "Ollama",
-    "__ollama_removed": "Ollama",
-    "__ollama_served": "Ollama",
-    "__ollama_stopped": "Ollama",
-    "__llama_cpp_info": "llama.cpp",
-    "__llama_cpp_packages": "llama.cpp",
-    "__llama_cpp_release": "llama.cpp",
-    "__llama_cpp_built": "llama.cpp",
-    "__llama_cpp_compiled": "llama.cpp",
-    "__llama_cpp_installed": "llama.cpp",
-    "__llama_cpp_served": "llama.cpp",
-    "__llama_cpp_removed": "llama.cpp",
-    "__models_judged": "plan",
-    "__models_refused": "plan",
-    "__models_downloaded": "files",
-    "__models_registered_before": "models",
-    "__models_registered": "models",
-    "__verify_here": "answer",
-    "__verify_lan": "answer",
-}
+# In the order of a run.
+RESULTS = (
+    "__host_info",
+    "__models_resolved",
+    "__ollama_info",
+    "__ollama_release",
+    "__ollama_installed",
+    "__ollama_removed",
+    "__ollama_served",
+    "__ollama_stopped",
+    "__llama_cpp_info",
+    "__llama_cpp_packages",
+    "__llama_cpp_release",
+    "__llama_cpp_built",
+    "__llama_cpp_compiled",
+    "__llama_cpp_installed",
+    "__llama_cpp_served",
+    "__llama_cpp_removed",
+    "__models_judged",
+    "__models_refused",
+    "__models_downloaded",
+    "__models_registered_before",
+    "__models_registered",
+    "__verify_here",
+    "__verify_lan",
+)
 REMOVALS = ("__ollama_removed", "__llama_cpp_removed")
 # What goes with something else that is worth a line.
 _NOTICED = ("stop ", "start ", "restart ", "switch ", "put back ")
@@ -40,21 +40,21 @@ _DETAILS = ("write ", "reload ", "enable ", "take over ", "protect ")
 
 
 class Results:
-    """The results of one host. `variables` has only `get`."""
+    """The results of one host. `variables` has only `get`; names: of the variables that hold them."""
 
-    def __init__(self, variables: Any) -> None:
+    def __init__(self, variables: Any, names: Sequence[str] = RESULTS) -> None:
         self._variables = variables
+        self._names = names
 
     def get(self, name: str) -> Mapping[str, Any]:
         """The result of a task; an empty one where it did not run."""
         found = self._variables.get(name)
         return found if isinstance(found, Mapping) and not found.get("skipped") else {}
 
-    def each(self) -> Iterator[Tuple[str, Mapping[str, Any]]]:
-        """All results with what they are about, those of a loop one by one."""
-        for name, subject in RESULTS.items():
-            for one in self._items(name):
-                yield subject, one
+    def each(self) -> Iterator[Mapping[str, Any]]:
+        """All results, those of a loop one by one."""
+        for name in self._names:
+            yield from self._items(name)
 
     def _items(self, name: str) -> List[Mapping[str, Any]]:
         """The result of a task, or those of its loop."""
@@ -65,7 +65,7 @@ class Results:
 
     def failure(self) -> str:
         """The message of the task that failed, of each item of a loop; empty where none of those that are kept did."""
-        for name in RESULTS:
+        for name in self._names:
             told = [_message(one) for one in self._items(name) if one.get("failed")]
             if told:
                 return " ".join(dict.fromkeys(told))
@@ -75,7 +75,7 @@ class Results:
         """Why the host could not be reached; empty where it could, or nothing is known of it."""
         lost = (
             _message(one)
-            for name in RESULTS
+            for name in self._names
             for one in self._items(name)
             if one.get("unreachable") or one.get("not_reached")
         )
@@ -84,7 +84,7 @@ class Results:
     def changes(self) -> List[str]:
         """What was changed, or would be, in words, what clients notice first; each at most once."""
         found: Dict[str, None] = {}
-        for _subject, one in self.each():
+        for one in self.each():
             if not one.get("changed"):
                 continue
             for action in _worth_a_line([str(action) for action in one.get("actions") or ()]):
