@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make bench-merge`: gguf_merge beside llama-gguf-split, cat, cp and openssl, on shards with a header like R1's.
 
+Also how long it takes to prove the shards by a seal, and to make one.
+
 Every contender's output is synced inside its time. Rounds take the contenders in an order drawn anew, once with warm
 and once with cold page cache (dropping it takes root). Needs three times the size on disk; all of it is removed at the
 end.
@@ -47,9 +49,11 @@ from ansible_collections.gguf.fleet.tests.builders.gguf import (
 )
 
 PROCESS = Path(conftest.__file__).parent / "bench" / "merge_process.py"
+SEAL_PROCESS = PROCESS.with_name("seal_process.py")
 SHARDS = 6
 MIB = 1 << 20
 STORE_IMPORT = "gguf_merge + store import"
+VERIFY, SEAL = "sealed shards verified", "gguf_seal of the shards"
 CREATE = "gguf-split + ollama create"
 
 
@@ -250,6 +254,8 @@ class Bench:
         self.folder.mkdir()
         self.paths = write_input(self.folder, total_bytes)
         self.model_bytes = sum(path.stat().st_size for path in self.paths)
+        self.lock = self.tools / "lock.json"
+        subprocess.run(self.seal("write"), check=True)
         self.out = self.folder / "merged"
         self.store = self.folder / "store"
         self.ollama = merge_ollama.real_ollama(self.folder, self.store)
@@ -257,6 +263,9 @@ class Bench:
     def ours(self, *store: str, **options: Any) -> list[str]:
         arguments = [str(self.paths[0]), str(self.out), str(self.folder / "ledger.json"), json.dumps(options), *store]
         return [sys.executable, "-I", "-S", str(PROCESS), *arguments]
+
+    def seal(self, what: str) -> list[str]:
+        return [sys.executable, "-I", "-S", str(SEAL_PROCESS), what, str(self.lock), str(self.folder)]
 
     @property
     def contenders(self) -> dict[str, list[str]]:
@@ -270,6 +279,8 @@ class Bench:
             "cat": shell(f"cat {shards} >{self.out} && sync {self.out}"),
             "cp": shell(f"mkdir {self.out}.d && cp {shards} {self.out}.d && sync {self.out}.d/*"),
             "openssl dgst -sha256": shell(f"openssl dgst -sha256 {shards}"),
+            VERIFY: self.seal("verify"),
+            SEAL: self.seal("measure"),
             STORE_IMPORT: imported,
             "floor: merge + dgst + cp": shell(
                 f"{upstream}; openssl dgst -sha256 {self.out}; cp {self.out} {self.out}.blob; sync {self.out}.blob"
@@ -344,6 +355,7 @@ def report(title: str, samples: dict[str, list[Sample]], model_mib: float, quiet
     compare("CPU / llama-gguf-split", ours.cpu / upstream.cpu, 0.7)
     compare("wall with sha256 / slower of cat and openssl", hashed.wall / max(cat.wall, openssl.wall), hash_bar)
     compare("CPU with sha256 / gguf_merge and openssl", hashed.cpu / (ours.cpu + openssl.cpu), 1.05)
+    compare("sealed shards verified / openssl", middles[VERIFY].wall / openssl.wall, 0.6)
     compare("RSS in MiB", max(ours.rss_mib, hashed.rss_mib), 64)
     floor = middles["floor: merge + dgst + cp"]
     listed = middles[STORE_IMPORT].wall

@@ -9,6 +9,7 @@ import os
 import statistics
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 # Above this load of a core, from others than the bench, a ratio says more about them than about the contenders.
 LOAD_A_CORE = 0.5
@@ -21,28 +22,45 @@ class Quiet:
     def __init__(self) -> None:
         self._load = os.getloadavg()[0] / (os.cpu_count() or 1)
         self._sha256 = [_sha256_rate()]
+        self._began, self._others = time.monotonic(), _others_seconds()
 
     @property
     def is_quiet(self) -> bool:
-        return self._load <= LOAD_A_CORE
+        return max(self._load, self._load_meanwhile()) <= LOAD_A_CORE
 
-    def compare(self, name: str, value: float, most: float) -> None:
+    def compare(self, name: str, value: float, bar: float, *, at_most: bool = True) -> None:
         """A line with a value and its bar, and whether it holds, where the machine allows to say so."""
-        verdict = ("ok  " if value <= most else "OVER") if self.is_quiet else "?   "
-        print(f"  {verdict} {name}: {value:.2f} (bar {most:g})")
+        holds = "ok  " if (value <= bar) == at_most or value == bar else "OVER" if at_most else "BELOW"
+        print(f"  {holds if self.is_quiet else '?   '} {name}: {value:.2f} (bar {bar:g})")
 
     def describe(self) -> None:
-        """How busy the machine was before the bench began, and how fast and steady it hashes."""
+        """How busy the machine was with other things, and how fast and steady it hashes."""
         self._sha256.append(_sha256_rate())
         rates = ", ".join(f"{rate / 1e6:,.0f}" for rate in self._sha256)
-        print(f"\nload before: {self._load:.2f} a core; SHA-256 on one core, before and after: {rates} MB/s")
+        print(f"\nload of others, a core: {self._load:.2f} before, {self._load_meanwhile():.2f} meanwhile")
+        print(f"SHA-256 on one core, before and after: {rates} MB/s")
         if not self.is_quiet:
             print(f"No verdicts: the load was above {LOAD_A_CORE} a core. Run it again on a quiet machine.")
+
+    def _load_meanwhile(self) -> float:
+        seconds = time.monotonic() - self._began
+        return max(0.0, _others_seconds() - self._others) / seconds / (os.cpu_count() or 1)
 
 
 def spread(values: Sequence[float]) -> float:
     """How far the values lie apart, as a part of their median."""
     return (max(values) - min(values)) / statistics.median(values)
+
+
+def _others_seconds() -> float:
+    """Processor time since boot that neither this process nor an ended child of it had, nor the kernel.
+
+    The kernel's own work is left out, since most of it is the contenders' writing.
+    """
+    ticks = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").split()[1:9]]
+    user, nice, _system, _idle, _iowait, _irq, _softirq, steal = ticks
+    own = os.times()
+    return (user + nice + steal) / os.sysconf("SC_CLK_TCK") - own.user - own.children_user
 
 
 def _sha256_rate() -> float:

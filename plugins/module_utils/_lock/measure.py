@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.hashing import cores
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import MergeLayout, merge_layout
@@ -31,6 +32,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._lock.seal import (
 )
 
 READ_BYTES = 4 << 20
+# Each has a second thread, for the whole beside the pieces.
+_WORKERS_AT_MOST = 8
 MERGED = "merged"
 
 # Reads a range of a shard that the merged file lacks.
@@ -56,7 +59,7 @@ def measure(
     client: HttpClient,
     *,
     piece_bytes: int = PIECE_BYTES,
-    workers: int = 4,
+    workers: int = cores(_WORKERS_AT_MOST),
     tell: Tell = lambda phase, done, total: None,
 ) -> Dict[str, Any]:
     """The seal of the files at ``dest``, laid out as gguf_download leaves them. Hashes several files at once.
@@ -66,12 +69,14 @@ def measure(
     merging = layout == MERGED and len(lock["files"]) > 1
     jobs: Dict[str, Job]
     if merging:
-        # The merged file is one more to hash, beside the shards that it is made of.
-        jobs = {**_from_merged(lock, dest, client), MERGED: _file_job(dest)}
+        # The merged file is one more to hash, beside the shards that it is made of; first, since it takes the longest.
+        jobs = {MERGED: _file_job(dest), **_from_merged(lock, dest, client)}
     else:
         jobs = {file["path"]: _file_job(_place(file, dest, layout)) for file in lock["files"]}
     total = sum(file["size_bytes"] for file in lock["files"]) + (lock["merged"]["size_bytes"] if merging else 0)
-    found = _sum_side_by_side(jobs.values(), piece_bytes, workers, lambda done: tell("seal", done, total))
+    # Nobody asks for the pieces of the merged file.
+    pieces = [0 if name == MERGED and merging else piece_bytes for name in jobs]
+    found = _sum_side_by_side(jobs.values(), pieces, workers, lambda done: tell("seal", done, total))
     digests: Dict[str, FileDigests] = dict(zip(jobs, found))
     merged: Optional[str] = None
     if merging:
@@ -134,19 +139,19 @@ def shard_runs(layout: MergeLayout, shard: int, size_bytes: int) -> List[Run]:
 
 
 def _sum_side_by_side(
-    jobs: Iterable[Job], piece_bytes: int, workers: int, tell: Callable[[int], None]
+    jobs: Iterable[Job], piece_bytes: Iterable[int], workers: int, tell: Callable[[int], None]
 ) -> List[FileDigests]:
     counts: List[int] = []
     over = threading.Event()
 
-    def run(job: Job, number: int) -> FileDigests:
-        return sum_blocks(_counted(job(), counts, number, over), piece_bytes)
+    def run(job: Job, number: int, pieces: int) -> FileDigests:
+        return sum_blocks(_counted(job(), counts, number, over), pieces)
 
     with ThreadPoolExecutor(workers) as pool:
         running = []
-        for number, job in enumerate(jobs):
+        for number, (job, pieces) in enumerate(zip(jobs, piece_bytes)):
             counts.append(0)
-            running.append(pool.submit(run, job, number))
+            running.append(pool.submit(run, job, number, pieces))
         while True:
             tell(sum(counts))
             state = wait(running, _TELL_EVERY_SECONDS, FIRST_EXCEPTION)

@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.hashing import HashThread
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.listing import is_sha256
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import check_lock
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
 
 PIECE_BYTES = 64 << 20
+# How far the hash of the whole may fall behind that of the pieces: what lies in memory meanwhile.
+_BLOCKS_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -26,23 +30,31 @@ class FileDigests:
 
 
 def sum_blocks(blocks: Iterable[bytes], piece_bytes: int = PIECE_BYTES) -> FileDigests:
-    """The checksums of a file whose bytes come as blocks of any size."""
-    whole, piece, pieces, in_piece, size_bytes = hashlib.sha256(), hashlib.sha256(), [], 0, 0
-    for block in blocks:
-        whole.update(block)
-        size_bytes += len(block)
-        view = memoryview(block)
-        while view:
-            part = view[: piece_bytes - in_piece]
-            piece.update(part)
-            in_piece += len(part)
-            view = view[len(part) :]
-            if in_piece == piece_bytes:
-                pieces.append(piece.hexdigest())
-                piece, in_piece = hashlib.sha256(), 0
-    if in_piece:
-        pieces.append(piece.hexdigest())
-    return FileDigests(size_bytes, whole.hexdigest(), pieces)
+    """The checksums of a file whose bytes come as blocks of any size; no pieces where piece_bytes is 0.
+
+    The whole is hashed on a thread of its own, beside the pieces.
+    """
+    pieces: List[str] = []
+    piece, in_piece = hashlib.sha256(), 0
+    whole, room = HashThread(), threading.Semaphore(_BLOCKS_AHEAD)
+    try:
+        for block in blocks:
+            room.acquire()
+            whole.give(block, room.release)
+            view = memoryview(block if piece_bytes else b"")
+            while view:
+                part = view[: piece_bytes - in_piece]
+                piece.update(part)
+                in_piece += len(part)
+                view = view[len(part) :]
+                if in_piece == piece_bytes:
+                    pieces.append(piece.hexdigest())
+                    piece, in_piece = hashlib.sha256(), 0
+        if in_piece:
+            pieces.append(piece.hexdigest())
+        return FileDigests(whole.position, whole.digest(), pieces)
+    finally:
+        whole.close()
 
 
 def make_seal(

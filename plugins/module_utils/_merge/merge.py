@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Callable, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.hashing import HashThread
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
@@ -29,7 +30,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._merge.journal import J
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.moving import (
     BUFFER_BYTES,
     WINDOW_BYTES,
-    FollowingHash,
     Hasher,
     read_into,
 )
@@ -46,9 +46,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._merge.plan import (
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.progress import MERGING, VERIFYING, Tell, tell_nobody
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.writing import Checkpoints, Writer, exclusive
 
-# What a crash may cost: a second or two of copying. Also how often writing to disk is started, so that the last sync
-# has little left to do; more often takes processor time from the copy.
-CHECKPOINT_BYTES = 1 << 30
+# How much is synced at a time: so little that the disk has work from the start, and the last sync has not much left.
+CHECKPOINT_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -274,7 +273,7 @@ class _Run:
         with ExitStack() as stack:
             whole = None
             if self.request.get_sha256:
-                whole = FollowingHash(temporary, start=start, hasher=hasher, mark_bytes=self.checkpoint_bytes)
+                whole = HashThread(start=start, hasher=hasher, mark_bytes=self.checkpoint_bytes)
             checkpoints = Checkpoints(temporary, whole, self.journal, self.checkpoint_bytes, start)
             stack.callback(checkpoints.close)
             if whole is not None:
@@ -316,29 +315,32 @@ class _Run:
         source = open_shard(shard)
         try:
             os.posix_fadvise(source, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-            follower = FollowingHash(source) if expected is not None else None
+            own = HashThread() if expected is not None else None
             try:
                 written = _written_of(segments, writer.position)
-                if follower is not None and written:
-                    self._catch_up(follower, written)
+                if own is not None and written:
+                    self._catch_up(source, written, own, writer)
                 for part in segments:
-                    writer.copy(part, source, follower)
-                if follower is not None:
-                    follower.advance(shard.size_bytes)
-                    self._check_shard(index, follower.digest())
+                    if own is not None:
+                        # its header, and gaps between tensors
+                        writer.hash_only(source, part.source_offset, own)
+                    writer.copy(part, source, own)
+                if own is not None:
+                    writer.hash_only(source, shard.size_bytes, own)
+                    self._check_shard(index, own.digest())
             finally:
-                if follower is not None:
-                    follower.close()
+                if own is not None:
+                    own.close()
             if os.fstat(source).st_size != shard.size_bytes:
                 raise GgufError(f"{shard.path} changed its size during the merge.", "Stop what writes to it.")
         finally:
             os.close(source)
 
-    def _catch_up(self, follower: FollowingHash, end: int) -> None:
+    def _catch_up(self, source: int, end: int, own: HashThread, writer: Writer) -> None:
         """Hash the part of a shard that an earlier run copied."""
         told = self._verifying(end)
         for done in [*range(WINDOW_BYTES, end, WINDOW_BYTES), end]:
-            follower.advance(done)
+            writer.hash_only(source, done, own)
             told(done)
 
     def _check_shard(self, index: int, actual: str) -> None:

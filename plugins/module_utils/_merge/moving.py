@@ -2,24 +2,21 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Move bytes between files in the kernel, and hash files while they grow."""
+"""Move bytes between files with as few copies as can be, and hand them to the hashes on their way."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import mmap
 import os
-import threading
-from typing import Callable, Optional, Protocol
+from functools import cached_property
+from typing import Optional, Protocol, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.hashing import BLOCK_BYTES, Blocks, HashThread
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 
 WINDOW_BYTES = 8 << 20
-# Small enough that the bytes are still in the processor's cache when they are hashed or written.
-BUFFER_BYTES = 1 << 20
-# How far a hash may fall behind the copy: little enough that its bytes are still in the page cache.
-MAX_LAG_BYTES = 64 << 20
+BUFFER_BYTES = BLOCK_BYTES
 
 # what copy_file_range says where it cannot serve: other file systems, old kernels, special files
 _NOT_IN_KERNEL = frozenset((errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY))
@@ -45,37 +42,79 @@ class Copier:
     copy_file_range shares blocks where the file system can, and copies on the server of a network file system. But
     between places that lie differently in their blocks, a local file system splices piece by piece, which takes more
     than twice the processor time of a write from the mapped source: the one copy that such a move needs at least.
-    Where the source is still on disk it is read, though, since a mapping fetches it page by page.
+    Where the source is still on disk it is read, though, since a mapping fetches it page by page. Bytes that are hashed
+    on their way are read once into memory, for the hashes and for the write. What the kernel copies is read back.
     """
 
     def __init__(self) -> None:
         self._in_kernel = hasattr(os, "copy_file_range")
         self._buffer: Optional[memoryview] = None
 
-    def copy(self, source: int, dest: int, source_offset: int, dest_offset: int, length_bytes: int) -> None:
+    @cached_property
+    def _blocks(self) -> Blocks:
+        return Blocks()
+
+    def copy(
+        self,
+        source: int,
+        dest: int,
+        source_offset: int,
+        dest_offset: int,
+        length_bytes: int,
+        *,
+        hashes: Sequence[HashThread] = (),
+    ) -> None:
         alike = (source_offset - dest_offset) % mmap.PAGESIZE == 0
         in_kernel = self._in_kernel and (alike or not _on_block_device(dest))
         done = 0
         while done < length_bytes:
-            move = self._copy_in_kernel if in_kernel and self._in_kernel else self._write_mapped
-            moved = move(source, dest, source_offset + done, dest_offset + done, length_bytes - done)
-            if moved == 0:
+            places = source, dest, source_offset + done, dest_offset + done, length_bytes - done
+            moved = self._copy_in_kernel(*places) if in_kernel and self._in_kernel else 0
+            if moved and hashes:
+                self.hash_range(dest, dest_offset + done, dest_offset + done + moved, hashes)
+            if not moved:
+                moved = self._write_hashed(*places, hashes=hashes) if hashes else self._write_mapped(*places)
+            if not moved:
                 raise GgufError(
                     f"a shard became shorter than {source_offset + length_bytes:,} bytes during the merge.",
                     "Stop what writes to the shards, then run again.",
                 )
             done += moved
 
+    def hash_range(self, file: int, start: int, end: int, hashes: Sequence[HashThread]) -> None:
+        """Give a range of a file to the hashes, which may still be at it afterwards."""
+        for offset in range(start, end, BUFFER_BYTES):
+            block = self._blocks.take()
+            length = min(BUFFER_BYTES, end - offset)
+            read_into(file, block[:length], offset)
+            self._blocks.give(block, length, hashes)
+
     def _copy_in_kernel(self, source: int, dest: int, source_offset: int, dest_offset: int, length_bytes: int) -> int:
+        """How many bytes the kernel copied; 0 where it cannot, and is asked no more."""
         try:
             moved = os.copy_file_range(source, dest, length_bytes, source_offset, dest_offset)
-            if moved:
-                return moved
         except OSError as error:
             if error.errno not in _NOT_IN_KERNEL:
                 raise
-        self._in_kernel = False
-        return self._write_mapped(source, dest, source_offset, dest_offset, length_bytes)
+            moved = 0
+        self._in_kernel = moved > 0
+        return moved
+
+    def _write_hashed(
+        self,
+        source: int,
+        dest: int,
+        source_offset: int,
+        dest_offset: int,
+        length_bytes: int,
+        *,
+        hashes: Sequence[HashThread],
+    ) -> int:
+        block = self._blocks.take()
+        got = os.preadv(source, [block[: min(length_bytes, BUFFER_BYTES)]], source_offset)
+        self._blocks.give(block, got, hashes)
+        write_all(dest, block[:got], dest_offset)
+        return got
 
     def _write_mapped(self, source: int, dest: int, source_offset: int, dest_offset: int, length_bytes: int) -> int:
         before = source_offset % mmap.ALLOCATIONGRANULARITY
@@ -132,75 +171,3 @@ def read_into(source: int, buffer: memoryview, offset: int) -> None:
                 "Stop what writes to it, then run again.",
             )
         filled += got
-
-
-class FollowingHash:
-    """The sha256 of a file on a thread of its own, which follows the writer of the file at a short distance."""
-
-    def __init__(self, file: int, *, start: int = 0, hasher: Optional[Hasher] = None, mark_bytes: int = 0) -> None:
-        self._file = file
-        self._hasher: Hasher = hasher if hasher is not None else hashlib.sha256()
-        self._position = self._limit = start
-        self._mark_bytes = mark_bytes
-        self._marks: dict[int, str] = {}
-        self._closed = False
-        self._error: Optional[BaseException] = None
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="sha256", daemon=True)
-        self._thread.start()
-
-    def advance(self, limit: int) -> None:
-        """Allow the hash to read up to limit; waits when it is far behind."""
-        with self._changed:
-            self._limit = limit
-            self._changed.notify_all()
-            self._wait(lambda: limit - self._position <= MAX_LAG_BYTES)
-
-    def digest(self) -> str:
-        """The checksum of all bytes up to the limit, once they are read."""
-        with self._changed:
-            self._wait(lambda: self._position == self._limit)
-            return self._hasher.hexdigest()
-
-    def digest_at(self, offset: int) -> str:
-        """The checksum of the bytes up to offset, a multiple of mark_bytes that was or will be allowed."""
-        with self._changed:
-            self._wait(lambda: offset in self._marks)
-            return self._marks.pop(offset)
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        self._thread.join()
-
-    def _wait(self, condition: Callable[[], bool]) -> None:
-        self._changed.wait_for(lambda: self._error is not None or self._closed or condition())
-        if self._error is not None:
-            raise self._error
-        if not condition():
-            raise RuntimeError("the hash was closed before it was complete")
-
-    def _run(self) -> None:
-        buffer = memoryview(bytearray(BUFFER_BYTES))
-        try:
-            while True:
-                with self._changed:
-                    self._changed.wait_for(lambda: self._closed or self._position < self._limit)
-                    if self._closed:
-                        return
-                    length = min(self._limit - self._position, BUFFER_BYTES)
-                if self._mark_bytes:
-                    length = min(length, self._mark_bytes - self._position % self._mark_bytes)
-                part = buffer[:length]
-                read_into(self._file, part, self._position)
-                self._hasher.update(part)
-                with self._changed:
-                    self._position += length
-                    if self._mark_bytes and self._position % self._mark_bytes == 0:
-                        self._marks[self._position] = self._hasher.hexdigest()
-                    self._changed.notify_all()
-        except BaseException as error:  # handed to the thread that waits
-            with self._changed:
-                self._error = error
-                self._changed.notify_all()

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Callable, Iterator, NamedTuple, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, PathProblem, parent_of
+from ansible_collections.gguf.fleet.plugins.module_utils._files.hashing import HashThread
 from ansible_collections.gguf.fleet.plugins.module_utils._files.own import open_or_make_own, open_own, take_name
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import Segment
@@ -21,7 +22,6 @@ from ansible_collections.gguf.fleet.plugins.module_utils._merge.journal import J
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.moving import (
     WINDOW_BYTES,
     Copier,
-    FollowingHash,
     write_all,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._reserve import reserve_disk
@@ -30,7 +30,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._reserve import reserve
 class Checkpoints:
     """Syncs the file on a thread of its own when another interval is written, and notes the digest in the journal."""
 
-    def __init__(self, file: int, whole: Optional[FollowingHash], journal: Journal, every: int, start: int) -> None:
+    def __init__(self, file: int, whole: Optional[HashThread], journal: Journal, every: int, start: int) -> None:
         self._file = file
         self._whole = whole
         self._journal = journal
@@ -44,10 +44,9 @@ class Checkpoints:
     def reached(self, position: int) -> None:
         """All bytes up to position are written."""
         due = position // self._every * self._every
-        # every multiple is named, since the hash keeps a checksum for each
-        for offset in range(self._done + self._every, due + 1, self._every):
-            self._due.put(offset)
-        self._done = max(self._done, due)
+        if due > self._done:
+            self._due.put(due)
+            self._done = due
 
     def finish(self) -> None:
         """Wait until all that is due is on disk."""
@@ -62,7 +61,7 @@ class Checkpoints:
     def _run(self) -> None:
         try:
             while True:
-                offset = self._due.get()
+                offset = self._newest_due()
                 if offset is None:
                     return
                 os.fdatasync(self._file)
@@ -70,6 +69,17 @@ class Checkpoints:
                     self._journal.checkpoint(offset, self._whole.digest_at(offset))
         except BaseException as error:  # handed to the thread that finishes
             self._error = error
+
+    def _newest_due(self) -> Optional[int]:
+        """Where the disk is slower than the copy, one sync does for all that is due by now; None when it is over."""
+        offset = self._due.get()
+        while offset is not None and not self._due.empty():
+            newer = self._due.get()
+            if newer is None:
+                self._due.put(None)
+                break
+            offset = newer
+        return offset
 
 
 class Writer:
@@ -79,7 +89,7 @@ class Writer:
         self,
         file: int,
         start: int,
-        whole: Optional[FollowingHash],
+        whole: Optional[HashThread],
         checkpoints: Checkpoints,
         told: Callable[[int], None],
     ) -> None:
@@ -95,6 +105,8 @@ class Writer:
         reserve_disk(self.file, self.position, offset - self.position)
 
     def put(self, data: bytes) -> None:
+        if self.whole is not None:
+            self.whole.give(data)
         write_all(self.file, data, self.position)
         self._moved(self.position + len(data))
 
@@ -103,23 +115,27 @@ class Writer:
         if offset > self.position:
             self.put(bytes(offset - self.position))
 
-    def copy(self, part: Segment, source: int, follower: Optional[FollowingHash]) -> None:
-        """The rest of a segment that is not written yet; follower is the hash of the source."""
+    def copy(self, part: Segment, source: int, shard: Optional[HashThread]) -> None:
+        """The rest of a segment that is not written yet; shard is the hash of the source, which is given it, too."""
         done = max(0, self.position - part.dest_offset)
         if done < part.length_bytes:
             self.fill(part.dest_offset)
         while done < part.length_bytes:
             length = min(WINDOW_BYTES, part.length_bytes - done)
-            self._copier.copy(source, self.file, part.source_offset + done, part.dest_offset + done, length)
+            start = part.source_offset + done
+            hashes = [self.whole] if self.whole is not None else []
+            if shard is not None and shard.position == start:
+                hashes.append(shard)
+            self._copier.copy(source, self.file, start, part.dest_offset + done, length, hashes=hashes)
             done += length
             self._moved(part.dest_offset + done)
-            if follower is not None:
-                follower.advance(part.source_offset + done)
+
+    def hash_only(self, source: int, end: int, shard: HashThread) -> None:
+        """Give the hash of a shard what it lacks up to there, which is not written (again)."""
+        self._copier.hash_range(source, shard.position, end, [shard])
 
     def _moved(self, position: int) -> None:
         self.position = position
-        if self.whole is not None:
-            self.whole.advance(position)
         self._checkpoints.reached(position)
         self._told(position)
 

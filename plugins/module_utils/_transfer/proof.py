@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from typing import Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import Directory, PathProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._files.hashing import cores
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import identity, open_input
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import KINDS_WITH_BYTES, Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request
 
 _READ_BYTES = 8 << 20
+# More than there are cores, since some wait for the disk.
+_WORKERS_AT_LEAST, _WORKERS_AT_MOST = 4, 16
 _TELL_SECONDS = 0.5
 _BLOB = re.compile(r"sha256-([0-9a-f]{64})")
 RIGHT, WRONG, MISSING, UNKNOWN = "right", "wrong", "missing", "unknown"
@@ -57,7 +60,7 @@ def prove_files(
     store: Optional[str],
     ledger: Ledger,
     *,
-    workers: int = 4,
+    workers: int = max(_WORKERS_AT_LEAST, cores(_WORKERS_AT_MOST)),
     tell: Tell,
     note: bool = True,
 ) -> List[Proof]:

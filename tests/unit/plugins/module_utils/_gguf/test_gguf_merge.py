@@ -98,11 +98,11 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, copies: int) -> None:
     left = [copies]
     copy = moving.Copier.copy
 
-    def dying(self: moving.Copier, *args: Any) -> None:
+    def dying(self: moving.Copier, *args: Any, **options: Any) -> None:
         left[0] -= 1
         if left[0] < 0:
             raise Interrupted
-        copy(self, *args)
+        copy(self, *args, **options)
 
     monkeypatch.setattr(moving.Copier, "copy", dying)
 
@@ -646,11 +646,11 @@ def test_full_disk_keeps_the_shards_and_the_next_run_goes_on(
     copy = moving.Copier.copy
     left = [30]
 
-    def full(self: moving.Copier, *args: Any) -> None:
+    def full(self: moving.Copier, *args: Any, **options: Any) -> None:
         left[0] -= 1
         if left[0] < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
-        copy(self, *args)
+        copy(self, *args, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(moving.Copier, "copy", full)
@@ -843,34 +843,6 @@ def test_a_second_run_can_wait_for_the_first(place: Place) -> None:
     waiting.join(10)
     assert waited == [(True, True)]
     assert not writing.wait_for_other_run(str(place.temporary))
-
-
-def test_error_of_the_hash_reaches_the_caller(tmp_path: Path) -> None:
-    path = tmp_path / "short"
-    path.write_bytes(b"x" * 10)
-    with path.open("rb") as file:
-        follower = moving.FollowingHash(file.fileno())
-        try:
-            follower.advance(20)
-            with pytest.raises(GgufError, match="became shorter"):
-                follower.digest()
-        finally:
-            follower.close()
-
-
-def test_hash_keeps_a_sum_at_every_mark(tmp_path: Path) -> None:
-    content = os.urandom(3000)
-    path = tmp_path / "file"
-    path.write_bytes(content)
-    with path.open("rb") as file:
-        follower = moving.FollowingHash(file.fileno(), mark_bytes=1000)
-        try:
-            follower.advance(2500)
-            assert follower.digest_at(1000) == hashlib.sha256(content[:1000]).hexdigest()
-            assert follower.digest_at(2000) == hashlib.sha256(content[:2000]).hexdigest()
-            assert follower.digest() == hashlib.sha256(content[:2500]).hexdigest()
-        finally:
-            follower.close()
 
 
 @pytest.mark.parametrize("consume", [False, True])

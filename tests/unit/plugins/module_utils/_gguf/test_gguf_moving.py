@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import mmap
 import os
 import random
@@ -14,6 +15,7 @@ from typing import Any, Iterator
 
 import pytest
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.hashing import HashThread
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._merge import moving
 
@@ -31,6 +33,16 @@ class Files:
     def copy(self, source_offset: int, dest_offset: int, length_bytes: int) -> bytes:
         moving.Copier().copy(self.source, self.dest, source_offset, dest_offset, length_bytes)
         return self.dest_path.read_bytes()[dest_offset:]
+
+    def hashed(self, source_offset: int, dest_offset: int, length_bytes: int) -> tuple[bytes, list[str]]:
+        """What a copy that two hashes look at writes, and their digests."""
+        hashes = [HashThread(), HashThread()]
+        try:
+            moving.Copier().copy(self.source, self.dest, source_offset, dest_offset, length_bytes, hashes=hashes)
+            return self.dest_path.read_bytes()[dest_offset:], [one.digest() for one in hashes]
+        finally:
+            for one in hashes:
+                one.close()
 
 
 @pytest.fixture
@@ -115,6 +127,19 @@ def test_a_network_file_system_may_copy_on_its_server_wherever_the_places_are(
     assert sum(ranges_copied) == 200_000
 
 
+@pytest.mark.parametrize("block_device", [True, False])
+@pytest.mark.parametrize("source_offset", [0, 96])
+def test_hashes_get_the_very_bytes_that_are_written(
+    files: Files, ranges_copied: list[int], monkeypatch: pytest.MonkeyPatch, block_device: bool, source_offset: int
+) -> None:
+    """Read once where they go through memory; read back where the kernel copied them."""
+    on_block_device(monkeypatch, block_device)
+    monkeypatch.setattr(moving, "BUFFER_BYTES", 70_000)
+    wanted = CONTENT[source_offset : source_offset + 250_000]
+    assert files.hashed(source_offset, 0, 250_000) == (wanted, [hashlib.sha256(wanted).hexdigest()] * 2)
+    assert sum(ranges_copied) == (0 if block_device and source_offset else 250_000)
+
+
 @pytest.mark.parametrize("number", [errno.ENODEV, errno.EACCES, errno.ENOMEM])
 def test_a_source_that_cannot_be_mapped_goes_through_memory(
     files: Files, monkeypatch: pytest.MonkeyPatch, number: int
@@ -134,8 +159,9 @@ def test_a_source_that_became_shorter_is_an_error_and_no_crash(
 ) -> None:
     on_block_device(monkeypatch, block_device)
     os.truncate(files.source_path, left_bytes)
-    with pytest.raises(GgufError, match=r"a shard became shorter than 200,096 bytes"):
-        files.copy(96, 0, 200_000)
+    for copy in (files.copy, files.hashed):
+        with pytest.raises(GgufError, match=r"a shard became shorter than 200,096 bytes"):
+            copy(96, 0, 200_000)
 
 
 def test_a_source_that_becomes_shorter_while_it_is_mapped_is_an_error_and_no_crash(
