@@ -33,6 +33,7 @@ import conftest  # noqa: F401 -- makes the checkout importable as the collection
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import read_header
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import merge_layout
 from ansible_collections.gguf.fleet.tests.bench.far_network import INSIDE, NotHere, ceiling, far_network, made_by
+from ansible_collections.gguf.fleet.tests.bench.quiet import Quiet, spread
 from ansible_collections.gguf.fleet.tests.builders.gguf import (
     MODEL_KV,
     Tensor,
@@ -172,10 +173,10 @@ def measure(commands: Sequence[Sequence[str]], folder: Path) -> Sample:
     folder.mkdir(parents=True)
     disk = DiskWatch(folder)
     disk.start()
-    began, cpu, rss, quiet = time.monotonic(), 0.0, 0.0, subprocess.DEVNULL
+    began, cpu, rss, nowhere = time.monotonic(), 0.0, 0.0, subprocess.DEVNULL
     for command in [*commands, ["sync", "-f", str(folder)]]:
         parts = [part.split(" ") for part in command[1:]] if command[0] == "&" else [command]
-        children = [subprocess.Popen(part, stdout=quiet, stderr=quiet, cwd=folder) for part in parts]
+        children = [subprocess.Popen(part, stdout=nowhere, stderr=nowhere, cwd=folder) for part in parts]
         for child in children:
             _pid, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
@@ -259,25 +260,23 @@ def median(samples: Dict[str, List[Sample]], name: str, field: str = "wall") -> 
     return statistics.median(getattr(sample, field) for sample in samples[name])
 
 
-def report(condition: str, samples: Dict[str, List[Sample]], size_mib: float) -> None:
-    print(f"\n{condition}, {size_mib:.0f} MiB: medians of {len(next(iter(samples.values())))} (lowest to highest)")
+def report(condition: str, samples: Dict[str, List[Sample]], size_mib: float, quiet: Quiet) -> None:
+    print(f"\n{condition}, {size_mib:.0f} MiB: medians of {len(next(iter(samples.values())))}")
     for name, taken in samples.items():
-        walls = sorted(sample.wall for sample in taken)
         print(
-            f"  {name:34} {median(samples, name):7.2f} s ({walls[0]:.2f} to {walls[-1]:.2f})"
+            f"  {name:34} {median(samples, name):7.2f} s (spread {spread([sample.wall for sample in taken]):.0%})"
             f"   CPU {median(samples, name, 'cpu'):6.2f} s   RSS {median(samples, name, 'rss_mib'):5.0f} MiB"
             f"   disk {median(samples, name, 'disk_mib'):6.0f} MiB"
         )
     for text, value, wanted, at_most in bars(condition, samples, size_mib):
-        verdict = "kept" if (value <= wanted) == at_most else "MISSED"
-        print(f"  {text}: {value:.2f} (bar {wanted:g}) {verdict}")
+        quiet.compare(text, value, wanted, at_most=at_most)
 
 
 def bars(condition: str, samples: Dict[str, List[Sample]], size_mib: float) -> Iterator[tuple[str, float, float, bool]]:
     yield "disk beyond the model's size, MiB", median(samples, MINE, "disk_mib") - size_mib, 64, True
     if "two openssl passes" in samples:
         slowest = max(median(samples, "curl"), median(samples, "two openssl passes"))
-        yield "merged and verified / slowest of curl and two SHA-256", median(samples, MINE) / slowest, 1.15, True
+        yield "merged and verified / slowest of curl and two SHA-256", median(samples, MINE) / slowest, 1.05, True
         cpu = median(samples, "curl", "cpu") + median(samples, "two openssl passes", "cpu")
         yield "CPU / CPU of curl and two SHA-256", median(samples, MINE, "cpu") / cpu, 1.3, True
     if "gguf_download, 16 connections" in samples:
@@ -294,7 +293,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size-mib", type=int, default=1024)
     parser.add_argument("--far-size-mib", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--conditions", default="free,limited,far")
     parser.add_argument("--only", help="contenders beside gguf_download by name, with ; between")
     parser.add_argument("--place", type=Path, default=None, help="a directory with three times the size free")
@@ -313,20 +312,23 @@ def bench(place: Path, options: argparse.Namespace) -> None:
     forky = subprocess.run(["docker", "image", "inspect", "gguf-fleet-forky"], capture_output=True, check=False)
     if forky.returncode:
         print("The image gguf-fleet-forky is not here: the manual way is measured without its merge.", file=sys.stderr)
+    quiet = Quiet()
     for condition in options.conditions.split(","):
         root = place / condition
         size_mib = options.far_size_mib if condition == "far" else options.size_mib
         paths = make_shards(root / "hub" / REPO, size_mib * MIB)
         try:
-            bench_condition(condition, root, paths, options, merge=forky.returncode == 0)
+            samples = bench_condition(condition, root, paths, options, merge=forky.returncode == 0)
+            report(condition, samples, sum(path.stat().st_size for path in paths) / MIB, quiet)
         except NotHere as reason:
             print(f"\n{condition}: not measured, this machine cannot make it ({reason})")
         shutil.rmtree(root)
+    quiet.describe()
 
 
 def bench_condition(
     condition: str, root: Path, paths: Sequence[Path], options: argparse.Namespace, *, merge: bool
-) -> None:
+) -> Dict[str, List[Sample]]:
     far, limited = condition == "far", condition == "limited"
     host = INSIDE if far else "127.0.0.1"
     urls = [f"http://{host}:{18082 if limited else 18081}/{path.name}" for path in paths]
@@ -360,8 +362,7 @@ def bench_condition(
             contenders["two openssl passes"] = two_digests(paths)
         if options.only:
             contenders = {name: contenders[name] for name in [MINE, *options.only.split(";")]}
-        size_mib = sum(path.stat().st_size for path in paths) / MIB
-        report(condition, run_rounds(contenders, root, options.rounds), size_mib)
+        return run_rounds(contenders, root, options.rounds)
 
 
 if __name__ == "__main__":

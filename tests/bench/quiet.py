@@ -30,8 +30,9 @@ class Quiet:
 
     def compare(self, name: str, value: float, bar: float, *, at_most: bool = True) -> None:
         """A line with a value and its bar, and whether it holds, where the machine allows to say so."""
-        holds = "ok  " if (value <= bar) == at_most or value == bar else "OVER" if at_most else "BELOW"
-        print(f"  {holds if self.is_quiet else '?   '} {name}: {value:.2f} (bar {bar:g})")
+        missed = value > bar if at_most else value < bar
+        verdict = "?" if not self.is_quiet else "MISSED" if missed else "ok"
+        print(f"  {verdict:6} {name}: {value:.2f} (bar {bar:g})")
 
     def describe(self) -> None:
         """How busy the machine was with other things, and how fast and steady it hashes."""
