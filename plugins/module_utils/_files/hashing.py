@@ -41,6 +41,7 @@ class HashThread:
         self._mark_bytes = mark_bytes
         self._marks: Dict[int, str] = {}
         self._closed = False
+        self._error: Optional[BaseException] = None
         self._marked = threading.Condition()
         self._given: queue.SimpleQueue[Optional[Tuple[Data, Callable[[], object]]]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sha256", daemon=True)
@@ -56,6 +57,8 @@ class HashThread:
         done = threading.Event()
         self.give(b"", done.set)
         done.wait()
+        if self._error is not None:
+            raise self._error
         return str(self._hasher.hexdigest())
 
     def digest_at(self, offset: int) -> str:
@@ -65,7 +68,9 @@ class HashThread:
         hash is closed before it gets there.
         """
         with self._marked:
-            self._marked.wait_for(lambda: self._closed or offset in self._marks)
+            self._marked.wait_for(lambda: self._closed or self._error or offset in self._marks)
+            if self._error is not None:
+                raise self._error
             if offset not in self._marks:
                 raise RuntimeError("the hash was closed before it was complete")
             found = self._marks[offset]
@@ -83,7 +88,12 @@ class HashThread:
             if given is None:
                 break
             data, seen = given
-            self._update(data)
+            try:
+                self._update(data)
+            except BaseException as error:  # handed to who asks for a digest, while who gives goes on
+                with self._marked:
+                    self._error = error
+                    self._marked.notify_all()
             seen()
         with self._marked:
             self._closed = True

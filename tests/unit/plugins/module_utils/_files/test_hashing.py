@@ -64,6 +64,23 @@ def test_who_waits_for_a_mark_learns_that_the_hash_was_closed(marked: HashThread
     assert found == ["the hash was closed before it was complete"]
 
 
+class Broken:
+    """A hasher that fails."""
+
+    def update(self, _data: memoryview) -> None:
+        raise ArithmeticError
+
+
+def test_the_error_of_a_hash_reaches_who_asks_and_holds_nobody_up() -> None:
+    broken, seen = HashThread(hasher=Broken(), mark_bytes=1000), threading.Event()
+    broken.give(CONTENT, seen.set)
+    assert seen.wait(10)
+    for ask in (broken.digest, lambda: broken.digest_at(1000)):
+        with pytest.raises(ArithmeticError):
+            ask()
+    broken.close()
+
+
 def test_a_block_is_used_again_only_when_every_hash_has_seen_it() -> None:
     """The slow one is held back until the quick one has seen all that there was memory for."""
     blocks, slow, quick = Blocks(count=2, block_bytes=1000), HashThread(), HashThread()
