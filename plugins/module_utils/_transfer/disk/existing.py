@@ -9,6 +9,7 @@ import os
 from typing import Callable, Dict, List, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.directory import PathProblem
+from ansible_collections.gguf.fleet.plugins.module_utils._files.hashing import cores
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import input_size
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import TransferError
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.digests import Digest, Digests
@@ -18,6 +19,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress impo
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.window import Window
 
 _BUFFERS = 16
+_THREADS_AT_MOST = 8
 _TICK_SECONDS = 0.25
 
 
@@ -54,7 +56,7 @@ def _prove_open(plan: Plan, storage: Storage, tick: Callable[[Status], None]) ->
     digests = Digests(
         plan,
         Window(plan, storage, b"\1" * plan.block_count, _BUFFERS),
-        threads=max(2, min(4, os.cpu_count() or 2)),
+        threads=max(2, cores(_THREADS_AT_MOST)),
         on_wrong=wrong.append,
         on_error=failed.append,
     )
