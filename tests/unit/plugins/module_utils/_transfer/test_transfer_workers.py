@@ -149,7 +149,7 @@ def test_a_source_that_lacks_the_files_is_left_for_one_that_has_them(laid: Laid,
 def test_a_page_in_the_place_of_a_model_is_refused_and_named(laid: Laid) -> None:
     for path, content in zip(laid.originals, laid.contents):
         path.write_bytes(b"<html>".ljust(len(content)))
-    with pytest.raises(TransferError, match=r"m-\d.gguf is no GGUF file") as caught:
+    with pytest.raises(TransferError, match=r"m-\d.gguf is not a GGUF file") as caught:
         fetch(laid, [from_folder(laid.originals[0].parent, laid)], connections=1)
     assert caught.value.reason == "not-gguf"
     assert not any(laid.journal.states)
