@@ -204,6 +204,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway import certificate, clients, proxy, reach
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
+from ansible_collections.gguf.fleet.plugins.module_utils._secrets import let_see
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 
 
@@ -302,6 +303,8 @@ def main() -> None:
                 "type": "list",
                 "elements": "dict",
                 "default": [],
+                # As a whole: in what Ansible writes to the host's log, a secret of several lines is not found.
+                "no_log": True,
                 "options": {
                     "file": {"type": "str", "required": True},
                     "names": {"type": "list", "elements": "str", "required": True},
@@ -326,6 +329,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    certificates = module.params["certificates"]
+    let_see(module.no_log_values, certificates, {one["content"] for one in certificates if one["content"]})
     try:
         result = present(module) if module.params["state"] == "present" else absent(module)
     except Problem as error:

@@ -147,8 +147,13 @@ def llama_cpp_host(*engines: Engine, slots: int = 2) -> dict[str, Any]:
 
 
 @contextmanager
-def running(folder: Path, hosts: Mapping[str, Mapping[str, Any]], **variables: Any) -> Iterator[Gateway]:
-    """A gateway before these hosts, whose engines it reaches without doors. variables: gateway_* without that word."""
+def running(
+    folder: Path, hosts: Mapping[str, Mapping[str, Any]], *, image: str = IMAGE, **variables: Any
+) -> Iterator[Gateway]:
+    """A gateway before these hosts, whose engines it reaches without doors. variables: gateway_* without that word.
+
+    image: IMAGE has the HAProxy of Debian 12, `gguf-fleet-forky` a later one.
+    """
     port = free_port()
     own = {
         **{f"gateway_{name}": value for name, value in variables.items()},
@@ -174,7 +179,7 @@ def running(folder: Path, hosts: Mapping[str, Mapping[str, Any]], **variables: A
     subprocess.run(
         [
             *("docker", "run", "--detach", "--rm", "--name", name, "--network", "host", f"--volume={folder}:{folder}"),
-            *(IMAGE, "haproxy", "-Ws", "-f", str(folder / "haproxy.cfg")),
+            *(image, "haproxy", "-Ws", "-f", str(folder / "haproxy.cfg")),
         ],
         check=True,
         capture_output=True,

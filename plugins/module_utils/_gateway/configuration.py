@@ -113,6 +113,8 @@ def configuration(gateway: Mapping[str, Any], routes: Sequence[Route]) -> str:
 def _frontend(gateway: Mapping[str, Any], routes: Sequence[Route]) -> List[str]:
     rules = [
         f"bind {_bind(gateway, gateway['port'])} ssl crt {CERTIFICATE} alpn h2,http/1.1",
+        # Who has a connection and says nothing, not even TLS's first word. It does not run while an engine thinks.
+        "timeout client 60s",
         'log-format "%ci %[var(txn.client)] %[var(txn.model),bytes(0,100),json(utf8s)] %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST '
         '%B %ts %rc %sq/%bq %HM %HP"',
         *_browsers(gateway["origins"]),

@@ -52,12 +52,16 @@ class Fleet:
         return found
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory, gateway_image: str) -> Iterator[Fleet]:
+@pytest.fixture(scope="module", params=["gguf-fleet-gateway", pytest.param("gguf-fleet-forky", marks=pytest.mark.long)])
+def started(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, gateway_image: str, forky: object
+) -> Iterator[Fleet]:
+    """With the HAProxy of Debian 12, and of forky."""
     folder: Path = tmp_path_factory.mktemp("gateway")
     with serving("r1", "r2") as ollama, serving(name="tiny") as tiny, serving(name="large") as large:
         hosts = {"a": ollama_host(ollama, slots=4), "b": llama_cpp_host(tiny, large, slots=4)}
-        with running(folder, hosts, clients=CLIENTS, origins=[ORIGIN], max_body_bytes=MAX_BYTES) as gateway:
+        settings = {"clients": CLIENTS, "origins": [ORIGIN], "max_body_bytes": MAX_BYTES}
+        with running(folder, hosts, image=request.param, **settings) as gateway:
             yield Fleet(gateway, ollama, tiny, large)
 
 
