@@ -23,6 +23,7 @@ _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
 class ActionModule(BackgroundAction):
+    LOOKS_FIRST = True
     _sent: Optional[List[Sending]] = None
 
     def run(self, tmp: Any = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:

@@ -21,7 +21,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.plugin_utils.preload import preload
 
-# Ansible reads an action in the process that starts the workers; this is the first of every play that changes hosts.
+# Ansible reads an action in the process that starts the workers; this is the first of a play with a role alone.
 preload()
 
 

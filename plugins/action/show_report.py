@@ -12,6 +12,10 @@ from ansible.utils.display import Display
 
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines, printable
+from ansible_collections.gguf.fleet.plugins.plugin_utils.preload import preload
+
+# Ansible reads an action in the process that starts the workers; every play that describes the fleet begins with this.
+preload()
 
 display = Display()
 

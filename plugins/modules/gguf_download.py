@@ -142,6 +142,14 @@ options:
     type: str
     choices: [present, absent, stopped]
     default: present
+  look:
+    description:
+      - Whether only to look for all files. Where each is there, proved before, the result is that of any run; else it
+        is C(incomplete), and nothing was changed. The task does that by itself before it starts the module in the
+        background; it is not to be given.
+    type: bool
+    default: false
+    version_added: 0.2.0
 notes:
   - Proxies come from the environment of the task (E(http_proxy), E(https_proxy), E(no_proxy)).
 seealso:
@@ -312,6 +320,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.pacin
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.sources import Access
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.network.workers import CONNECTIONS_AT_MOST
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.pipeline import Settings
+from ansible_collections.gguf.fleet.plugins.module_utils._transfer.work import already_there
 
 Answers = List[Union[download.Result, Problem]]
 
@@ -373,6 +382,13 @@ def make_requests(params: Mapping[str, Any]) -> List[download.Request]:
     if wrong:
         raise together(wrong)
     return found
+
+
+def look(requests: Sequence[download.Request]) -> Optional[Answers]:
+    """The results where all files are there, proved before; no byte is read for that."""
+    ledger = Ledger()
+    found = [already_there(request, ledger) for request in requests]
+    return [one for one in found if one is not None] if None not in found else None
 
 
 def run(state: str, requests: Sequence[download.Request], check: bool) -> Answers:
@@ -462,6 +478,7 @@ def main() -> None:
             "timeout": {"type": "float", "default": 30},
             "retries": {"type": "int", "default": 8},
             "state": {"type": "str", "choices": ["present", "absent", "stopped"], "default": "present"},
+            "look": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -472,9 +489,11 @@ def main() -> None:
     module.params["headers"] = dict.fromkeys(given["headers"], MASK)
     try:
         requests = make_requests(given)
-        answers = run(given["state"], requests, check)
+        answers = look(requests) if given["look"] else run(given["state"], requests, check)
     except Problem as error:
         module.fail_json(**failure(error), reason=reason_of(error), downloads=[])
+    if answers is None:
+        module.exit_json(changed=False, incomplete=True)
     result, refused = returned(requests, answers, check), refusal(requests, answers)
     if refused is not None:
         first = next(answer for answer in answers if isinstance(answer, Problem))

@@ -92,6 +92,9 @@ class BackgroundAction(ActionBase):
     _supports_async = True
     _supports_diff = True
     _explained = False
+    # Whether the module is asked first, by its option `look`, if there is anything to do: in the background a module is
+    # eight commands on the host and not one.
+    LOOKS_FIRST = False
 
     def status_path(self, dest: str, arguments: Dict[str, Any]) -> Optional[str]:
         """Where the module that makes dest writes its status on the host; None when there is nothing to watch."""
@@ -131,6 +134,12 @@ class BackgroundAction(ActionBase):
             if not own_async:
                 self._remove_tmp_path(self._connection._shell.tmpdir)
             return result
+        if self.LOOKS_FIRST:
+            seen: Dict[str, Any] = self._execute_module(
+                module_args={**self._task.args, "look": True}, task_vars=variables
+            )
+            if not seen.pop("incomplete", False):
+                return {**result, **seen}
         shown = boolean(self._templar.template(variables.get("models_progress", True)), strict=False)
         shown = shown and not self._task.no_log
         result.update(self._run_watched(variables, watched, shown))

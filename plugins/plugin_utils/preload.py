@@ -10,9 +10,10 @@ every host. What is imported in the process that starts them is there in all of 
 
 from __future__ import annotations
 
+import functools
 import importlib
 
-from ansible.plugins.loader import filter_loader
+from ansible.plugins.loader import connection_loader, filter_loader, test_loader
 
 from ansible_collections.gguf.fleet.plugins.plugin_utils import fleet
 
@@ -21,14 +22,19 @@ FILTERS = (
     *("door", "fleet", "gateway", "llama_server_command", "llama_server_environment", "models", "ollama_environment"),
     *("plan", "preflight_report", "report", "verify", "without_secrets"),
 )
+# Of Ansible's own connections it does the same by itself. A fleet of containers is reached by this one.
+CONNECTION = "community.docker.docker"
 
 
+@functools.cache
 def preload() -> None:
-    """Import the filters with all that they stand on, and read the catalog."""
+    """Import the filters and tests with all that they stand on, and read the catalog; only the first call takes time."""
     for file in FILTERS:
         module = importlib.import_module(f"{_PLUGINS}filter.{file}")
         for name in module.FilterModule().filters():
             # Where it is, is looked up once then, too.
             filter_loader.get(f"gguf.fleet.{name}")
+    list(test_loader.all())
+    connection_loader.get(CONNECTION, class_only=True)
     fleet.catalog()
     fleet.public_variables()
