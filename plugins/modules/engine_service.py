@@ -36,9 +36,59 @@ extends_documentation_fragment:
   - gguf.fleet.attributes.changes
 options:
   name:
-    description: Name of the service.
+    description: Name of the service. This or O(services) is required.
     type: str
-    required: true
+  services:
+    description:
+      - Several services in the place of O(name), brought to what is wanted in this order, in one run. What an entry
+        does not say holds for all of them, as the option of the same name says it.
+      - Without O(version) each is a change of its own, and one that fails does not keep those after it from theirs.
+        With O(version) they are O(together).
+    type: list
+    elements: dict
+    version_added: 0.2.0
+    suboptions:
+      name:
+        description: Name of the service.
+        type: str
+        required: true
+      description:
+        description: As O(description).
+        type: str
+      command:
+        description: As O(command).
+        type: list
+        elements: str
+      environment:
+        description: As O(environment).
+        type: dict
+      mounts:
+        description: As O(mounts).
+        type: list
+        elements: str
+      start_lock:
+        description: As O(start_lock).
+        type: path
+      loads:
+        description: As O(loads).
+        type: list
+        elements: str
+      url:
+        description: As O(url).
+        type: str
+      models:
+        description: As O(models).
+        type: list
+        elements: str
+      gpus:
+        description: As O(gpus).
+        type: bool
+      beside:
+        description: As O(beside).
+        type: bool
+      api_key:
+        description: As O(api_key).
+        type: str
   state:
     description:
       - V(started) keeps it running and starting at boot, V(stopped) stops it, with systemd at boot, too, V(absent)
@@ -144,7 +194,8 @@ options:
   together:
     description:
       - Names of all services that run O(version), in the order in which this module is called for them; O(name) is
-        among them. The first one switches the version, the others restart because of it.
+        among them. With O(services) it is their names. The first one switches the version, the others restart because
+        of it.
       - What each was before is kept until the last one has proven to serve. Where one does not, it and those before it
         are put back as they were, with their version.
     type: list
@@ -221,7 +272,8 @@ options:
     type: bool
     default: false
   api_key:
-    description: Key that the engine asks for.
+    description:
+      - Key that the engine asks for. For llama.cpp, empty takes the first of C(LLAMA_API_KEY) in O(environment).
     type: str
     default: ''
   gpus:
@@ -255,6 +307,24 @@ EXAMPLES = r"""
     writable: [/var/lib/ollama]
     environment:
       OLLAMA_HOST: 127.0.0.1:11434
+
+- name: Run two servers of llama.cpp
+  gguf.fleet.engine_service:
+    engine: llama_cpp
+    user: llama-cpp
+    group: llama-cpp
+    home: /var/lib/llama-cpp
+    services:
+      - name: llama-cpp-r1
+        description: llama.cpp, r1
+        command: [/usr/bin/llama-server, --model, /srv/gguf-fleet/models/r1.gguf, --alias, r1, --port, "8080"]
+        url: http://127.0.0.1:8080
+        models: [r1]
+      - name: llama-cpp-coder
+        description: llama.cpp, coder
+        command: [/usr/bin/llama-server, --model, /srv/gguf-fleet/models/coder.gguf, --alias, coder, --port, "8081"]
+        url: http://127.0.0.1:8081
+        models: [coder]
 """
 
 RETURN = r"""
@@ -281,8 +351,15 @@ held:
   returned: always
   type: str
   sample: restart
+results:
+  description:
+    - What came of each of O(services), in their order, with its C(name). One that failed has C(failed), C(msg),
+      C(problem) and C(remedy); those after it are missing where it ended the run.
+  returned: with O(services)
+  type: list
+  elements: dict
 health:
-  description: What was checked after a start.
+  description: What was checked after a start. With O(services) it is in RV(results).
   returned: after a start
   type: dict
   contains:
@@ -315,6 +392,7 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.llama_server import first_key
 from ansible_collections.gguf.fleet.plugins.module_utils._install import lock, releases
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import (
@@ -363,18 +441,32 @@ def given(value: t.Any) -> t.Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def hide_secrets(module: AnsibleModule, adopted: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """The whole environment of the service. Of the arguments only what is secret is hidden from here on."""
-    p = module.params
-    given = {name: str(value) for name, value in p["environment"].items()}
-    variables = {**adoption.kept(adopted), **given}
-    let_see(module.no_log_values, p["environment"], environment_secrets(variables))
-    module.no_log_values.update(environment_secrets(adopted.get("environment", {})))
-    # The engines themselves tell of a key that they do not take.
-    module.no_log_values.update([p["api_key"]] if p["api_key"] else [])
-    p["environment"] = masked_environment(given)
-    p["command"] = [masked_text(" ".join(p["command"] or []))]
+def hide_secrets(hidden: set[str], each: t.Sequence[t.Mapping[str, t.Any]]) -> None:
+    """Of the arguments only what is secret is hidden from here on."""
+    for p in each:
+        let_see(hidden, [p["environment"], p["command"] or []], set())
+    for p in each:
+        hidden.update(environment_secrets(p["environment"]))
+        # As one text: the name of a secret and its value may be two arguments.
+        hidden.update(secrets_in(" ".join(p["command"] or [])))
+        # The engines themselves tell of a key that they do not take.
+        hidden.update([p["api_key"]] if p["api_key"] else [])
+
+
+def variables_of(module: AnsibleModule, p: t.Mapping[str, t.Any], adopted: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """The whole environment of the service; what an adopted one adds to it may be secret, too."""
+    variables = {**adoption.kept(adopted), **{name: str(value) for name, value in p["environment"].items()}}
+    for found in (variables, adopted.get("environment", {})):
+        module.no_log_values.update(environment_secrets(found))
     return variables
+
+
+def mask(arguments: dict[str, t.Any]) -> None:
+    """Of what the result shows of the arguments."""
+    if arguments["environment"]:
+        arguments["environment"] = masked_environment({n: str(value) for n, value in arguments["environment"].items()})
+    if arguments["command"]:
+        arguments["command"] = [masked_text(" ".join(arguments["command"]))]
 
 
 def wanted_of(p: dict[str, t.Any]) -> health.Wanted | None:
@@ -438,8 +530,6 @@ def make_plan(
     files: list[plan.File],
     found: dict[str, plan.Found],
     before: journal.Before | None,
-    *,
-    command: list[str],
 ) -> list[plan.Action]:
     if p["state"] == "absent":
         return plan.plan_absent(p["name"], [file.path for file in files], found, way.state())
@@ -454,7 +544,7 @@ def make_plan(
         current = before.links[0] if before and before.root == p["root"] else releases.current(p["root"])
         wrong_links = releases.wrong_links(p["root"], p["links"])
     state, wanted = way.state(), wanted_of(p)
-    program = running.program_of(command, p["root"], p["version"], p["links"])
+    program = running.program_of(p["command"], p["root"], p["version"], p["links"])
     return plan.plan_started(
         p["name"],
         files,
@@ -478,16 +568,22 @@ def stand_in_the_way(p: dict[str, t.Any], way: manager.Manager, actions: t.Seque
     return successor.in_the_way(p["instead_of"], p["url"], p["beside"], lambda name: manager.manager(way.name, name))
 
 
-def held(module: AnsibleModule, actions: t.Sequence[plan.Action], in_the_way: t.Sequence[str] = ()) -> str:
+def held(
+    module: AnsibleModule,
+    p: t.Mapping[str, t.Any],
+    actions: t.Sequence[plan.Action],
+    in_the_way: t.Sequence[str] = (),
+) -> str:
     """What of this is not done now, but by another run without `hold`."""
-    return "" if module.check_mode or not module.params["hold"] else plan.touches(actions, in_the_way)
+    return "" if module.check_mode or not p["hold"] else plan.touches(actions, in_the_way)
 
 
 HELD: dict[str, t.Any] = {"changed": False, "actions": [], "restarted": False, "restart_pending": [], "diff": []}
 
 
-def bring(module: AnsibleModule, way: manager.Manager, new_supervisor: supervisor_copy.Copy | None) -> dict[str, t.Any]:
-    p = module.params
+def bring(
+    module: AnsibleModule, p: dict[str, t.Any], way: manager.Manager, new_supervisor: supervisor_copy.Copy | None
+) -> dict[str, t.Any]:
     if p["state"] == "started" and way.name == "supervisord":
         old_script.refuse_entry_point(p["name"])
     target = change.Target(
@@ -500,8 +596,8 @@ def bring(module: AnsibleModule, way: manager.Manager, new_supervisor: superviso
     unfinished = group.unfinished(p["together"], p["name"])
     if unfinished and p["state"] != "absent":
         back = [plan.Action("put back", p["name"], ("an earlier run ended before its change was proven",))]
-        if held(module, back):
-            return {**HELD, "held": held(module, back)}
+        if held(module, p, back):
+            return {**HELD, "held": held(module, p, back)}
         if not module.check_mode:
             if new_supervisor:
                 supervisor_copy.put(new_supervisor.files)
@@ -513,21 +609,20 @@ def bring(module: AnsibleModule, way: manager.Manager, new_supervisor: superviso
         back, unfinished = [], None
     # Only now: what was before is also what there is to adopt.
     adopted = adoption.read(p["name"], way, adoption.user_of) if p["adopt"] else {}
-    command = p["command"]
-    variables = hide_secrets(module, adopted)
-    files = files_of({**p, "command": command}, way, variables, adopted)
+    variables = variables_of(module, p, adopted)
+    files = files_of(p, way, variables, adopted)
     paths = [*(file.path for file in files), *service_files.outdated(p["name"], way)]
     found = journal.read_files(paths)
     if unfinished:
         # Check mode: what the run would find after it has put back what was before.
         found = {path: kept for path in paths if (kept := unfinished.files.get(path, found.get(path)))}
     brought = [plan.Action("bring", f"supervisor {new_supervisor.version}")] if new_supervisor else []
-    actions = [*back, *brought, *make_plan(p, way, files, found, unfinished, command=command)]
+    actions = [*back, *brought, *make_plan(p, way, files, found, unfinished)]
     begun = len(back) + len(brought)
     planned = actions[begun:]
     in_the_way = stand_in_the_way(p, way, planned)
-    if held(module, actions, in_the_way):
-        return {**HELD, "held": held(module, actions, in_the_way)}
+    if held(module, p, actions, in_the_way):
+        return {**HELD, "held": held(module, p, actions, in_the_way)}
     if p["hold"] and plan.touches(actions, in_the_way) == plan.CUTS:
         # Check mode: what the caller would do in between.
         actions.insert(0, plan.Action("drain", "this host on the gateways"))
@@ -569,10 +664,111 @@ def bring(module: AnsibleModule, way: manager.Manager, new_supervisor: superviso
     return result
 
 
+def each_of(params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The options of each service, whole."""
+    if params["services"] is None:
+        each = [dict(params)]
+    else:
+        entries = [{name: value for name, value in one.items() if value is not None} for one in params["services"]]
+        each = [{**params, **one} for one in entries]
+    names = [one["name"] for one in each]
+    for one in each:
+        if params["services"] is not None and one["version"] is not None:
+            one["together"] = names
+        if one["engine"] == "llama_cpp" and not one["api_key"]:
+            one["api_key"] = first_key(one["environment"])
+    return each
+
+
+def refuse_incomplete(each: t.Sequence[t.Mapping[str, t.Any]]) -> None:
+    for p in each:
+        missing = [name for name in NEEDED if p["state"] == "started" and not p[name]]
+        if missing:
+            raise Problem(
+                f"{p['name']} cannot be run: {', '.join(missing)} is not given.", "Give it. Nothing was changed."
+            )
+
+
+def in_turn(module: AnsibleModule, name: str, each: t.Sequence[dict[str, t.Any]]) -> dict[str, t.Any]:
+    """Each of several services; those of one version end with the first that fails, which has put them back."""
+    results: list[dict[str, t.Any]] = []
+    for p in each:
+        try:
+            # What the first has brought is there for the others; in check mode it is told once.
+            told = one_service(module, name, p, brings=not (module.check_mode and results))
+        except (Problem, OSError) as error:
+            told = {"failed": True, "changed": False, **failure(as_problem(error, p["name"]))}
+        results.append({"name": p["name"], **told})
+        if told.get("failed") and p["version"] is not None:
+            break
+    return together(results)
+
+
+def together(results: t.Sequence[dict[str, t.Any]]) -> dict[str, t.Any]:
+    merged: dict[str, t.Any] = {
+        "changed": any(one["changed"] for one in results),
+        "restarted": any(one.get("restarted", False) for one in results),
+        "diff": [part for one in results for part in one.pop("diff", [])],
+        **{key: [item for one in results for item in one.get(key, [])] for key in ("actions", "restart_pending")},
+        "held": next((word for word in (plan.CUTS, plan.STARTS) if word in {one.get("held") for one in results}), ""),
+        "results": list(results),
+    }
+    return merged
+
+
+def refusal(results: t.Sequence[t.Mapping[str, t.Any]]) -> Problem | None:
+    """What became of all that failed."""
+    failed = [one for one in results if one.get("failed")]
+    if not failed:
+        return None
+    return Problem(*(" ".join(dict.fromkeys(one[key] for one in failed)) for key in ("problem", "remedy")))
+
+
+def as_problem(error: Exception, name: str) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    return Problem(f"{name} cannot be changed: {error}.", "Correct that, then run again.")
+
+
+class SupervisorWanted(Exception):
+    """The action plugin runs this again, with the copy."""
+
+
+def one_service(module: AnsibleModule, name: str, p: dict[str, t.Any], *, brings: bool = True) -> dict[str, t.Any]:
+    """name: of the manager."""
+    needs = p["state"] == "started" and name == "supervisord" and brings
+    supervisor = supervisor_copy.to_bring(p["supervisor"]) if needs else None
+    if supervisor and not supervisor.files and not module.check_mode:
+        raise SupervisorWanted
+    return bring(module, p, manager.manager(name, p["name"]), supervisor)
+
+
+# What a service needs that is to run.
+NEEDED = ("description", "command", "user", "group", "home")
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "name": {"type": "str", "required": True},
+            "name": {"type": "str"},
+            "services": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "description": {"type": "str"},
+                    "command": {"type": "list", "elements": "str", "no_log": True},
+                    "environment": {"type": "dict", "no_log": True},
+                    "mounts": {"type": "list", "elements": "str"},
+                    "start_lock": {"type": "path"},
+                    "loads": {"type": "list", "elements": "str"},
+                    "url": {"type": "str"},
+                    "models": {"type": "list", "elements": "str"},
+                    "gpus": {"type": "bool"},
+                    "beside": {"type": "bool"},
+                    "api_key": {"type": "str", "no_log": True},
+                },
+            },
             "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
             "manager": {"type": "str", "choices": ["auto", "systemd", "supervisord"], "default": "auto"},
             "description": {"type": "str"},
@@ -614,34 +810,38 @@ def main() -> None:
             "answer_seconds": {"type": "int", "default": 120},
             "load_seconds": {"type": "int", "default": 3600},
         },
-        required_if=[("state", "started", ("description", "command", "user", "group", "home"))],
+        mutually_exclusive=[("name", "services")],
+        required_one_of=[("name", "services")],
         supports_check_mode=True,
     )
-    p = module.params
-    # As one text: the name of a secret and its value may be two arguments.
-    let_see(module.no_log_values, p["command"] or [], secrets_in(" ".join(p["command"] or [])))
+    each = each_of(module.params)
+    hide_secrets(module.no_log_values, each)
+    module.params.pop("supervisor")
+    for arguments in (module.params, *(module.params["services"] or [])):
+        mask(arguments)
+    limits = module.params
     # A run may take as long as it takes to drain, to answer and to load; the one after it waits for its turn.
-    turn = lock.exclusive(journal.PENDING, p["drain_seconds"] + p["answer_seconds"] + p["load_seconds"])
+    a_service = limits["drain_seconds"] + limits["answer_seconds"] + limits["load_seconds"]
+    turn = lock.exclusive(journal.PENDING, a_service * max(1, len(each)))
     try:
+        refuse_incomplete(each)
         # To plan is no change, and where no service of ours ever was none needs a turn to stay away.
-        alone = module.check_mode or (p["state"] == "absent" and not os.path.isdir(journal.PENDING))
+        alone = module.check_mode or (limits["state"] == "absent" and not os.path.isdir(journal.PENDING))
         if not alone:
             journal.make_directory()
         with contextlib.nullcontext() if alone else turn:
-            name = manager.detect()[0] if p["manager"] == "auto" else p["manager"]
-            controllers = p.pop("supervisor")
-            needs = p["state"] == "started" and name == "supervisord"
-            supervisor = supervisor_copy.to_bring(controllers) if needs else None
-            if supervisor and not supervisor.files and not module.check_mode:
-                # The action plugin runs this again, with the copy.
-                module.exit_json(changed=False, supervisor_wanted=True)
-            result = bring(module, manager.manager(name, p["name"]), supervisor)
-    except Problem as error:
-        module.fail_json(**failure(error))
-    except OSError as error:
-        module.fail_json(
-            **failure(Problem(f"{p['name']} cannot be changed: {error}.", "Correct that, then run again."))
-        )
+            name = manager.detect()[0] if limits["manager"] == "auto" else limits["manager"]
+            if module.params["services"] is None:
+                result = one_service(module, name, each[0])
+            else:
+                result = in_turn(module, name, each)
+    except SupervisorWanted:
+        module.exit_json(changed=False, supervisor_wanted=True)
+    except (Problem, OSError) as error:
+        module.fail_json(**failure(as_problem(error, each[0]["name"] if each else "the list of services")))
+    refused = refusal(result.get("results", []))
+    if refused is not None:
+        module.fail_json(**result, **failure(refused))
     module.exit_json(**result)
 
 

@@ -19,8 +19,17 @@ from ansible_collections.gguf.fleet.plugins.plugin_utils import fleet
 
 _PLUGINS = "ansible_collections.gguf.fleet.plugins."
 FILTERS = (
-    *("door", "fleet", "gateway", "llama_server_command", "llama_server_environment", "models", "ollama_environment"),
-    *("plan", "preflight_report", "report", "verify", "without_secrets"),
+    *("door", "fleet", "gateway", "llama_server_command", "llama_server_environment", "llama_server_services"),
+    *(
+        "models",
+        "ollama_environment",
+        "ollama_services",
+        "plan",
+        "preflight_report",
+        "report",
+        "verify",
+        "without_secrets",
+    ),
 )
 # Of Ansible's own connections it does the same by itself. A fleet of containers is reached by this one.
 CONNECTION = "community.docker.docker"
@@ -28,7 +37,7 @@ CONNECTION = "community.docker.docker"
 
 @functools.cache
 def preload() -> None:
-    """Import the filters and tests with all that they stand on, and read the catalog; only the first call takes time."""
+    """Import the filters and tests with all that they stand on, and read the catalog, once."""
     for file in FILTERS:
         module = importlib.import_module(f"{_PLUGINS}filter.{file}")
         for name in module.FilterModule().filters():

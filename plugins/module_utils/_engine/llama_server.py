@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Mapping, Optional
 
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.connection import Endpoint
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.problem import EngineProblem
@@ -16,6 +16,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._http.json_answer impor
 
 _POLL_SECONDS = 0.5
 LOADING = 503
+API_KEY = "LLAMA_API_KEY"
+
+
+def first_key(environment: Mapping[str, Any]) -> str:
+    """The key to ask a server with that has this environment; empty for none. Several keys have commas between them."""
+    return str(environment.get(API_KEY) or "").split(",", maxsplit=1)[0].strip()
 
 
 class LlamaServer:

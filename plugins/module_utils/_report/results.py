@@ -98,7 +98,7 @@ class Results:
     def services_removed(self) -> List[str]:
         """The names of services that went."""
         items = [one for name in REMOVALS for one in self.get(name).get("results") or ()]
-        found = [str(one.get(one.get("ansible_loop_var"))) for one in items if not one.get("failed")]
+        found = [str(one.get("name")) for one in items if not one.get("failed")]
         return [*found, "ollama"] if self.get("__ollama_stopped").get("changed") else found
 
     @property

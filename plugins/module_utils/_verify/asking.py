@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._engine.llama_server import first_key
+
 
 def to_ask(
     endpoints: Sequence[Mapping[str, Any]],
@@ -26,15 +28,13 @@ def to_ask(
     :param engines: those of the host by name, as the fleet describes them; an Ollama must be of the version there.
     :param api_key: the key; empty for the one of llama.cpp's environment, on llama.cpp.
     """
-    # Several keys have commas between them.
-    llama_cpp_key = str((llama_cpp_environment or {}).get("LLAMA_API_KEY") or "").split(",", maxsplit=1)[0]
     own: Dict[str, Mapping[str, Any]] = {
         "ollama": {
             "origin": origin or _example(ollama_origins),
             "api_key": api_key,
             "version": (engines or {}).get("ollama", {}).get("version"),
         },
-        "llama_cpp": {"origin": origin, "api_key": api_key or llama_cpp_key},
+        "llama_cpp": {"origin": origin, "api_key": api_key or first_key(llama_cpp_environment or {})},
     }
     return [
         {

@@ -131,7 +131,7 @@ def test_what_is_left_over_is_named_with_its_bytes_until_it_is_removed() -> None
     )
     action = "remove file /srv/old.gguf (140,660,178,944 bytes): no model needs it any more"
     pruned = {"changed": True, "removed": ["old:latest"], "actions": [action]}
-    gone = {"results": [{"changed": True, "ansible_loop_var": "item", "item": "llama-cpp-old"}]}
+    gone = {"results": [{"changed": True, "name": "llama-cpp-old"}]}
     hosts["h20-02"].update(__models_registered=pruned, __llama_cpp_removed=gone)
     lines = shown(hosts)
     assert not [line for line in lines if "Left over" in line]
