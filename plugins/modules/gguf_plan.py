@@ -32,7 +32,7 @@ options:
     description:
       - Several quants of one model, the preferred first. The first one that every host holds wholly on its GPUs is
         taken, so that one name is one quant in the whole group; when none fits so, the smallest one.
-      - Exactly one of O(gguf), O(lock) and O(candidates) is needed.
+      - Exactly one of O(gguf), O(lock), O(candidates) and O(models) is needed.
     type: list
     elements: dict
     suboptions:
@@ -90,6 +90,73 @@ options:
       environment:
         description: As O(environment).
         type: dict
+  models:
+    description:
+      - Several models, each for hosts of its own, planned in one run. P(gguf.fleet.plan_questions#filter) makes them from
+        the fleet value. Exactly one of O(gguf), O(lock), O(candidates) and O(models) is needed.
+    type: list
+    elements: dict
+    version_added: 0.2.0
+    suboptions:
+      name:
+        description: Name of the model in RV(results).
+        type: str
+        required: true
+      lock_name:
+        description: Name of its lock, which is returned with it.
+        type: str
+      candidates:
+        description: As O(candidates).
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          quant:
+            description: Name of the quant.
+            type: str
+            required: true
+          gguf:
+            description: Facts of this quant.
+            type: dict
+            required: true
+      hosts:
+        description: As O(hosts).
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          name:
+            description: Name of the host in RV(plans).
+            type: str
+            required: true
+          address:
+            description: The address by which other hosts reach it, for O(across_hosts). Defaults to its name.
+            type: str
+          gpus:
+            description: As O(gpus).
+            type: list
+            elements: dict
+            required: true
+          only:
+            description: As O(only).
+            type: list
+            elements: str
+          ram_bytes:
+            description: As O(ram_bytes).
+            type: int
+          engine:
+            description: As O(engine).
+            type: str
+            choices: [ollama, llama_cpp]
+          engine_version:
+            description: As O(engine_version).
+            type: str
+          parameters:
+            description: As O(parameters).
+            type: dict
+          environment:
+            description: As O(environment).
+            type: dict
   only:
     description: Use only the GPUs with these indexes or UUIDs. An empty list means all.
     type: list
@@ -198,10 +265,17 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+results:
+  description:
+    - For each of O(models), in their order, C(item) (the model as it was given), and C(plan), C(plans), C(quant) and
+      C(across) as below.
+  type: list
+  elements: dict
+  returned: with O(models)
 plan:
   description: The plan of the only host; of several hosts the first one's.
   type: dict
-  returned: always
+  returned: without O(models)
   contains:
     fits:
       description: Whether the model can run like this.
@@ -443,32 +517,60 @@ def across(
     return {"across": plan_across(asked, members, head_request)}
 
 
+def answer(params: dict[str, Any]) -> dict[str, Any]:
+    asked, among = candidates(params), hosts(params)
+    quant, plans = choose(asked, among)
+    result = {name: plan.as_facts() for name, plan in plans.items()}
+    more = {"quant": quant} if quant else {}
+    return {"plan": next(iter(result.values())), "plans": result, **more, **across(params, asked, among, plans)}
+
+
+def of_model(params: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+    own = {**params, "candidates": model["candidates"], "hosts": model["hosts"]}
+    try:
+        return {"item": model, **answer(own)}
+    except Problem as problem:
+        raise GpuError(f"{model['name']}: {problem.problem}", problem.remedy) from problem
+
+
 def main() -> None:
     gpu_list = {"type": "list", "elements": "dict"}
     facts = {"type": "dict"}
+    candidates_of = {
+        "type": "list",
+        "elements": "dict",
+        "options": {"quant": {"type": "str", "required": True}, "gguf": {**facts, "required": True}},
+    }
+    hosts_of = {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "address": {"type": "str"},
+            "gpus": {**gpu_list, "required": True},
+            "only": {"type": "list", "elements": "str"},
+            "ram_bytes": {"type": "int"},
+            "engine": {"type": "str", "choices": ["ollama", "llama_cpp"]},
+            "engine_version": {"type": "str"},
+            "parameters": {"type": "dict", "no_log": True},
+            "environment": {"type": "dict", "no_log": True},
+        },
+    }
     module = AnsibleModule(
         argument_spec={
             "gguf": facts,
             "lock": facts,
-            "candidates": {
-                "type": "list",
-                "elements": "dict",
-                "options": {"quant": {"type": "str", "required": True}, "gguf": {**facts, "required": True}},
-            },
+            "candidates": candidates_of,
             "gpus": gpu_list,
-            "hosts": {
+            "hosts": hosts_of,
+            "models": {
                 "type": "list",
                 "elements": "dict",
                 "options": {
                     "name": {"type": "str", "required": True},
-                    "address": {"type": "str"},
-                    "gpus": {**gpu_list, "required": True},
-                    "only": {"type": "list", "elements": "str"},
-                    "ram_bytes": {"type": "int"},
-                    "engine": {"type": "str", "choices": ["ollama", "llama_cpp"]},
-                    "engine_version": {"type": "str"},
-                    "parameters": {"type": "dict", "no_log": True},
-                    "environment": {"type": "dict", "no_log": True},
+                    "lock_name": {"type": "str"},
+                    "candidates": {**candidates_of, "required": True},
+                    "hosts": {**hosts_of, "required": True},
                 },
             },
             "only": {"type": "list", "elements": "str"},
@@ -490,21 +592,19 @@ def main() -> None:
             "across_hosts": {"type": "bool", "default": False},
             "offload": {"type": "str", "choices": ["any", "full"], "default": "any"},
         },
-        required_one_of=[("gguf", "lock", "candidates"), ("gpus", "hosts")],
-        mutually_exclusive=[("gguf", "lock", "candidates"), ("gpus", "hosts")],
+        required_one_of=[("gguf", "lock", "candidates", "models"), ("gpus", "hosts", "models")],
+        mutually_exclusive=[("gguf", "lock", "candidates", "models"), ("gpus", "hosts", "models")],
         supports_check_mode=True,
     )
-    forget(module.no_log_values, module.params, "parameters", "environment", "hosts")
+    forget(module.no_log_values, module.params, "parameters", "environment", "hosts", "models")
     try:
-        asked, among = candidates(module.params), hosts(module.params)
-        quant, plans = choose(asked, among)
-        more = across(module.params, asked, among, plans)
+        if module.params["models"] is None:
+            result = answer(module.params)
+        else:
+            result = {"results": [of_model(module.params, model) for model in module.params["models"]]}
     except Problem as error:
         module.fail_json(**failure(error))
-    result = {name: plan.as_facts() for name, plan in plans.items()}
-    if quant:
-        more["quant"] = quant
-    module.exit_json(changed=False, plan=next(iter(result.values())), plans=result, **more)
+    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

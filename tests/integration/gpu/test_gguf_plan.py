@@ -73,3 +73,25 @@ def test_a_question_that_cannot_be_answered_says_what_is_missing(run_module, arg
     result = run_module("gguf_plan", arguments)
     assert result["failed"]
     assert words in result["msg"]
+
+
+def test_several_models_are_planned_in_one_run_each_for_hosts_of_its_own(run_module, facts):
+    candidates = [{"quant": "big", "gguf": facts}]
+    both = [{"name": "a", "gpus": TWO_4090, "ram_bytes": 1 << 40}, {"name": "b", "gpus": TWO_4090}]
+    models = [
+        {"name": "r1", "lock_name": "org/r1:big", "candidates": candidates, "hosts": both},
+        {"name": "coder", "candidates": candidates, "hosts": both[1:]},
+    ]
+    result = run_module("gguf_plan", {"models": models, "num_ctx": 2048})
+    assert [one["item"]["name"] for one in result["results"]] == ["r1", "coder"]
+    assert [list(one["plans"]) for one in result["results"]] == [["a", "b"], ["b"]]
+    for model, one in zip(models, result["results"]):
+        alone = {name: model[name] for name in ("candidates", "hosts")}
+        single = run_module("gguf_plan", {**alone, "num_ctx": 2048})
+        assert (one["plans"], one["quant"]) == (single["plans"], single["quant"])
+
+
+def test_of_several_models_the_one_that_cannot_be_planned_is_named(run_module, facts):
+    good = {"name": "r1", "candidates": [{"quant": "q", "gguf": facts}], "hosts": [{"name": "a", "gpus": TWO_4090}]}
+    result = run_module("gguf_plan", {"models": [good, {**good, "name": "coder", "candidates": []}]})
+    assert result["msg"].startswith("coder: The list of candidates is empty")
