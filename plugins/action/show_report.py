@@ -19,7 +19,7 @@ preload()
 
 display = Display()
 
-SPEC: dict[str, Any] = {"lines": {"type": "raw", "required": True}}
+SPEC: dict[str, Any] = {"lines": {"type": "raw", "required": True}, "refuse": {"type": "str", "default": ""}}
 _LINE_AT_MOST_CHARACTERS = 20_000
 
 
@@ -37,6 +37,8 @@ class ActionModule(ActionBase):
         if text and not self._task.no_log:
             # One call, so that what other hosts print meanwhile does not come between.
             display.display(printable("\n" + text, limit=len(text) + 1, lines=True))
+        if given["refuse"]:
+            return {**result, "failed": True, "msg": given["refuse"]}
         return {**result, "changed": False}
 
 

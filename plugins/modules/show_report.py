@@ -23,6 +23,10 @@ options:
     description: A list of lines, or one text. Nothing is printed when it is empty.
     type: raw
     required: true
+  refuse:
+    description: Why the play must not go on. When it is not empty, the task fails with it after the lines are printed.
+    type: str
+    default: ''
 """
 
 EXAMPLES = r"""
