@@ -23,7 +23,9 @@ options:
     description: What would be if every model had this quant, such as V(auto). What was chosen before does not count.
     type: str
   refuse:
-    description: Whether a wrong declaration is an error; otherwise all that is wrong is in RV(_value) as C(problems).
+    description:
+      - Whether a wrong declaration is an error; otherwise all that is wrong is in RV(_value) as C(problems), with every
+        variable of a host whose type or value no role takes.
     type: bool
     default: true
   resolves:
@@ -125,7 +127,7 @@ from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import Fleet
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines, printable
-from ansible_collections.gguf.fleet.plugins.plugin_utils import controller
+from ansible_collections.gguf.fleet.plugins.plugin_utils import controller, specs
 from ansible_collections.gguf.fleet.plugins.plugin_utils.fleet import describe, describe_one, locks_of
 from ansible_collections.gguf.fleet.plugins.plugin_utils.groups import rivals
 
@@ -159,7 +161,9 @@ def fleet(
         if warning:
             display.warning(printable(warning))
     lacking = controller.unknown_checksums(value, hostvars, installs)
-    return {**value, "problems": [*value["problems"], *found.problems, *lacking]}
+    # What the declaration itself says of a variable comes first.
+    wrong = specs.problems({name: hostvars[name] for name in hostvars})
+    return {**value, "problems": [*value["problems"], *map(printable, wrong), *found.problems, *lacking]}
 
 
 def unsafe_templates(value: dict[str, Any]) -> dict[str, Any]:
