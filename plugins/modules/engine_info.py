@@ -176,6 +176,25 @@ services:
   returned: always
   type: list
   elements: str
+running:
+  description: Of O(services) and RV(undeclared), those that run.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The service.
+      type: str
+    pid:
+      description: Its process.
+      type: int
+    started_at:
+      description: When that was started, in UTC.
+      type: str
+      sample: "2025-03-01T12:00:00Z"
+    uptime_seconds:
+      description: How long it has run.
+      type: int
 undeclared:
   description: Our services with O(prefix) that O(services) does not name.
   returned: always

@@ -92,8 +92,8 @@ options:
         type: dict
   models:
     description:
-      - Several models, each for hosts of its own, planned in one run. P(gguf.fleet.plan_questions#filter) makes them from
-        the fleet value. Exactly one of O(gguf), O(lock), O(candidates) and O(models) is needed.
+      - Several models, each for hosts of its own, planned in one run. P(gguf.fleet.plan_questions#filter) makes them
+        from the fleet value. Exactly one of O(gguf), O(lock), O(candidates) and O(models) is needed.
     type: list
     elements: dict
     version_added: 0.2.0

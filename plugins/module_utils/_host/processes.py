@@ -146,6 +146,17 @@ def start_time(pid: int, proc: str = "/proc") -> Optional[int]:
         return None
 
 
+def age_seconds(pid: int, proc: str = "/proc") -> Optional[float]:
+    """How long a living process has run, by the clock that stands still for nobody who sets the time."""
+    started = start_time(pid, proc)
+    try:
+        with open(os.path.join(proc, "uptime"), encoding="ascii") as stream:
+            up = float(stream.read().split()[0])
+    except (OSError, IndexError, ValueError):
+        return None
+    return None if started is None else max(0.0, up - started / os.sysconf("SC_CLK_TCK"))
+
+
 def describe(pid: int, proc: str = "/proc") -> Process:
     def text(name: str) -> str:
         try:
