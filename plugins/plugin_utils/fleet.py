@@ -55,6 +55,15 @@ def catalog() -> dict[str, Any]:
 
 
 @functools.cache
+def options() -> dict[str, Any]:
+    """The specification of every public variable of the roles, by its name, as the roles declare it."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    texts = [path.read_text(encoding="utf-8") for path in sorted(ROLES.glob("*/meta/argument_specs.yml"))]
+    roles = [yaml.load(text, Loader=loader)["argument_specs"].get("main", {}) for text in texts]
+    return {name: spec for role in roles for name, spec in role.get("options", {}).items()}
+
+
+@functools.cache
 def public_variables() -> frozenset[str]:
     """The names of all variables that mean something: those of the roles, by their defaults, and of the playbooks."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

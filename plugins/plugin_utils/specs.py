@@ -12,23 +12,16 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.gguf.fleet.plugins.plugin_utils.fleet import ROLES
+from ansible_collections.gguf.fleet.plugins.plugin_utils.fleet import options as declared
 
 
 @functools.cache
 def options() -> dict[str, Any]:
-    """The specification of every public variable of the roles, by its name."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found: dict[str, Any] = {}
-    for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
-        specs = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)["argument_specs"]
-        found.update(specs.get("main", {}).get("options", {}))
-    # What must be set is said where it is needed.
-    return {name: {key: value for key, value in spec.items() if key != "required"} for name, spec in found.items()}
+    """The specification of every public variable, without whether it must be set: that is said where it is needed."""
+    return {name: {key: value for key, value in spec.items() if key != "required"} for name, spec in declared().items()}
 
 
 def problems(hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:
