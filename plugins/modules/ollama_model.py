@@ -104,6 +104,14 @@ options:
       host:
         description: The address of the server that serves this one, where it is not that of O(host).
         type: str
+      also_on:
+        description:
+          - Addresses of further servers of the same store that serve it, too, such as those of its other instances.
+          - It is loaded on each of them as O(models[].keep_alive) says, and older weights of its name leave their memory.
+        type: list
+        elements: str
+        default: []
+        version_added: 0.2.0
   remove_files:
     description:
       - With O(state=pruned), also remove all files that M(gguf.fleet.gguf_download) or M(gguf.fleet.gguf_merge) made on
@@ -360,6 +368,7 @@ def requests(params: Dict[str, Any], check: bool) -> List[Request]:
             replace(
                 others,
                 host=one["host"] or others.host,
+                also_on=one["also_on"],
                 name=one["name"],
                 file=one["file"],
                 base=one["from"],
@@ -436,6 +445,7 @@ def main() -> None:
         **MODEL_SETTINGS,
         "keep_alive": {"type": "str"},
         "host": {"type": "str"},
+        "also_on": {"type": "list", "elements": "str", "default": []},
     }
     module = AnsibleModule(
         argument_spec={

@@ -77,6 +77,7 @@ def ollama_models(
     for model, file in zip(host["models"], files):
         if model["engine"] != "ollama":
             continue
+        urls = [one["url"] for one in servers if model["name"] in one["models"]]
         planned = plans.get(model["name"], {}).get("ollama", {}).get("parameters", {})
         entry = {
             "name": model["name"],
@@ -86,7 +87,8 @@ def ollama_models(
             "parameters": {**planned, **model["parameters"]},
             "messages": model["messages"],
             "license": [model["license"]] if model["license"] else [],
-            "host": next((one["url"] for one in servers if model["name"] in one["models"]), None),
+            "host": next(iter(urls), None),
+            "also_on": urls[1:],
             "keep_alive": str(model["keep_alive"] or ""),
         }
         found.append({key: value for key, value in entry.items() if value})

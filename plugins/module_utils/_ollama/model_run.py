@@ -50,9 +50,10 @@ class Request:
 
     keep: the names that stay when others are pruned. pinned: those that shall stay loaded. rival: why this one does
     not, although it shall: another one of the same weights does. other_hosts: more servers of the same store, which may
-    have loaded what goes. remove_files: whether the files made for what goes do so, too, but for keep_files. prove:
-    whether a model that gets other settings is asked, and gets the old ones back where it does not answer. restarts:
-    whether the caller restarts a server that cannot unload what its names shall mean no more, and runs this again.
+    have loaded what goes. also_on: those that serve this one as well as `host`. remove_files: whether the files made
+    for what goes do so, too, but for keep_files. prove: whether a model that gets other settings is asked, and gets the
+    old ones back where it does not answer. restarts: whether the caller restarts a server that cannot unload what its
+    names shall mean no more, and runs this again.
     """
 
     host: str
@@ -63,6 +64,7 @@ class Request:
     pinned: Sequence[str] = ()
     rival: str = ""
     other_hosts: Sequence[str] = ()
+    also_on: Sequence[str] = ()
     remove_files: bool = False
     keep_files: Sequence[str] = ()
     file: Optional[str] = None
@@ -141,6 +143,10 @@ def present(request: Request, ledger: Ledger) -> Result:
     if kept is not None and any(action["action"] == plans.WRITE_MANIFEST for action in made.actions):
         way_back.prove(kept, client.url, lambda: _store(request, ledger, client), ledger)
     report, loaded, more = _loaded(request, client, made)
+    for server in map(Ollama.at, request.also_on):
+        there, _loaded_there, said = _loaded(request, server, made)
+        report += [{**action, "reason": f"{action['reason']}, on {server.url}"} for action in there]
+        more += said
     return Result(
         actions=(*made.actions, *report),
         warnings=(*warnings, *made.warnings, *more),
@@ -296,7 +302,7 @@ def _with_weights_by_api(
     more: List[str] = []
     if not request.check:
         if plan.create is not None and weights is not None and plan.before:
-            more = _unload(request, client, [name])
+            more = _unload_everywhere(request, client, name)
         api_import.apply(client, plan, weights)
     model = api_import.listed(client, name) or {}
     return Result(
@@ -420,6 +426,12 @@ def _unload(request: Request, client: Ollama, names: Sequence[Name]) -> List[str
         return []
 
 
+def _unload_everywhere(request: Request, client: Ollama, name: Name) -> List[str]:
+    """Out of the memory of each server that serves the model."""
+    servers = (client, *map(Ollama.at, request.also_on))
+    return [warning for server in servers for warning in _unload(request, server, [name])]
+
+
 def _needed_in_memory(request: Request, store: Store, name: Name) -> bool:
     """Whether a model that shall stay loaded is made of the same weights, and so may be served by the same runner."""
     models, _unreadable = store.manifests()
@@ -445,6 +457,6 @@ def _make_room_for_others(
             layer = base.layer(MODEL) if base is not None else None
             new = layer.digest.partition(":")[2] if layer is not None else None
         if old is not None and old.digest != f"sha256:{new}" and not _needed_in_memory(request, store, name):
-            warnings.extend(_unload(request, client, [name]))
+            warnings.extend(_unload_everywhere(request, client, name))
 
     return before_switch

@@ -60,7 +60,7 @@ def run_all(state: str, models: Sequence[run.Request], others: run.Request, ledg
     if state != PRUNED or any(isinstance(one, Problem) or one.restart for one in answers):
         return Outcome(answers)
     try:
-        hosts = dict.fromkeys(one.host for one in models if one.host != others.host)
+        hosts = dict.fromkeys(host for one in models for host in (one.host, *one.also_on) if host != others.host)
         keep = [one.name for one in models]
         request = replace(others, keep=keep, other_hosts=tuple(hosts), pinned=_pinned(models))
         return Outcome(answers, run.pruned(request, ledger))

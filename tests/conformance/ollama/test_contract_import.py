@@ -24,7 +24,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.problem import 
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.check import Wanted, check
 from ansible_collections.gguf.fleet.plugins.module_utils._verify.residency import Residency
 from ansible_collections.gguf.fleet.tests.builders import gguf as builders
-from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import Server, digest_of_file
+from ansible_collections.gguf.fleet.tests.conformance.ollama.contract_server import Server, digest_of_file, free_port
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
 
 SETTINGS: dict[str, Any] = {
@@ -437,6 +437,29 @@ def test_an_imported_model_loads_stays_pinned_and_answers(
     unload(server, "talks")
     assert kinds(run.present(loadable, ledger)) == ["load"]
     run.absent(request(server, "talks"), ledger)
+    eventually(lambda: in_memory(server) == [], "nothing is in memory")
+
+
+def test_a_model_is_loaded_on_each_server_that_serves_it(loadable: run.Request, server: Server, ledger: Ledger) -> None:
+    second = replace(server, port=free_port(), environment={"OLLAMA_NOPRUNE": "1"}, process=None)
+    second.start()
+    try:
+        both = replace(loadable, name="twice", also_on=(second.url,))
+        made = run.present(both, ledger)
+        assert kinds(made)[-2:] == ["load", "load"]
+        assert second.url in made.actions[-1]["reason"]
+        for one in (server, second):
+            assert [model["name"] for model in in_memory(one)] == ["twice:latest"]
+        assert run.present(both, ledger).actions == ()
+        unload(second, "twice")
+        assert kinds(run.present(replace(both, check=True), ledger)) == ["load"]
+        assert kinds(run.present(both, ledger)) == ["load"]
+        assert [model["name"] for model in in_memory(second)] == ["twice:latest"]
+        run_all("pruned", [replace(both, name="other", also_on=(second.url,))], request(server, ""), ledger)
+        assert "twice:latest" not in [model["name"] for one in (server, second) for model in in_memory(one)]
+        run.absent(request(server, "other"), ledger)
+    finally:
+        second.stop()
     eventually(lambda: in_memory(server) == [], "nothing is in memory")
 
 

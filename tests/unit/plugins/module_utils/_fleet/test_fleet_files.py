@@ -45,6 +45,14 @@ def test_ollamas_models_get_their_files_and_declared_parameters_go_over_planned_
     }
 
 
+def test_a_model_with_instances_names_the_server_of_each() -> None:
+    (model,) = declared({"name": "a", "replicas": 3})
+    servers = [{"url": f"http://{number}", "models": ["a"]} for number in range(3)]
+    host = {"models": [model], "engines": {"ollama": {"servers": servers}}}
+    (one,) = ollama_models(host, [{"path": "/a"}], {})
+    assert (one["host"], one["also_on"]) == ("http://0", ["http://1", "http://2"])
+
+
 def test_files_of_declared_models_and_of_servers_by_hand_are_in_use() -> None:
     files = [{"paths": ["/a-1", "/a-2"]}, {"paths": ["/b"]}]
     assert files_in_use(files, [{"model": "/b"}, {"model": "/c"}, {"rpc": 1}]) == ["/a-1", "/a-2", "/b", "/c"]
