@@ -17,6 +17,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.files import (
     ollama_models,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.judging import placed, plans_judged, plans_to_judge
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.replicas import on_one_server
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import llama_cpp_servers
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.sources import (
     entries_on_host,
@@ -52,6 +53,7 @@ class FilterModule:
             "models_judged": plans_judged,
             "models_llama_cpp_servers": llama_cpp_servers,
             "models_on_host": entries_on_host,
+            "models_on_one_server": on_one_server,
             "models_placed": placed,
             "models_sources": models_sources,
             "models_to_choose": lock_names_to_choose,

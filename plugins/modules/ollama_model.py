@@ -107,7 +107,8 @@ options:
       also_on:
         description:
           - Addresses of further servers of the same store that serve it, too, such as those of its other instances.
-          - It is loaded on each of them as O(models[].keep_alive) says, and older weights of its name leave their memory.
+          - It is loaded on each of them as O(models[].keep_alive) says, and older weights of its name leave the memory
+            of each.
         type: list
         elements: str
         default: []

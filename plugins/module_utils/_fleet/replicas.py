@@ -44,6 +44,15 @@ def gpus_of(entry: Mapping[str, Any], where: str) -> List[str]:
     return [str(card) for card in given]
 
 
+def on_one_server(entries: Sequence[Any]) -> List[Any]:
+    """The entries of models_serve as if none had instances or cards of its own: one server of Ollama has them all."""
+    apart = ("replicas", "gpus")
+    return [
+        {key: value for key, value in entry.items() if key not in apart} if isinstance(entry, Mapping) else entry
+        for entry in entries
+    ]
+
+
 def check_cards(models: Sequence[Mapping[str, Any]], variables: Variables) -> List[str]:
     """Cards that are given to two models, twice to one, or to Ollama, too; `max` beside servers that nobody plans."""
     by_hand = variables["llama_cpp_servers"]

@@ -47,7 +47,10 @@ def test_fewer_and_fewer_cards_are_tried_until_the_model_is_on_them_no_more(
         **release(ollama_archives, "0.5.7"),
         "models_serve": [
             # All layers on the cards, or a failure: by itself the engine would leave some in RAM.
-            {"name": "smollm2", "source": source, "template": "chatml", "parameters": {"num_ctx": 2048, "num_gpu": 31}}
+            {
+                **{"name": "smollm2", "source": source, "template": "chatml", "replicas": 2},
+                "parameters": {"num_ctx": 2048, "num_gpu": 31},
+            }
         ],
         "models_plan": "warn",
         "ollama_environment": {"OLLAMA_NUM_PARALLEL": "1"},
@@ -55,7 +58,9 @@ def test_fewer_and_fewer_cards_are_tried_until_the_model_is_on_them_no_more(
     }
     served = host.play("site.yml", **settings)
     assert served.returncode == 0, served.stdout + served.stderr
-    environment = host.sh("cat /etc/gguf-fleet/ollama.env")
+    # Two instances, which are two servers, each on cards of its own.
+    files = "cat /etc/gguf-fleet/ollama.env /etc/gguf-fleet/ollama-2.env"
+    environment = host.sh(files)
 
     done = host.play("min_gpus.yml", **settings)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -76,5 +81,6 @@ def test_fewer_and_fewer_cards_are_tried_until_the_model_is_on_them_no_more(
         )
     assert " 3 GPUs: FAILED" in told
     assert "Fewest GPUs that answered: 4." in told
-    assert host.sh("cat /etc/gguf-fleet/ollama.env") == environment, "the service is as it was"
-    assert "smollm2" in host.sh("ollama list")
+    assert host.sh(files) == environment, "the services are as they were"
+    for port in (11434, 11435):
+        assert "smollm2" in host.sh(f"OLLAMA_HOST=127.0.0.1:{port} ollama list")

@@ -91,7 +91,7 @@ def test_two_instances_of_each_engine_answer_on_their_ports(
 
 
 @pytest.mark.long
-def test_all_servers_of_ollama_are_upgraded_and_rolled_back_together(
+def test_all_servers_of_ollama_are_upgraded_rolled_back_and_uninstalled_together(
     bare_host: Start, smollm2: SmolLM2, ollama_archives: dict[str, Path], nvml_library: Path
 ) -> None:
     host = bare_host("forky", *simulated_gpus(nvml_library, H20X8))
@@ -111,3 +111,9 @@ def test_all_servers_of_ollama_are_upgraded_and_rolled_back_together(
     assert versions("0.33.2", "rollback.yml") == ["0.5.7"] * 2
     assert [environment_of(host, name) for name in names] == before
     assert ["Paris" in answer(host, *SERVERS[name]) for name in names] == [True] * 2
+
+    gone = host.play("uninstall.yml")
+    assert gone.returncode == 0, gone.stdout + gone.stderr
+    for name in names:
+        assert host.sh(f"curl -fsS -m 5 http://127.0.0.1:{SERVERS[name][0]}/ || echo gone").strip() == "gone"
+    assert host.sh("ls /etc/gguf-fleet/ollama* /opt/ollama 2>/dev/null || true").strip() == ""

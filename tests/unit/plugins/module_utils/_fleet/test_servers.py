@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.replicas import on_one_server
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import (
     llama_cpp_servers,
     ports_of,
@@ -82,3 +83,8 @@ def test_a_secret_comes_from_the_declaration_since_the_fleet_value_holds_none() 
     host = on_a_host([{**model("a"), "parameters": {"ctx-size": 1}}], listening(8080))
     (server,) = llama_cpp_servers(host, [{"paths": ["/a"]}], {}, entries)
     assert server["parameters"] == {"ctx-size": 1, "api-key": "sk-1"}
+
+
+def test_models_on_one_server_have_neither_instances_nor_cards_of_their_own() -> None:
+    entries = [{"name": "a", "replicas": "max", "parameters": {"num_ctx": 1}}, {"name": "b", "gpus": ["0"]}, "wrong"]
+    assert on_one_server(entries) == [{"name": "a", "parameters": {"num_ctx": 1}}, {"name": "b"}, "wrong"]
