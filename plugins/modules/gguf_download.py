@@ -494,6 +494,7 @@ def main() -> None:
         module.fail_json(**failure(error), reason=reason_of(error), downloads=[])
     if answers is None:
         module.exit_json(changed=False, incomplete=True)
+        return
     result, refused = returned(requests, answers, check), refusal(requests, answers)
     if refused is not None:
         first = next(answer for answer in answers if isinstance(answer, Problem))

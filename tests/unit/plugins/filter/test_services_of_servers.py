@@ -36,7 +36,7 @@ def test_a_server_goes_by_its_alias_and_says_itself_whether_there_is_memory_besi
 
 
 def ollama(**options: Any) -> list[dict[str, Any]]:
-    servers = [
+    servers: list[dict[str, Any]] = [
         {"name": "ollama", "instance": None, "url": "http://127.0.0.1:11434", "models": ["a"], "environment": {}},
         {
             "name": "ollama-a-2",

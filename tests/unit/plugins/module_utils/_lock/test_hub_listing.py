@@ -62,8 +62,8 @@ def test_a_size_that_is_no_size_is_refused(size: Any) -> None:
 
 
 @pytest.mark.parametrize("digest", ["12", "g" * 64, 12, "a" * 63 + "\n", "a" * 65])
-def test_a_sum_that_is_no_sum_is_refused(digest: Any) -> None:
-    with pytest.raises(HubProblem, match="which is none"):
+def test_a_checksum_that_is_no_sha256_is_refused(digest: Any) -> None:
+    with pytest.raises(HubProblem, match="which is not a sha256"):
         listed_file("a", 1, digest, "https://hub.test/x", where="a/b")
 
 
