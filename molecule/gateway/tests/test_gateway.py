@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -65,13 +66,18 @@ def test_a_real_answer_comes_through_both_hops_also_as_a_stream(ask):
     assert body.rstrip().endswith("data: [DONE]")
 
 
+def serving(engine):
+    """The process that listens on Ollama's port."""
+    return re.search(r"pid=(\d+)", engine.check_output("ss -ltnpH sport = :11434"))[1]
+
+
 def test_a_stream_went_through_an_upgrade_uncut(host):
     """side_effect.yml began it on the version before, which stopped when it had ended."""
     stream = host.file("/tmp/stream")
     assert stream.content_string.rstrip().endswith("data: [DONE]")
     engine = testinfra.get_host(f"docker://{GPU}")
     assert engine.file("/opt/ollama/current").linked_to == "/opt/ollama/0.33.2"
-    started = int(engine.check_output("stat -c %Y /proc/$(pgrep -o -x ollama)"))
+    started = int(engine.check_output("stat -c %%Y /proc/%s", serving(engine)))
     assert stream.mtime.timestamp() <= started
     # It was given back.
     states = host.check_output(
@@ -174,7 +180,7 @@ def test_a_change_of_clients_is_taken_up_without_a_reload(host):
 def test_after_a_crash_the_model_is_loaded_before_the_gateway_sends_requests_again(host, ask):
     """keep_alive -1: its service loads it, and the gateway looks there."""
     engine = testinfra.get_host(f"docker://{GPU}")
-    engine.check_output("pkill -KILL -x ollama")
+    engine.check_output("kill -KILL %s", serving(engine))
     ready = (
         "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect('/run/gguf-fleet/gateway.sock'); "
         "s.sendall(b'show stat -1 4 -1\\n'); sys.exit(b',UP,' not in s.recv(65536))"
