@@ -91,7 +91,8 @@ def test_a_release_takes_over_only_when_it_generates(host: Host, tmp_path: Path)
     assert host.converge(**first) == 0
 
     # A gateway is told before what serves ends; this one does not run, and sends nothing.
-    fleet = {"gateways": {host.name: {}}, "instances": []}
+    declared = {host.name: {"servers": [], "engines": ["llama_cpp"]}}
+    fleet = {"gateways": {host.name: {}}, "instances": [], "hosts": declared}
     text = message(host.play(**broken, gguf_fleet=fleet))
     assert text.index("Drain this host on every gateway") < text.index("deepseek-r1 gives no answer")
     assert f"{host.name}: it failed and stays drained on the gateways" in text
