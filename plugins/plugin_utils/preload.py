@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 
 from ansible.plugins.loader import connection_loader, filter_loader, test_loader
 
@@ -44,6 +45,16 @@ def preload() -> None:
             # Where it is, is looked up once then, too.
             filter_loader.get(f"gguf.fleet.{name}")
     list(test_loader.all())
-    connection_loader.get(CONNECTION, class_only=True)
+    if _is_there(CONNECTION):
+        connection_loader.get(CONNECTION, class_only=True)
     fleet.catalog()
     fleet.public_variables()
+
+
+def _is_there(connection: str) -> bool:
+    """Whether its collection is installed; Ansible warns of one that is not."""
+    namespace, collection, _name = connection.split(".")
+    try:
+        return importlib.util.find_spec(f"ansible_collections.{namespace}.{collection}") is not None
+    except ModuleNotFoundError:
+        return False

@@ -28,11 +28,11 @@ class Quiet:
     def is_quiet(self) -> bool:
         return max(self._load, self._load_meanwhile()) <= LOAD_A_CORE
 
-    def compare(self, name: str, value: float, bar: float, *, at_most: bool = True) -> None:
+    def compare(self, name: str, value: float, limit: float, *, at_most: bool = True) -> None:
         """A line with a value and its bar, and whether it holds, where the machine allows to say so."""
-        missed = value > bar if at_most else value < bar
+        missed = value > limit if at_most else value < limit
         verdict = "?" if not self.is_quiet else "MISSED" if missed else "ok"
-        print(f"  {verdict:6} {name}: {value:.2f} (bar {bar:g})")
+        print(f"  {verdict:6} {name}: {value:.2f} (bar {limit:g})")
 
     def describe(self) -> None:
         """How busy the machine was with other things, and how fast and steady it hashes."""

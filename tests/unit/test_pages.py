@@ -85,8 +85,8 @@ def test_every_link_leads_to_a_file_and_to_a_heading(page: Path) -> None:
 
 @pytest.mark.parametrize("page", TWINS, ids=name)
 def test_a_chinese_page_has_the_headings_of_its_twin(page: Path) -> None:
-    there = [(level, text) for level, text in HEADING.findall(prose(english(page)))]
-    here = [(level, text) for level, text in HEADING.findall(prose(page))]
+    there = HEADING.findall(prose(english(page)))
+    here = HEADING.findall(prose(page))
     assert [level for level, _text in here] == [level for level, _text in there], f"{here}\n{there}"
     # A heading is translated, or it is a name that stays.
     assert [

@@ -41,7 +41,7 @@ def plan_questions(
                 raise DeclarationProblem(
                     f"The size of {model['name']} ({lock_name}) is not known: it has no lock, and the catalog "
                     "tells none.",
-                    "Resolve it (gguf_resolve reads the headers only), or plan it by gguf_plan with facts of your own.",
+                    "Run the playbook site with --check: it reads the headers from the hub, and tells where it fits.",
                 )
             group = {"name": model["name"], "lock_name": lock_name, "candidates": known[lock_name], "hosts": []}
             groups.setdefault(model["name"], group)["hosts"].append(

@@ -92,10 +92,9 @@ def prove(before: Before, url: str, opened: Opened, ledger: Ledger) -> None:
         unload(Ollama.at(url), before.name)
         _ask(before.name, url, size_bytes)
     except EngineProblem as second:
-        failed_too = second
+        said = f"{said} Nor does it with the old ones: {second.problem} So it is not these settings alone"
     else:
         raise OllamaProblem(f"{said} The old ones are back, and it answers again.", remedy)
-    said = f"{said} Nor does it with the old ones: {failed_too.problem} So it is not these settings alone"
     if new is None:
         raise OllamaProblem(f"{said}. The old ones are back.", remedy)
     with opened() as store:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 import yaml
@@ -68,7 +68,7 @@ class Gateway:
         return subprocess.run(command, text=True, capture_output=True, check=True).stdout
 
     def play(
-        self, playbook: str, *options: str, reached: Mapping[str, object] = {}, **variables: object
+        self, playbook: str, *options: str, reached: Optional[Mapping[str, object]] = None, **variables: object
     ) -> subprocess.CompletedProcess[str]:
         served = {
             "models_serve": [{"name": "smollm2", "catalog": "smollm2-135m-instruct"}],
@@ -80,7 +80,7 @@ class Gateway:
             "ansible_connection": "community.docker.docker",
             "ansible_python_interpreter": "/usr/bin/python3",
             "gateway_name": "llm.example.com",
-            **reached,
+            **(reached or {}),
         }
         children = {
             "gpus": {"hosts": {"gpu-1": {}, "gpu-2": {}}, "vars": served},
