@@ -23,6 +23,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status
 from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
 from ansible_collections.gguf.fleet.plugins.plugin_utils.brought import bring, take_away
+from ansible_collections.gguf.fleet.plugins.plugin_utils.said import said
 
 display = Display()
 
@@ -94,8 +95,8 @@ class ActionModule(BackgroundAction):
 
     def _block(self, path: str, number: int) -> bytes:
         command = f"dd if={shlex.quote(path)} bs={_CHUNK_BYTES} skip={number} count=1 2>/dev/null | base64"
-        answer = self._low_level_execute_command(command, sudoable=True)
+        (text,) = said(self, command)
         try:
-            return base64.b64decode(str(answer.get("stdout") or ""))[:_CHUNK_BYTES]
+            return base64.b64decode(text)[:_CHUNK_BYTES]
         except (binascii.Error, ValueError):
             return b""

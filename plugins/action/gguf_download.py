@@ -14,6 +14,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress import Status
 from ansible_collections.gguf.fleet.plugins.plugin_utils.background import BackgroundAction
+from ansible_collections.gguf.fleet.plugins.plugin_utils.said import said
 from ansible_collections.gguf.fleet.plugins.plugin_utils.sending import Sending
 
 _LOOK_SECONDS = 0.2
@@ -66,15 +67,12 @@ class ActionModule(BackgroundAction):
         """Send what the host asks for, as long as it asks."""
         end = time.monotonic() + _SEND_AT_MOST_SECONDS
         for sending in self._sent or ():
-            while wanted := sending.wanted(self._told(sending.look)):
+            while wanted := sending.wanted(said(self, sending.look)[0]):
                 for want in wanted:
                     self._low_level_execute_command(sending.put(want), in_data=sending.read(want))
                 if time.monotonic() > end:
                     break
         return _LOOK_SECONDS if self._sent else None
-
-    def _told(self, command: str) -> str:
-        return str(self._low_level_execute_command(command).get("stdout") or "")
 
     def end(self) -> None:
         for sending in self._sent or ():

@@ -13,7 +13,6 @@ import json
 import shlex
 import sys
 import time
-import uuid
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
@@ -31,6 +30,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._transfer.progress impo
     shown_seconds,
     status_of,
 )
+from ansible_collections.gguf.fleet.plugins.plugin_utils.said import said
 
 display = Display()
 
@@ -213,14 +213,10 @@ class BackgroundAction(ActionBase):
                 seen_at = now
 
     def _poll(self, job_file: str, statuses: Iterable[str]) -> Tuple[Optional[Dict[str, Any]], List[str]]:
-        # All texts may hold what a hub said, so nobody may know beforehand what stands between them.
-        mark = f"status-{uuid.uuid4().hex}"
-        command = f"cat {shlex.quote(job_file)}; echo"
-        for path in map(shlex.quote, statuses):
-            command += f"; echo; echo {mark}; [ -f {path} ] && head -c {STATUS_AT_MOST_BYTES} {path} || true"
-        answer = self._low_level_execute_command(command, sudoable=True)
-        text, *texts = str(answer.get("stdout") or "").split(mark)
-        return _json_object(text), [each.strip() for each in texts]
+        paths = map(shlex.quote, statuses)
+        looks = [f"[ -f {path} ] && head -c {STATUS_AT_MOST_BYTES} {path} || true" for path in paths]
+        text, *texts = said(self, f"cat {shlex.quote(job_file)}", *looks)
+        return _json_object(text), texts
 
     def _show(self, host: str, watched: Watched, now: float) -> None:
         # What the host says may be something else than our module writes; the module's result is what counts.

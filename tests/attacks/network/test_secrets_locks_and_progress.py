@@ -276,6 +276,21 @@ def test_no_word_of_a_hub_hides_the_result_of_a_job(tmp_path: Path) -> None:
     assert parse_status(status) is not None
 
 
+def test_what_a_login_prints_is_no_result(tmp_path: Path) -> None:
+    """Over a terminal a login may print a banner, here one that looks like a result."""
+
+    class Greeted(OnThisMachine):
+        def _low_level_execute_command(self, command: str, **options: Any) -> dict[str, Any]:
+            return super()._low_level_execute_command(
+                f"printf '%s\\r\\n' '{{\"changed\": true}}'; {command}", **options
+            )
+
+    (tmp_path / "job").write_text(json.dumps({"failed": True}))
+    (tmp_path / "status").write_text("{}")
+    assert Greeted()._poll(str(tmp_path / "job"), [str(tmp_path / "status")]) == ({"failed": True}, ["{}"])
+    assert Greeted()._poll(str(tmp_path / "gone"), []) == (None, [])
+
+
 def test_what_lies_in_the_place_of_a_status_file_holds_no_poll(tmp_path: Path) -> None:
     (tmp_path / "job").write_text('{"started": 1}')
     os.mkfifo(tmp_path / "fifo")
