@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,7 @@ def test_after_a_crash_the_model_is_loaded_before_the_gateway_sends_requests_aga
         "s.sendall(b'show stat -1 4 -1\\n'); sys.exit(b',UP,' not in s.recv(65536))"
     )
     for state, until in (("down", "while"), ("up", "until")):
-        assert host.run(f"timeout 100 sh -c '{until} python3 -c \"{ready}\"; do sleep 0.2; done'").rc == 0, state
+        looks = f"{until} python3 -c {shlex.quote(ready)}; do sleep 0.2; done"
+        assert host.run(f"timeout 100 sh -c {shlex.quote(looks)}").rc == 0, state
     assert "smollm2" in engine.check_output("curl --silent http://127.0.0.1:11434/api/ps")
     assert ask("/v1/chat/completions", QUESTION)[0] == 200
