@@ -15,7 +15,7 @@ description:
     C(haproxy -c) in another directory first; what HAProxy refuses is not put in place.
   - A HAProxy that runs is asked on its socket below C(/run/gguf-fleet) whether it runs with these files, and reloaded
     where it does not. Requests that run end in the old process. Where it does not take the files up, those from before
-    are put back, and what ran goes on.
+    are put back, and HAProxy still runs with its old configuration.
   - The service that keeps HAProxy running is made by M(gguf.fleet.engine_service).
   - Certificates are tried by a handshake. Those that are missing, do not hold or end soon are told in RV(due).
 extends_documentation_fragment:

@@ -134,7 +134,7 @@ def test_it_has_no_network_of_the_host(taken_over: Take) -> None:
 
 
 def test_a_program_that_tells_no_build_is_not_asked(taken_over: Take) -> None:
-    with pytest.raises(JudgeProblem, match="tells no build"):
+    with pytest.raises(JudgeProblem, match="prints no build"):
         find(taken_over("echo 'version: \x1b[2J'").path)
 
 

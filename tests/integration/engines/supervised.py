@@ -112,7 +112,11 @@ class Service:
 
     def log(self) -> str:
         path = self.folder / "log" / "demo.log"
-        return path.read_text(errors="replace") if path.exists() else ""
+        try:
+            return path.read_text(errors="replace")
+        except FileNotFoundError:
+            # Not begun yet, or just put aside by supervisord.
+            return ""
 
     def until(self, true: Callable[[], object], seconds: float = 20) -> None:
         end = time.monotonic() + seconds

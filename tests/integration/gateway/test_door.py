@@ -150,7 +150,7 @@ def test_a_change_that_cannot_run_leaves_the_door_as_it_is(two: Doors, gw: Made)
     """Another program has the new port."""
     before = two.sh("gpu-a", f"cat {CONFIGURATION}")
     told = message(two.play("--limit", "gpu-a", gateway_door_port=11434, gateway_door_bind="127.0.0.1"))
-    assert "what ran goes on" in told
+    assert "The old files are back; HAProxy still runs with its old configuration" in told
     assert two.sh("gpu-a", f"cat {CONFIGURATION}") == before
     assert two.ask("gpu-a", shown=gw).status == 200
     assert changes(two.play("--limit", "gpu-a"))["gpu-a"] == 0
