@@ -8,12 +8,12 @@ import json
 from typing import Any, Optional
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.gguf.fleet.plugins.module_utils._service import journal, manager
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
 from ansible_collections.gguf.fleet.plugins.modules import engine_service
 
+testing = pytest.importorskip("ansible.module_utils.testing", reason="ansible-core 2.17 has no patch_module_args")
 COMMON = {"manager": "systemd", "user": "u", "group": "g", "home": "/h", "command": ["/bin/x"], "description": "X"}
 
 
@@ -49,7 +49,7 @@ def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Host:
 
 def run(capsys: pytest.CaptureFixture[str], services: Optional[list[dict[str, Any]]], **more: Any) -> dict[str, Any]:
     given = {**COMMON, **({} if services is None else {"services": services}), **more, "_ansible_check_mode": True}
-    with patch_module_args(given), pytest.raises(SystemExit):
+    with testing.patch_module_args(given), pytest.raises(SystemExit):
         engine_service.main()
     told: dict[str, Any] = json.loads(capsys.readouterr().out)
     return told
@@ -95,7 +95,7 @@ def test_the_key_to_ask_with_is_the_first_of_the_server_s_own_and_is_not_shown(
     services = [{"name": name, "environment": own} for name, own in zip("abc", keys)]
     host.broken = {"a"}
     given = {**COMMON, "services": services, "engine": "llama_cpp", "_ansible_check_mode": True}
-    with patch_module_args(given), pytest.raises(SystemExit):
+    with testing.patch_module_args(given), pytest.raises(SystemExit):
         engine_service.main()
     out = capsys.readouterr().out
     assert [host.asked[name]["api_key"] for name in "abc"] == ["first-key-of-a", "only-key-of-b", ""]
