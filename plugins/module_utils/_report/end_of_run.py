@@ -15,13 +15,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._report.grid import (
     sentence,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._report.leftovers import leftovers
-from ansible_collections.gguf.fleet.plugins.module_utils._report.results import Results
+from ansible_collections.gguf.fleet.plugins.module_utils._report.results import NO_RESULT, Results
 
 LINES_AT_MOST = 25
 # More than three hosts may take so many lines more, each.
 _LINES_A_HOST = 5
 _CHANGES_SHOWN = 4
-_NO_RESULT = "it stopped; its message stands above"
 _HEADINGS = ("host", "model", "state", "{fetched}", "disk", "placement")
 
 
@@ -44,7 +43,7 @@ def table(
     hosts = {name: Results(variables[name]) for name in names if name in fleet["hosts"]}
     lost = {name: why for name, results in hosts.items() if name not in alive and (why := results.unreachable())}
     failed = {
-        name: results.failure() or _NO_RESULT
+        name: results.failure() or NO_RESULT
         for name, results in hosts.items()
         if name not in alive and name not in lost
     }

@@ -9,9 +9,8 @@ from typing import Any, List, Mapping, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._report.end_of_run import changes, notes
 from ansible_collections.gguf.fleet.plugins.module_utils._report.grid import FAILURE_CHARACTERS, grid
-from ansible_collections.gguf.fleet.plugins.module_utils._report.results import Results
+from ansible_collections.gguf.fleet.plugins.module_utils._report.results import NO_RESULT, Results
 
-_NO_RESULT = "it stopped; its message stands above"
 _VERIFIED = "__gateway_verified"
 RESULTS = (
     *("__gateway_clients", "__gateway_authority", "__gateway_entrance", "__gateway_entrance_service"),
@@ -37,7 +36,7 @@ def table(
     """
     gateways = {name: Results(variables[name], RESULTS) for name in names if name in fleet["gateways"]}
     failed = {
-        name: one.failure() or one.unreachable() or _NO_RESULT for name, one in gateways.items() if name not in alive
+        name: one.failure() or one.unreachable() or NO_RESULT for name, one in gateways.items() if name not in alive
     }
     rows = [("gateway", "base URL", "state")]
     for name, one in gateways.items():

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
+# Of a host that failed in a task whose result is not kept.
+NO_RESULT = "it stopped; its message stands above"
+
 # In the order of a run.
 RESULTS = (
     "__host_info",

@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._report.grid import FAILURE_CHARACTERS, grid, sentence
-from ansible_collections.gguf.fleet.plugins.module_utils._report.results import Results
+from ansible_collections.gguf.fleet.plugins.module_utils._report.results import NO_RESULT, Results
 
 _ENGINES: Mapping[str, str] = {"ollama": "Ollama", "llama_cpp": "llama.cpp"}
-_NO_RESULT = "it stopped; its message stands above"
 _NOT_BEGUN = "not begun, since an earlier host failed"
 
 
@@ -34,7 +33,7 @@ def table(
     rows: List[Sequence[str]] = [("host", "engine", "from", "to", "answer")]
     for name, results in hosts.items():
         rows += _rows(name, results, failed=name in failed, check=check)
-    told = {name: results.failure() or _NO_RESULT for name, results in hosts.items() if name in failed}
+    told = {name: results.failure() or NO_RESULT for name, results in hosts.items() if name in failed}
     notes = [sentence(f"FAILED: {name}: {words}", FAILURE_CHARACTERS) for name, words in told.items()]
     return [*grid(rows), *notes, *(_after_a_rollback(hosts, failed) if back else ())]
 
