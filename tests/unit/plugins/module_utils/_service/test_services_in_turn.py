@@ -8,6 +8,7 @@ import json
 from typing import Any, Optional
 
 import pytest
+from ansible.module_utils.common.parameters import PASS_VARS
 
 from ansible_collections.gguf.fleet.plugins.module_utils._service import journal, manager
 from ansible_collections.gguf.fleet.plugins.module_utils._service.problem import ServiceProblem
@@ -95,6 +96,8 @@ def test_the_key_to_ask_with_is_the_first_of_the_server_s_own_and_is_not_shown(
     services = [{"name": name, "environment": own} for name, own in zip("abc", keys)]
     host.broken = {"a"}
     given = {**COMMON, "services": services, "engine": "llama_cpp", "_ansible_check_mode": True}
+    if "inject_invocation" in PASS_VARS:  # ansible-core 2.21 tells the invocation only when asked
+        given["_ansible_inject_invocation"] = True
     with testing.patch_module_args(given), pytest.raises(SystemExit):
         engine_service.main()
     out = capsys.readouterr().out
