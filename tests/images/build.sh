@@ -2,7 +2,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# build.sh [bookworm|gateway|forky|judge|builder]...   (without names: all of them)
+# build.sh [bookworm|gateway|forky|judge|builder|bench|browser]...   (without names: all that `make test` needs)
 #
 # Builds the images of the lab and of the tests from Debian packages, because no container registry is
 # needed for them that way. A tarball per recipe is kept in the cache; Docker gets it when it lacks that recipe.
@@ -24,6 +24,10 @@ suite[forky]=forky packages[forky]=$server,haproxy,python3-apt,llama.cpp-tools,l
 suite[judge]=forky packages[judge]=python3,llama.cpp-tools,llama.cpp-tools-extra,libggml0-backend-rpc,gcc,libc6-dev,libggml-dev,libllama-dev
 # A small server with what the role installs where llama.cpp is built from its source, and what Ansible needs to install more.
 suite[builder]=bookworm packages[builder]=$server,python3-apt,cmake,g++,make,ccache
+# The gateway beside nginx, for tests/bench/gateway.py.
+suite[bench]=bookworm packages[bench]=$server,haproxy,nginx-light
+# A page that asks a gateway.
+suite[browser]=bookworm packages[browser]=ca-certificates,chromium
 
 options=(
     --quiet --variant=minbase
