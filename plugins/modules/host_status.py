@@ -64,10 +64,27 @@ EXAMPLES = r"""
 
 RETURN = r"""
 services:
-  description: The services of this collection, each with C(name) and C(running).
+  description: The services of this collection.
   returned: always
   type: list
   elements: dict
+  contains:
+    name:
+      description: The name of the service.
+      type: str
+    running:
+      description: Whether it runs.
+      type: bool
+    pid:
+      description: Its process; V(null) where it does not run.
+      type: int
+    started_at:
+      description: Since when, in UTC; V(null) where it does not run.
+      type: str
+      sample: "2026-03-01T09:30:00Z"
+    uptime_seconds:
+      description: For how many seconds; V(null) where it does not run.
+      type: int
 servers:
   description: What each of O(servers) answered, in their order.
   returned: always

@@ -166,8 +166,7 @@ def instances_of(
                 for model in server.models
             },
             door_port=door_port,
-            # A run loads them on the first server of a host alone; the others load theirs at their next start.
-            resident=server.resident if server.name == OLLAMA else (),
+            resident=server.resident,
         )
         for engine in host.engines.values()
         for server in engine.servers

@@ -19,6 +19,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import St
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight import host
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._service import manager, ours
+from ansible_collections.gguf.fleet.plugins.module_utils._service.uptime import running
 
 # A server that works answers at once; one that hangs is not waited for.
 _ASK_SECONDS = 10.0
@@ -36,14 +37,22 @@ def look(servers: Sequence[Mapping[str, Any]], files: Sequence[str], models_dir:
     ledger = Ledger()
     way = manager.detect()[0]
     return {
-        "services": [
-            {"name": name, "running": manager.manager(way, name).state().active} for name in ours.all_services()
-        ],
+        "services": [_service(way, name) for name in ours.all_services()],
         "servers": [_asked(server) for server in servers],
         "files": [_file(path, ledger) for path in files],
         "weights": _weights(store),
         "free_bytes": host.free_bytes(models_dir),
         "made": host.made(),
+    }
+
+
+def _service(way: str, name: str) -> Dict[str, Any]:
+    state = manager.manager(way, name).state()
+    process = next(iter(running([name], lambda _name: state.pid)), {})
+    return {
+        "name": name,
+        "running": state.active,
+        **{key: process.get(key) for key in ("pid", "started_at", "uptime_seconds")},
     }
 
 

@@ -19,7 +19,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._report.grid import gri
 from ansible_collections.gguf.fleet.plugins.module_utils._report.leftovers import declared_services
 
 _DIGEST_CHARACTERS = 12
-_HEADINGS = ("host", "engine", "health", "model", "quant", "digest", "in memory", "disk", "drift")
+_HEADINGS = ("host", "engine", "health", "uptime", "model", "quant", "digest", "in memory", "disk", "drift")
 
 
 def questions(host: Mapping[str, Any], locks: Mapping[str, Any]) -> Dict[str, Any]:
@@ -46,9 +46,9 @@ def status(
         answers: what host_status told, by host; without `services` where it could not be asked.
 
     Returns:
-        hosts, by name: reachable, problem, free_bytes, servers (name, engine, url, version, declared_version, health),
-        models (name, engine, servers, quant, declared, present, digest, size_bytes, resident, gpu_share, drift), drift
-        (of the host) and left_over (files and services that nothing declares).
+        hosts, by name: reachable, problem, free_bytes, servers (name, engine, url, version, declared_version, health,
+        pid, started_at, uptime_seconds), models (name, engine, servers, quant, declared, present, digest, size_bytes,
+        resident, gpu_share, drift), drift (of the host) and left_over (files and services that nothing declares).
     """
     return {"hosts": {name: _host(fleet["hosts"][name], locks, answers.get(name) or {}) for name in names}}
 
@@ -69,8 +69,11 @@ def _host(host: Mapping[str, Any], locks: Mapping[str, Any], told: Mapping[str, 
         nothing: Dict[str, Any] = {"servers": [], "models": [], "drift": [], "left_over": []}
         return {"reachable": not told.get("unreachable", False), "problem": why, "free_bytes": None, **nothing}
     by_name = {one["name"]: one for one in told["servers"]}
+    processes = {one["name"]: one for one in told["services"]}
     servers = [
-        _server(server, host, by_name[server["name"]]) for server in host["servers"] if server["name"] in by_name
+        _server(server, host, by_name[server["name"]], processes.get(server["name"]) or {})
+        for server in host["servers"]
+        if server["name"] in by_name
     ]
     models = [_declared(model, host, locks, told) for model in host["models"]]
     models += _undeclared(host, told)
@@ -85,7 +88,9 @@ def _host(host: Mapping[str, Any], locks: Mapping[str, Any], told: Mapping[str, 
     }
 
 
-def _server(server: Mapping[str, Any], host: Mapping[str, Any], told: Mapping[str, Any]) -> Dict[str, Any]:
+def _server(
+    server: Mapping[str, Any], host: Mapping[str, Any], told: Mapping[str, Any], process: Mapping[str, Any]
+) -> Dict[str, Any]:
     return {
         "name": server["name"],
         "engine": server["engine"],
@@ -94,6 +99,7 @@ def _server(server: Mapping[str, Any], host: Mapping[str, Any], told: Mapping[st
         "declared_version": host["engines"][server["engine"]]["version"],
         "health": "silent" if not told["answers"] else "loading" if told["problem"] else "ok",
         "problem": told["problem"],
+        **{key: process.get(key) for key in ("pid", "started_at", "uptime_seconds")},
     }
 
 
@@ -252,7 +258,7 @@ def _named(name: str, told: Sequence[Mapping[str, Any]]) -> Optional[Mapping[str
 def _rows(name: str, host: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     disk = "" if host["free_bytes"] is None else f"{shown_bytes(host['free_bytes'])} free"
     if host["problem"]:
-        yield (name, "-", "not asked" if host["reachable"] else "UNREACHABLE", "-", "", "", "", "", "")
+        yield (name, "-", "not asked" if host["reachable"] else "UNREACHABLE", "", "-", "", "", "", "", "")
         return
     servers = {server["name"]: server for server in host["servers"]}
     told = False
@@ -262,6 +268,7 @@ def _rows(name: str, host: Mapping[str, Any]) -> Iterator[Sequence[str]]:
             "" if told else name,
             f"{model['engine']} {server['version'] if server else ''}".strip(),
             server["health"] if server else "no server",
+            _uptime(server["uptime_seconds"]) if server else "",
             model["name"] if model["present"] else f"{model['name']} (missing)",
             model["quant"] if model["declared"] else "undeclared",
             model["digest"][:_DIGEST_CHARACTERS],
@@ -274,10 +281,21 @@ def _rows(name: str, host: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     for server in host["servers"]:
         if server["name"] not in named:
             engine = f"{server['engine']} {server['version']}".strip()
-            yield ("" if told else name, engine, server["health"], "-", "", "", "", "" if told else disk, "")
+            uptime = _uptime(server["uptime_seconds"])
+            yield ("" if told else name, engine, server["health"], uptime, "-", "", "", "", "" if told else disk, "")
             told = True
     if not told:
-        yield (name, "none", "-", "-", "", "", "", disk, "")
+        yield (name, "none", "-", "", "-", "", "", "", disk, "")
+
+
+def _uptime(seconds: Optional[int]) -> str:
+    """In the two largest units: 3 d 4 h. Empty where nothing runs."""
+    if seconds is None:
+        return ""
+    for unit, length, below, less in (("d", 86400, "h", 3600), ("h", 3600, "min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit} {seconds % length // less} {below}"
+    return f"{seconds // 60} min" if seconds >= 60 else f"{seconds} s"
 
 
 def _in_memory(model: Mapping[str, Any]) -> str:

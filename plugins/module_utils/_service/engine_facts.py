@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import functools
 import os
-import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._build import machine
 from ansible_collections.gguf.fleet.plugins.module_utils._engine import holes
-from ansible_collections.gguf.fleet.plugins.module_utils._host import graphics, processes
+from ansible_collections.gguf.fleet.plugins.module_utils._host import graphics
 from ansible_collections.gguf.fleet.plugins.module_utils._install import engines, foreign, record, zstd
 from ansible_collections.gguf.fleet.plugins.module_utils._install.problem import InstallProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._service import adoption, manager, ours, ports
+from ansible_collections.gguf.fleet.plugins.module_utils._service.uptime import running
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # The part of a remedy that an engine's users know: how its address is set.
@@ -94,18 +94,6 @@ def look(question: Question) -> Dict[str, Any]:
         "adopted": adoption.told(adopted),
         "foreign": somebody_elses,
     }
-
-
-def running(services: Sequence[str], pid_of: Callable[[str], int], proc: str = "/proc") -> List[Dict[str, Any]]:
-    """Of each service that runs: its name, the pid of its process, since when and for how long."""
-    found = []
-    for service in services:
-        pid = pid_of(service)
-        seconds = processes.age_seconds(pid, proc) if pid else None
-        if seconds is not None:
-            begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds))
-            found.append({"name": service, "pid": pid, "started_at": begun, "uptime_seconds": int(seconds)})
-    return found
 
 
 def glibc() -> str:

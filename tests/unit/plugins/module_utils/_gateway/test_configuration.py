@@ -94,6 +94,19 @@ def test_only_what_is_always_in_memory_is_asked_for_there() -> None:
     assert " track ready_model_r1_b_ollama/b_ollama" in lines_of(value, "server ")[1]
 
 
+def test_each_server_of_a_host_loads_what_is_always_in_memory_and_is_asked_for_it() -> None:
+    gateway = {"group_names": ["gateway"], "gateway_name": "llm.example.com"}
+    served = {"models_serve": [{**R1, "keep_alive": "-1", "replicas": 2}, SMALL]}
+    value = describe_fleet({"gw": gateway, "a": served}, {}, {}).as_dict()
+    assert [(one["server"], one["resident"]) for one in value["instances"]] == [
+        ("ollama", ["R1"]),
+        ("ollama-2", ["R1"]),
+    ]
+    # The one check of the backend holds for both of its servers.
+    assert [line.split()[5] for line in lines_of(value, "http-check send")] == ["/api/ps", "/v1/models/small:7b"]
+    assert not any(" track " in line for line in lines_of(value, "server "))
+
+
 def test_without_doors_engines_are_asked_by_plain_http_and_need_no_certificate() -> None:
     plain = fleet(transport="plain")
     servers = lines_of(plain, "server ")

@@ -36,7 +36,16 @@ def as_declared() -> Dict[str, Any]:
     asked = questions(FLEET["hosts"]["one"], LOCKS)
     resident = {"name": "r1:latest", "size_bytes": GIB, "gpu_share": 1.0, "pinned": False}
     return {
-        "services": [{"name": "ollama", "running": True}, {"name": "llama-cpp-coder", "running": True}],
+        "services": [
+            {
+                "name": "ollama",
+                "running": True,
+                "pid": 7,
+                "started_at": "2026-03-01T09:30:00Z",
+                "uptime_seconds": 273600,
+            },
+            {"name": "llama-cpp-coder", "running": True, "pid": 8, "started_at": "t", "uptime_seconds": 59},
+        ],
         "servers": [
             {
                 **{"name": "ollama", "url": "u", "answers": True, "version": "0.33.2", "problem": ""},
@@ -62,11 +71,30 @@ def shown(told: Dict[str, Any]) -> list[str]:
 
 def test_a_fleet_as_declared_is_a_line_for_each_model() -> None:
     assert shown(as_declared()) == [
-        "host  engine          health  model  quant  digest        in memory          disk",
-        "one   ollama 0.33.2   ok      r1     Q2     bbbbbbbbbbbb  yes, 100% on GPUs  900.0 GiB free",
-        "      llama_cpp b1-x  ok      coder  Q4     aaaaaaaaaaaa  yes",
+        "host  engine          health  uptime   model  quant  digest        in memory          disk",
+        "one   ollama 0.33.2   ok      3 d 4 h  r1     Q2     bbbbbbbbbbbb  yes, 100% on GPUs  900.0 GiB free",
+        "      llama_cpp b1-x  ok      59 s     coder  Q4     aaaaaaaaaaaa  yes",
         "Everything is as declared.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (60, "1 min"), (3599, "59 min"), (3660, "1 h 1 min"), (86400, "1 d 0 h")]
+)
+def test_an_uptime_is_told_in_its_two_largest_units(seconds: int, words: str) -> None:
+    told = as_declared()
+    told["services"][0]["uptime_seconds"] = seconds
+    (row,) = [line for line in shown(told) if line.startswith("one ")]
+    assert f"  {words}  " in row
+
+
+def test_a_server_that_does_not_run_has_no_uptime() -> None:
+    told = as_declared()
+    told["services"][0].update(running=False, pid=None, started_at=None, uptime_seconds=None)
+    told["servers"][0].update(answers=False, problem="nothing listens there", models=[], resident=[])
+    (server, _other) = status(["one"], FLEET, LOCKS, {"one": told})["hosts"]["one"]["servers"]
+    assert (server["pid"], server["uptime_seconds"]) == (None, None)
+    assert " silent          r1 (missing)" in "\n".join(shown(told))
 
 
 def test_every_difference_is_a_sentence() -> None:

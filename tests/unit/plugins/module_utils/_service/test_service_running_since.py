@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from ansible_collections.gguf.fleet.plugins.module_utils._host.processes import age_seconds
-from ansible_collections.gguf.fleet.plugins.module_utils._service.engine_facts import running
+from ansible_collections.gguf.fleet.plugins.module_utils._service.uptime import running
 
 
 def test_a_service_that_runs_is_told_with_its_process_and_one_that_does_not_is_not() -> None:
