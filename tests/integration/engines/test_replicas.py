@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.gguf.fleet.tests.doubles.ollama.build import unpack
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
 from ansible_collections.gguf.fleet.tests.integration.bare_host import (
     ROOT,
@@ -45,14 +47,15 @@ SERVERS = {
 }
 
 
-def converge(
-    host: BareHost, shards: Path, archive: dict[str, str], engines: list[str], replicas: int, *how: str
-) -> int:
-    """So many instances of a model for each of the engines; the number of changes. how: playbook and its options."""
+def play(
+    host: BareHost, shards: Path, archive: dict[str, str], engines: list[str], replicas: int, *how: str, **more: object
+) -> subprocess.CompletedProcess[str]:
+    """So many instances of a model for each of the engines. how: playbook and its options. more: of each model."""
     lama = {"name": "lama", "engine": "llama_cpp", "parameters": {"ctx-size": 512}}
     smol = {"name": "smol", "engine": "ollama", "template": "chatml", "parameters": {"num_ctx": 512}}
     source = {"hub": "path", "path": str(shards)}
-    done = host.play(
+    served = [model for model in (lama, smol) if model["engine"] in engines]
+    return host.play(
         *(how or ["site.yml"]),
         # Answers are asked for here.
         "--skip-tags=verify",
@@ -60,10 +63,13 @@ def converge(
         llama_cpp_source="path",
         llama_cpp_path="/usr/bin/llama-server",
         ollama_expect_gpu=False,
-        models_serve=[
-            {**model, "source": source, "replicas": replicas} for model in (lama, smol) if model["engine"] in engines
-        ],
+        models_serve=[{**model, "source": source, "replicas": replicas, **more} for model in served],
     )
+
+
+def converge(host: BareHost, shards: Path, archive: dict[str, str], engines: list[str], replicas: int) -> int:
+    """The number of changes."""
+    done = play(host, shards, archive, engines, replicas)
     assert done.returncode == 0, done.stdout + done.stderr
     return changed(done)
 
@@ -90,30 +96,81 @@ def test_two_instances_of_each_engine_answer_on_their_ports(
     assert host.sh("ls /etc/gguf-fleet").split().count("ollama-2.env") == 0
 
 
-@pytest.mark.long
+# As the stand-in, but a second server does not serve.
+BROKEN, OLD, NEW = "0.34.0", "0.5.7", "0.33.2"
+HALF_BROKEN = """#!/bin/sh
+case "$1 $OLLAMA_HOST" in
+    "serve "*:11435) echo "no kernel image is available for execution on the device" >&2; exit 1;;
+esac
+exec "$(dirname "$(readlink -f "$0")")/whole" "$@"
+"""
+
+
+def half_broken_release(archives: dict[str, Path], folder: Path) -> Path:
+    """A version whose first server serves and whose second one does not."""
+    whole, tree = folder / "whole", folder / "tree"
+    whole.mkdir()
+    subprocess.run(["tar", "--zstd", "-xf", str(archives[NEW]), "-C", str(whole)], check=True)
+    unpack(BROKEN, whole / "lib/ollama", tree)
+    (tree / "bin/ollama").rename(tree / "bin/whole")
+    (tree / "bin/ollama").write_text(HALF_BROKEN)
+    (tree / "bin/ollama").chmod(0o755)
+    archive = folder / "ollama-linux-amd64.tar.zst"
+    subprocess.run(["tar", "--zstd", "--dereference", "-cf", str(archive), "-C", str(tree), "bin", "lib"], check=True)
+    return archive
+
+
 def test_all_servers_of_ollama_are_upgraded_rolled_back_and_uninstalled_together(
-    bare_host: Start, smollm2: SmolLM2, ollama_archives: dict[str, Path], nvml_library: Path
+    bare_host: Start, smollm2: SmolLM2, ollama_archives: dict[str, Path], nvml_library: Path, tmp_path: Path
 ) -> None:
     host = bare_host("forky", *simulated_gpus(nvml_library, H20X8))
     host.sh("ldconfig")
     names = ("ollama", "ollama-2")
+    archives = {**ollama_archives, BROKEN: half_broken_release(ollama_archives, tmp_path)}
 
-    def versions(version: str, *how: str) -> list[str]:
-        archive = release(ollama_archives, version)
-        converge(host, smollm2.shards[0].parent, archive, ["ollama"], 2, *how)
+    def run(version: str, *how: str) -> subprocess.CompletedProcess[str]:
+        return play(host, smollm2.shards[0].parent, release(archives, version), ["ollama"], 2, *how, keep_alive="-1")
+
+    def versions() -> list[str]:
         told = [host.sh(f"curl -fsS http://127.0.0.1:{SERVERS[name][0]}/api/version") for name in names]
         return [json.loads(one)["version"] for one in told]
 
-    assert versions("0.5.7") == ["0.5.7"] * 2
+    def in_memory() -> list[bool]:
+        """On each server, without a question."""
+        told = [f"http://127.0.0.1:{SERVERS[name][0]}/api/ps" for name in names]
+        waits = "for _ in $(seq 60); do curl -fsS {} | grep -q smol && echo yes && exit; sleep 1; done; echo no"
+        return [host.sh(waits.format(url)).strip() == "yes" for url in told]
+
+    def upgrade(version: str, *how: str) -> list[str]:
+        done = run(version, *how)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return versions()
+
+    assert upgrade(OLD, "site.yml") == [OLD] * 2
     before = [environment_of(host, name) for name in names]
-    # By the lock file alone: nothing is resolved or planned again.
-    assert versions("0.33.2", "site.yml", "--tags=engine") == ["0.33.2"] * 2
-    assert versions("0.33.2", "rollback.yml") == ["0.5.7"] * 2
+
+    failed = run(BROKEN, "upgrade.yml")
+    said = " ".join(failed.stdout.split())
+    assert failed.returncode != 0, said
+    assert "no kernel image" in said
+    assert "ollama was put back and serves again." in said
+    assert "ollama-2 was put back" in said
+    assert versions() == [OLD] * 2
     assert [environment_of(host, name) for name in names] == before
     assert ["Paris" in answer(host, *SERVERS[name]) for name in names] == [True] * 2
+    assert in_memory() == [True] * 2
+
+    assert upgrade(NEW, "upgrade.yml") == [NEW] * 2
+    assert in_memory() == [True] * 2
+    assert upgrade(NEW, "rollback.yml") == [OLD] * 2
+    assert [environment_of(host, name) for name in names] == before
+    assert ["Paris" in answer(host, *SERVERS[name]) for name in names] == [True] * 2
+    # By the lock file alone: nothing is resolved or planned again.
+    assert upgrade(NEW, "site.yml", "--tags=engine") == [NEW] * 2
 
     gone = host.play("uninstall.yml")
     assert gone.returncode == 0, gone.stdout + gone.stderr
     for name in names:
         assert host.sh(f"curl -fsS -m 5 http://127.0.0.1:{SERVERS[name][0]}/ || echo gone").strip() == "gone"
     assert host.sh("ls /etc/gguf-fleet/ollama* /opt/ollama 2>/dev/null || true").strip() == ""
+    assert host.sh("pgrep -u ollama || true").strip() == ""
