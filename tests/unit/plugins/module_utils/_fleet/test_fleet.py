@@ -209,6 +209,16 @@ def test_what_a_host_reported_in_an_earlier_run_refuses_nothing_before_it_is_ask
         described(__host_info={"gpus": [{**H20X8[0], "count": 2}], "memory_bytes": 2**40})
 
 
+def test_a_gateway_keeps_all_instances_of_a_host_that_a_run_does_not_ask() -> None:
+    hosts: dict[str, Any] = {
+        "gw": {"group_names": ["gateway"], "gateway_name": "llm.example.com"},
+        "h1": {"models_serve": [{"name": "r1", "replicas": "max", **R1}]},
+    }
+    reported = {"h1": Reported(gpus=tuple(H20X8), ram_bytes=2**40)}
+    instances = describe_fleet(hosts, CATALOG, {}, records=reported).instances
+    assert [one["server"] for one in instances] == ["ollama", "ollama-2", "ollama-3", "ollama-4"]
+
+
 def test_a_role_alone_knows_the_cards_by_what_was_locked_and_reported_before() -> None:
     asked: list[int] = []
 
