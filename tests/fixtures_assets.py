@@ -40,6 +40,12 @@ def _build(kind: str, *names: str) -> None:
         pytest.fail(f"{script} {' '.join(names)} failed:\n{built.stdout}{built.stderr}", pytrace=False)
 
 
+def image(name: str) -> str:
+    """What Docker calls this image of tests/images."""
+    _build("images", name)
+    return f"gguf-fleet-{name}"
+
+
 def program_in(image: str) -> ProgramInImage:
     _build("images", image)
 
@@ -103,8 +109,7 @@ def forky() -> ProgramInImage:
 @pytest.fixture(scope="session")
 def gateway_image() -> str:
     """Debian 12 with its HAProxy, and systemd."""
-    _build("images", "gateway")
-    return "gguf-fleet-gateway"
+    return image("gateway")
 
 
 @pytest.fixture(scope="session")

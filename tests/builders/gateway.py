@@ -152,7 +152,7 @@ def running(
 ) -> Iterator[Gateway]:
     """A gateway before these hosts, whose engines it reaches without doors. variables: gateway_* without that word.
 
-    image: IMAGE has the HAProxy of Debian 12, `gguf-fleet-forky` a later one.
+    image: one of tests/images with an HAProxy.
     """
     port = free_port()
     own = {

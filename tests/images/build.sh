@@ -2,7 +2,7 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# build.sh [bookworm|gateway|forky|judge|builder|bench|browser]...   (without names: all that `make test` needs)
+# build.sh [bookworm|gateway|trixie|forky|judge|builder|bench|browser]...   (without names: all that `make test` needs)
 #
 # Builds the images of the lab and of the tests from Debian packages, because no container registry is
 # needed for them that way. A tarball per recipe is kept in the cache; Docker gets it when it lacks that recipe.
@@ -18,7 +18,8 @@ server=systemd,systemd-sysv,dbus,python3,iproute2,procps,ca-certificates,curl,su
 suite[bookworm]=bookworm packages[bookworm]=$server
 # With the HAProxy of the distribution, for gateways and doors.
 suite[gateway]=bookworm packages[gateway]=$server,haproxy
-# forky brings the real llama.cpp, and another HAProxy.
+# Later ones of it. forky brings the real llama.cpp, too.
+suite[trixie]=trixie packages[trixie]=$server,haproxy
 suite[forky]=forky packages[forky]=$server,haproxy,python3-apt,llama.cpp-tools,llama.cpp-tools-extra
 # The judge compiles against the real ggml and llama libraries, and splits models over several (CPU) devices by RPC.
 suite[judge]=forky packages[judge]=python3,llama.cpp-tools,llama.cpp-tools-extra,libggml0-backend-rpc,gcc,libc6-dev,libggml-dev,libllama-dev

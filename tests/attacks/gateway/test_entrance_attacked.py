@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway import live
 from ansible_collections.gguf.fleet.tests.builders.engines import Engine, serving
 from ansible_collections.gguf.fleet.tests.builders.gateway import Gateway, llama_cpp_host, ollama_host, running
+from ansible_collections.gguf.fleet.tests.fixtures_assets import image
 
 pytestmark = pytest.mark.docker
 MAX_BYTES = 2**18
@@ -52,16 +53,16 @@ class Fleet:
         return found
 
 
-@pytest.fixture(scope="module", params=["gguf-fleet-gateway", pytest.param("gguf-fleet-forky", marks=pytest.mark.long)])
-def started(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, gateway_image: str, forky: object
-) -> Iterator[Fleet]:
-    """With the HAProxy of Debian 12, and of forky."""
+@pytest.fixture(
+    scope="module", params=["gateway", *(pytest.param(later, marks=pytest.mark.long) for later in ("trixie", "forky"))]
+)
+def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """With the HAProxy of Debian 12, of Debian 13, and of forky."""
     folder: Path = tmp_path_factory.mktemp("gateway")
     with serving("r1", "r2") as ollama, serving(name="tiny") as tiny, serving(name="large") as large:
         hosts = {"a": ollama_host(ollama, slots=4), "b": llama_cpp_host(tiny, large, slots=4)}
         settings = {"clients": CLIENTS, "origins": [ORIGIN], "max_body_bytes": MAX_BYTES}
-        with running(folder, hosts, image=request.param, **settings) as gateway:
+        with running(folder, hosts, image=image(request.param), **settings) as gateway:
             yield Fleet(gateway, ollama, tiny, large)
 
 
