@@ -30,12 +30,17 @@ class Seen:
 
 @dataclass
 class Engine:
-    """models: what an Ollama has in its store; empty for a llama-server: it serves one model, whatever is asked."""
+    """models: what an Ollama has in its store; empty for a llama-server: it serves one model, whatever is asked.
+
+    loads: it answers 503 although its check is good, as after a start. dies: it closes a connection without an answer.
+    """
 
     port: int
     models: tuple[str, ...] = ()
     name: str = ""
     ready: bool = True
+    loads: bool = False
+    dies: bool = False
     seen: list[Seen] = field(default_factory=list)
     chunks: int = 5
     pause_seconds: float = 0.0
@@ -84,6 +89,14 @@ class _Handler(BaseHTTPRequestHandler):
         asked = go_model(body) if self.engine.models else self.engine.name
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.engine.seen.append(Seen(self.command, self.path, headers, body, asked))
+        if self.engine.dies:
+            self.close_connection = True
+            return
+        if self.engine.loads:
+            # A gateway that asks another one has left already.
+            with suppress(ConnectionError):
+                self._json(503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}})
+            return
         if self.engine.models and not self.engine.has(asked):
             self._json(404, {"error": f"model '{asked}' not found"})
             return

@@ -12,6 +12,7 @@ import socket
 import time
 from typing import Callable, Dict, List, Optional, Sequence
 
+from ansible_collections.gguf.fleet.plugins.module_utils._host import processes
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
 
@@ -100,18 +101,34 @@ def reload(
         sleep(_POLL_SECONDS)
 
 
-def _master(path: str) -> int:
-    told = info(path) or {}
-    worker = told.get("pid", "")
-    if not worker.isdigit():
+def worker(path: str) -> int:
+    """The process that answers. Raises AdminProblem."""
+    pid = (info(path) or {}).get("pid", "")
+    if not pid.isdigit():
         raise AdminProblem(f"HAProxy does not answer on {path}.", "Check whether its service runs.")
+    return int(pid)
+
+
+def seconds_since_reload(path: str) -> Optional[int]:
+    """How long ago the process that answers followed another one, which still ends what it streams.
+
+    None where there is no such process any more. Raises AdminProblem.
+    """
+    master = _master(path)
+    told = info(path) or {}
+    others = [pid for pid in processes.family(master) if str(pid) not in (str(master), told.get("pid"))]
+    return int(told.get("uptime_sec", "0")) if others else None
+
+
+def _master(path: str) -> int:
+    pid = worker(path)
     try:
-        with open(f"/proc/{worker}/stat", encoding="utf-8", errors="replace") as stream:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
             parent = int(stream.read().rsplit(")", 1)[1].split()[1])
         with open(f"/proc/{parent}/cmdline", "rb") as stream:
             command = stream.read().split(b"\0")
     except (OSError, ValueError, IndexError) as error:
-        raise AdminProblem(f"The process {worker} of HAProxy ended meanwhile.", "Run again.") from error
+        raise AdminProblem(f"The process {pid} of HAProxy ended meanwhile.", "Run again.") from error
     if b"haproxy" not in os.path.basename(command[0]):
         raise AdminProblem(
             f"The process {parent}, which started HAProxy, is not its master.", "Let the service of gguf.fleet run it."

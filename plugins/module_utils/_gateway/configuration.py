@@ -115,6 +115,8 @@ def _frontend(gateway: Mapping[str, Any], routes: Sequence[Route]) -> List[str]:
         f"bind {_bind(gateway, gateway['port'])} ssl crt {CERTIFICATE} alpn h2,http/1.1",
         # Who has a connection and says nothing, not even TLS's first word. It does not run while an engine thinks.
         "timeout client 60s",
+        # A client's next request may be on its way when HAProxy loads anew: its answer says that the connection ends.
+        "option idle-close-on-response",
         'log-format "%ci %[var(txn.client)] %[var(txn.model),bytes(0,100),json(utf8s)] %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST '
         '%B %ts %rc %sq/%bq %HM %HP"',
         *_browsers(gateway["origins"]),

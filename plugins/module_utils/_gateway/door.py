@@ -75,8 +75,8 @@ def door_configuration(instances: Sequence[Mapping[str, Any]], gateways: Sequenc
     names = " ".join(common_name(gateway_name(name)) for name in sorted(gateways))
     lines = [
         *global_section(socket=SOCKET, max_connections=MAX_CONNECTIONS, log="local0 notice"),
-        # One server each: there is no other one to try. A gateway keeps its connections.
-        *defaults_section(queue_seconds=QUEUE_SECONDS, retries=1, keep_alive="10m"),
+        # One server each: there is no other one to try.
+        *defaults_section(queue_seconds=QUEUE_SECONDS, retries=1),
         "frontend door",
         f"    bind {bracketed(bind)}:{port} ssl crt tls/server.pem ca-file tls/ca.pem verify required alpn http/1.1",
         *([f"    acl from_a_gateway ssl_c_s_dn(CN) -m str {names}"] if names else []),
@@ -111,8 +111,6 @@ def _backend(number: int, one: Mapping[str, Any]) -> List[str]:
         *([f"    acl path_below path_beg {' '.join(below)}", "    acl path_odd path_sub .. // %"] if below else []),
         f"    http-request deny deny_status 403 unless {' or '.join(allowed)}",
         # Ollama on a loopback address refuses any other name.
-        # No idle connection is left that would look like a client of the engine.
-        "    option http-server-close",
         *(["    http-request set-header Host 127.0.0.1"] if one["engine"] == OLLAMA else []),
         f"    server engine {str(one['listen']['url']).partition('://')[2]}",
     ]

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import Callable, List, Sequence, Tuple
+from typing import Callable, Dict, List, Sequence, Tuple
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.reading import open_regular
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway import admin
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway.fragments import KEEP_ALIVE_SECONDS
+from ansible_collections.gguf.fleet.plugins.module_utils._host import processes
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
 
 DRAINED, READY = "drained", "ready"
@@ -26,12 +28,13 @@ _POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Server:
-    """One of HAProxy's. streams: requests that run there now."""
+    """One of HAProxy's. streams: requests that run there now, by the process that answers. address: and its port."""
 
     backend: str
     name: str
     admin_state: int
     streams: int
+    address: Tuple[str, int] = ("", 0)
 
     @property
     def path(self) -> str:
@@ -60,22 +63,24 @@ def look(socket: str, names: Sequence[str]) -> List[Server]:
         for row in admin.rows(admin.ask(socket, "show stat -1 4 -1"))
     }
     return [
-        Server(backend, name, admin_state, streams.get((backend, name), 0))
-        for backend, name, admin_state in admin_states(admin.ask(socket, "show servers state"))
-        if (name in exact or name.startswith(beginnings)) and backend.startswith(_BACKENDS)
+        Server(
+            row["be_name"],
+            row["srv_name"],
+            int(row["srv_admin_state"], 0),
+            streams.get((row["be_name"], row["srv_name"]), 0),
+            (row["srv_addr"], int(row["srv_port"])),
+        )
+        for row in states(admin.ask(socket, "show servers state"))
+        if (row["srv_name"] in exact or row["srv_name"].startswith(beginnings)) and row["be_name"].startswith(_BACKENDS)
     ]
 
 
-def admin_states(answer: str) -> List[Tuple[str, str, int]]:
-    """Backend, server and its admin state of each line of `show servers state`."""
+def states(answer: str) -> List[Dict[str, str]]:
+    """The lines of `show servers state` by its column names."""
     told = lines(answer)
     columns = next((line.lstrip("# ").split() for line in told if line.startswith("#")), [])
-    found = []
-    for line in told:
-        row = dict(zip(columns, line.split()))
-        if not line.startswith("#") and "srv_admin_state" in row:
-            found.append((row["be_name"], row["srv_name"], int(row["srv_admin_state"], 0)))
-    return found
+    rows = [dict(zip(columns, line.split())) for line in told if not line.startswith("#")]
+    return [row for row in rows if "srv_admin_state" in row]
 
 
 def bring(socket: str, name: str, servers: Sequence[Server], state: str) -> None:
@@ -95,13 +100,30 @@ def wait_for_streams(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """How many requests still run on these servers when the last one has ended, or when this time is over."""
+    """How many requests still run on these servers when the last one has ended, or when this time is over.
+
+    Those that a process from before the last reload streams are among them. Such a process does not know that the
+    servers are drained: it is waited for as long as it may get one more request, on a connection that a client kept.
+    """
     end = clock() + seconds
     while True:
-        left = sum(server.streams for server in look(socket, names))
-        if not left or clock() >= end:
+        found = look(socket, names)
+        left = max(sum(server.streams for server in found), _connections(socket, found))
+        reloaded = admin.seconds_since_reload(socket)
+        ended = not left and (reloaded is None or reloaded > KEEP_ALIVE_SECONDS)
+        if ended or clock() >= end:
             return left
         sleep(min(_POLL_SECONDS, max(0.0, end - clock())))
+
+
+def _connections(socket: str, servers: Sequence[Server]) -> int:
+    """Of all HAProxy's processes to these servers. Each is a request, since none is kept, or a check of a moment."""
+    addresses = {server.address for server in servers}
+    user = processes.user(admin.worker(socket))
+    return sum(
+        one.state == processes.ESTABLISHED and one.uid == user and one.remote in addresses
+        for one in processes.connections()
+    )
 
 
 def save_state(socket: str, name: str) -> None:

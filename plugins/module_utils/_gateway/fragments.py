@@ -22,6 +22,8 @@ CIPHER_SUITES = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY
 DIGEST = "@DIGEST@"
 # Longer than the longest answer: what streams when HAProxy loads anew ends in the old process.
 HARD_STOP = "2h"
+# How long a client's connection stays on which nothing is asked.
+KEEP_ALIVE_SECONDS = 60
 _ERRORS = {
     400: "The request cannot be read.",
     403: "This is not served here.",
@@ -115,15 +117,13 @@ def defaults_section(
     queue_seconds: int,
     keep_state: bool = False,
     retries: int = 2,
-    keep_alive: str = "60s",
 ) -> List[str]:
     """The section `defaults`: streams pass at once, an abort reaches the engine, nothing is computed twice.
 
     Args:
         queue_seconds: how long a request waits for a free server.
         keep_state: whether the state of the servers outlives a reload.
-        retries: of a connection to a server; with more than one the last goes to another server.
-        keep_alive: how long a client's idle connection stays, as HAProxy writes that.
+        retries: of a request to a server that did not take it; with more than one the last goes to another server.
     """
     return [
         "defaults",
@@ -132,13 +132,17 @@ def defaults_section(
         "    option dontlognull",
         "    option http-no-delay",
         "    option abortonclose",
+        # A connection for each request: one that is kept may be closed by the other side at the moment it is used, and
+        # nobody knows then whether the request was taken. HAProxy 2.6 also forgets the SNI of a retry after a kept one.
+        "    option http-server-close",
         *(["    option redispatch 1"] if retries > 1 else []),
         f"    retries {retries}",
-        "    retry-on conn-failure",
+        # Who says 503 has computed nothing: a door without its engine, an engine that loads or has too much to do.
+        f"    retry-on conn-failure{' 503' if retries > 1 else ''}",
         "    timeout connect 5s",
         "    timeout check 5s",
         "    timeout http-request 10s",
-        f"    timeout http-keep-alive {keep_alive}",
+        f"    timeout http-keep-alive {KEEP_ALIVE_SECONDS}s",
         "    timeout client 1h",
         "    timeout server 1h",
         f"    timeout queue {queue_seconds}s",

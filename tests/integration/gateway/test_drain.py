@@ -152,6 +152,19 @@ def test_it_lasts_over_a_reload_until_it_is_given_back(gateway: Gateway) -> None
     assert changes(gateway.play("undrain.yml"))["gpu-1"] == 0
 
 
+def test_a_stream_from_before_a_reload_is_waited_for(gateway: Gateway) -> None:
+    gateway.sh("rm /tmp/end")
+    for file in ("/tmp/one", "/tmp/two"):
+        docker("exec", "--detach", gateway.container, "sh", "-c", f"curl -sN http://127.0.0.1:8080/stream > {file}")
+        gateway.sh(f"until grep -q more {file}; do sleep 0.1; done")
+    gateway.reload()
+    told = message(gateway.play("drain.yml", "--limit", "gpu-1", gateway_drain_seconds=2))
+    assert "1 requests still run on gpu-1_ollama after 2 s" in told
+    gateway.sh("touch /tmp/end")
+    assert changes(gateway.play("drain.yml", "--limit", "gpu-1"))["gpu-1"] == 0
+    gateway.play("undrain.yml", "--limit", "gpu-1")
+
+
 def around(gateway: Gateway, *work: dict[str, Any], **reached: object) -> subprocess.CompletedProcess[str]:
     """As the engines' roles have it around their work on a host, both hosts at once and in turns."""
     turn: list[dict[str, Any]] = [

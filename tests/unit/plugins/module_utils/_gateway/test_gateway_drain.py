@@ -17,10 +17,10 @@ STATE = """1
 
 
 def test_the_state_of_each_server_is_read_by_the_names_of_its_columns() -> None:
-    assert drain.admin_states(STATE) == [
-        ("model_r1", "gpu-1_ollama", 8),
-        ("model_r1", "gpu-2_ollama", 0),
-        ("ready_model_r1", "gpu-1_ollama", 0),
+    assert [(row["be_name"], row["srv_name"], row["srv_admin_state"]) for row in drain.states(STATE)] == [
+        ("model_r1", "gpu-1_ollama", "8"),
+        ("model_r1", "gpu-2_ollama", "0"),
+        ("ready_model_r1", "gpu-1_ollama", "0"),
     ]
 
 
