@@ -25,10 +25,12 @@ SPEC: dict[str, Any] = {
 # Where the roles keep what the module haproxy told of a host.
 RESULTS = ("__gateway_door", "__gateway_entrance")
 NOTES = {
-    authority.NEXT: "Every gateway and door trusts the new certificate authority, which signs from now on. "
-    "Run site.yml again: it renews their certificates.",
-    authority.OLD: "Every gateway and door shows a certificate of the new authority. Run site.yml again: the old "
-    "one is trusted no more.",
+    authority.NEXT: "Every gateway and door trusts the new certificate authority, which signs from now on. BEFORE you "
+    "run site.yml again, give its certificate, {new}, to all clients that trust {old}, to be trusted beside that one: "
+    "the next run renews the certificates of gateways and doors, and a client that trusts the old authority alone will "
+    "refuse a gateway. Then run site.yml again.",
+    authority.OLD: "Every gateway and door shows a certificate of the new authority, so clients need the old one no "
+    "more. Run site.yml again: the old one is trusted no more.",
 }
 
 
@@ -56,7 +58,8 @@ class ActionModule(ControllerAction):
                 authority.save_members(after)
             found = after if check else authority.make_step(after, step)
             changed = changed or bool(step)
-            notes += [NOTES[step]] if step else []
+            new, old = (found.path(f"{name}.pem") for name in (authority.CURRENT, authority.OLD))
+            notes += [NOTES[step].format(new=new, old=old)] if step else []
         return {
             **told(found, given, now),
             "changed": changed,
@@ -95,6 +98,7 @@ def told(found: authority.Authority, given: dict[str, Any], now: float) -> dict[
         "certificate": found.current,
         "trust": found.trust,
         "trusted": list(found.trusted),
+        "trust_files": found.trust_files,
         "signer": fingerprint(found.current) if found.current else "",
         "certificate_path": path,
         "key_path": found.path(f"{authority.CURRENT}.key"),

@@ -29,6 +29,7 @@ SPEC: dict[str, Any] = {
     "clients": {"type": "list", "elements": "dict", "required": True, "no_log": True},
     "keys_dir": {"type": "str", "default": ""},
     "ca_file": {"type": "str", "default": ""},
+    "trust": {"type": "str", "default": ""},
     "certificate_only": {"type": "bool", "default": False},
     "question": {"type": "str", "default": "Say hello in one short sentence."},
     "max_tokens": {"type": "int", "default": 64, "no_log": False},
@@ -49,7 +50,8 @@ def certificate(given: dict[str, Any]) -> dict[str, Any]:
         line = f"{url}: there is no {trusted}, which its certificate would be compared with. Run site.yml."
         return {"changed": False, "verified": False, "models": [], "report": [printable(line)]}
     try:
-        endpoint = Endpoint(url, silence_seconds=10, ca_file=trusted, address=given["address"] or None)
+        address = given["address"] or None
+        endpoint = Endpoint(url, silence_seconds=10, ca_file=trusted, trust=given["trust"], address=address)
         days = days_left(endpoint)
         lines = ends_soon(url, days)
     except EngineProblem as problem:
@@ -76,6 +78,7 @@ class ActionModule(ControllerAction):
                 silence_seconds=given["timeout_seconds"],
                 api_key=key,
                 ca_file=given["ca_file"] or None,
+                trust=given["trust"],
                 address=given["address"] or None,
             )
             for key in (None, client.key)

@@ -62,6 +62,11 @@ trust:
   description: The certificates of all authorities that are to be trusted now, in PEM.
   returned: success
   type: str
+trust_files:
+  description: Their files.
+  returned: success
+  type: list
+  elements: str
 trusted:
   description: Their fingerprints.
   returned: success

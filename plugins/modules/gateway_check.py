@@ -45,6 +45,10 @@ options:
     description: Certificates to trust, a path on the controller. Empty for those of the system.
     type: str
     default: ''
+  trust:
+    description: Further certificates to trust beside O(ca_file), in PEM.
+    type: str
+    default: ''
   certificate_only:
     description: Whether to look only how long the gateway's certificate holds. Asks no model and needs no key.
     type: bool

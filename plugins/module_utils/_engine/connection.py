@@ -80,6 +80,7 @@ class Endpoint:
     :param silence_seconds: how long it may be silent in a streamed answer.
     :param api_key: sent to this endpoint alone; no redirect is followed.
     :param ca_file: certificates to trust in the place of the system's.
+    :param trust: further ones, in PEM.
     :param address: where to connect instead of the host in C(url), whose name is sent and proven all the same.
     :param prove: proves who is at the other end before anything is sent.
     """
@@ -91,6 +92,7 @@ class Endpoint:
         silence_seconds: float,
         api_key: Optional[str] = None,
         ca_file: Optional[str] = None,
+        trust: str = "",
         address: Optional[str] = None,
         prove: Optional[Proof] = None,
     ) -> None:
@@ -109,7 +111,7 @@ class Endpoint:
         self.silence_seconds = silence_seconds
         self._path = parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._tls = _tls(ca_file) if parts.scheme == "https" else None
+        self._tls = _tls(ca_file, trust) if parts.scheme == "https" else None
         self._address = address or None
         self._prove = prove
 
@@ -306,9 +308,9 @@ def _meaning(status: int, said: str) -> Tuple[str, str]:
     return "", "The engine's log tells more."
 
 
-def _tls(ca_file: Optional[str]) -> ssl.SSLContext:
+def _tls(ca_file: Optional[str], trust: str) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        return ssl.create_default_context(cafile=ca_file, cadata=trust or None)
     except (OSError, ssl.SSLError) as error:
         raise EngineProblem(
             f"{ca_file} cannot be read as certificates ({error}).", "Give a file with certificates in PEM format."

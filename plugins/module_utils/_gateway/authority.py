@@ -61,6 +61,12 @@ class Authority:
         return "".join(dict.fromkeys(pem for pem in (self.current, self.coming, self.old) if pem))
 
     @property
+    def trust_files(self) -> List[str]:
+        """Where these certificates are, for clients."""
+        found = ((CURRENT, self.current), (NEXT, self.coming), (OLD, self.old))
+        return [self.path(f"{name}.pem") for name, pem in found if pem]
+
+    @property
     def trusted(self) -> Tuple[str, ...]:
         return tuple(fingerprint(pem) for pem in (self.current, self.coming, self.old) if pem)
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping
+from typing import Any, List, Mapping, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.gateway import MIB
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.routes import routes_of
@@ -16,21 +16,21 @@ _PLAIN = (
 )
 
 
-def report(fleet: Mapping[str, Any], gateway: str, keys: Mapping[str, Any], authority: str = "") -> List[str]:
+def report(fleet: Mapping[str, Any], gateway: str, keys: Mapping[str, Any], trust: Sequence[str] = ()) -> List[str]:
     """The lines; no key is in them.
 
     Args:
         fleet: the fleet value as plain data.
         gateway: the host.
         keys: the result of gateway_keys; `files` names the files of keys that were made.
-        authority: path of the certificate that clients have to trust, empty where they trust it already.
+        trust: paths of the certificates that clients have to trust, none where they trust them already.
     """
     own = fleet["gateways"][gateway]
     routes = routes_of(fleet, gateway)
     files = keys.get("files") or {}
     lines = [
         f"{gateway}: {own['url']}",
-        *([f"  Certificate to trust: {authority}"] if authority else []),
+        *([f"  {'Certificate' if len(trust) == 1 else 'Certificates'} to trust: {', '.join(trust)}"] if trust else []),
         "  Models: " + (", ".join(route.model for route in routes) or "none"),
     ]
     for client in own["clients"]:

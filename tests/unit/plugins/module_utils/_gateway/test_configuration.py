@@ -175,13 +175,17 @@ def test_text_stays_one_word_of_a_line() -> None:
 
 def test_the_report_says_how_clients_are_set_up_and_holds_no_key() -> None:
     files = {"full": "/keys/full.key"}
-    text = "\n".join(report(fleet(*CLIENTS, port=8443), "gw", {"files": files}, "/ca.pem"))
+    text = "\n".join(report(fleet(*CLIENTS, port=8443), "gw", {"files": files}, ["/ca.pem"]))
     for words in (
         "https://llm.example.com:8443/v1",
         "/keys/full.key",
         "timeout=3600, max_retries=0",
+        "Cherry Studio: provider OpenAI, API host https://llm.example.com:8443,",
+        "Open WebUI: Connections, OpenAI API, https://llm.example.com:8443/v1",
         "R1, small:7b",
-        "/ca.pem",
+        "Certificate to trust: /ca.pem",
+        "Limits of clients hold for each gateway alone",
     ):
         assert words in text
     assert "Nobody may ask" in "\n".join(report(fleet(), "gw", {}))
+    assert "  Certificates to trust: /ca.pem, /ca-old.pem" in report(fleet(), "gw", {}, ["/ca.pem", "/ca-old.pem"])
