@@ -46,6 +46,8 @@ options:
         neither a variable nor a pin tells one.
       - A host whose last report (M(gguf.fleet.fleet_record)) has a verified copy of the version needs none. Of a host
         that was never asked, the archives of one architecture are enough.
+      - Where there is a gateway, RV(_value) also says which given certificate, or which key of the fleet's own authority,
+        cannot be used.
     type: list
     elements: str
     default: []
@@ -160,7 +162,10 @@ def fleet(
     for warning in [*found.warnings, controller.without_pynvml(value, hostvars, resolves)]:
         if warning:
             display.warning(printable(warning))
-    lacking = controller.unknown_checksums(value, hostvars, installs)
+    lacking = [
+        *controller.unknown_checksums(value, hostvars, installs),
+        *controller.unusable_certificates(value, hostvars, installs),
+    ]
     # What the declaration itself says of a variable comes first.
     wrong = specs.problems({name: hostvars[name] for name in hostvars})
     return {**value, "problems": [*value["problems"], *map(printable, wrong), *found.problems, *lacking]}

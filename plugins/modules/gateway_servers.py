@@ -24,9 +24,12 @@ options:
     elements: str
     required: true
   state:
-    description: V(drained) sends nothing new there, V(ready) does again as soon as the instance answers.
+    description:
+      - V(drained) sends nothing new there, V(ready) does again as soon as the instance answers.
+      - V(ended) is for instances that are removed, after they were drained. They get nothing, also when their host is
+        given back; that they are there again is said by V(started).
     type: str
-    choices: [drained, ready]
+    choices: [drained, ready, ended, started]
     required: true
   wait_seconds:
     description:
@@ -87,6 +90,7 @@ def bring(module: AnsibleModule) -> dict[str, t.Any]:
     found = drain.look(socket, p["servers"])
     wrong = [server for server in found if not server.is_in(p["state"])]
     streams = sum(server.streams for server in found)
+    after = drain.READY if p["state"] == drain.STARTED else p["state"]
     if not module.check_mode:
         if wrong:
             drain.bring(socket, NAME, wrong, p["state"])
@@ -98,15 +102,14 @@ def bring(module: AnsibleModule) -> dict[str, t.Any]:
                     f"{streams} requests still run on {where} after {p['wait_seconds']} s.",
                     "The instances stay drained. Run again later, or raise the limit (gateway_drain_seconds).",
                 )
-    other = drain.READY if p["state"] == drain.DRAINED else drain.DRAINED
     return {
         "changed": bool(wrong),
         "running": True,
-        "actions": [f"{'drain' if p['state'] == drain.DRAINED else 'give back'} {server.path}" for server in wrong],
+        "actions": [f"{drain.DEEDS[p['state']]} {server.path}" for server in wrong],
         "streams": streams,
         "diff": {
-            "before": "".join(f"{server.path} {other if server in wrong else p['state']}\n" for server in found),
-            "after": "".join(f"{server.path} {p['state']}\n" for server in found),
+            "before": "".join(f"{server.path} {server.state}\n" for server in found),
+            "after": "".join(f"{server.path} {after if server in wrong else server.state}\n" for server in found),
         },
     }
 
@@ -115,7 +118,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "servers": {"type": "list", "elements": "str", "required": True},
-            "state": {"type": "str", "choices": ["drained", "ready"], "required": True},
+            "state": {"type": "str", "choices": list(drain.DEEDS), "required": True},
             "wait_seconds": {"type": "int", "default": 0},
         },
         supports_check_mode=True,

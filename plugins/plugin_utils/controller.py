@@ -9,16 +9,20 @@ import importlib.util
 import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Callable
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.declaration import declare_all
-from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import Reported
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.record import FOLDER, Reported
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.variables import Variables
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway import authority
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway.door import members
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway.given import given_certificate
 from ansible_collections.gguf.fleet.plugins.module_utils._install.resolve import Wanted
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checksums, controller
-from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem, failure, file_problem
 from ansible_collections.gguf.fleet.plugins.module_utils._text import printable
 from ansible_collections.gguf.fleet.plugins.plugin_utils.fleet import catalog, checksums_file, locks_of, reports_of
 
@@ -61,6 +65,39 @@ def unknown_checksums(fleet: Mapping[str, Any], hostvars: Mapping[str, Any], hos
     except Problem:
         return []
     return list(map(printable, checksums.problems(releases)))
+
+
+def unusable_certificates(fleet: Mapping[str, Any], hostvars: Mapping[str, Any], hosts: Sequence[str]) -> list[str]:
+    """Why given certificates, or the fleet's own authority, cannot be used; asked where a run goes over hosts."""
+    if not hosts or not fleet["gateways"]:
+        return []
+    found = []
+    given = {name: str(hostvars[name].get("gateway_certificate") or "") for name in fleet["gateways"]}
+    for name, path in given.items():
+        if path:
+            key = str(hostvars[name].get("gateway_certificate_key") or "")
+            found.append(_why_not(name, path, partial(given_certificate, path, key, fleet["gateways"][name]["name"])))
+    doors = any(own["transport"] == "mtls" for own in fleet["gateways"].values())
+    signed = [name for name in members(fleet) if (doors and fleet["instances"]) or given.get(name) == ""]
+    authorities = {}
+    for name in signed:
+        beside = os.path.join(str(hostvars[name].get("inventory_dir") or "."), FOLDER, "authority")
+        directory = os.path.realpath(str(hostvars[name].get("gateway_ca_directory") or beside))
+        passphrase = str(hostvars[name].get("gateway_ca_passphrase") or "") or None
+        authorities.setdefault((directory, passphrase), name)
+    for (directory, passphrase), name in authorities.items():
+        found.append(_why_not(name, directory, partial(authority.load, directory, passphrase)))
+    return [printable(sentence) for sentence in found if sentence]
+
+
+def _why_not(host: str, path: str, look: Callable[[], object]) -> str:
+    try:
+        look()
+    except Problem as problem:
+        return f"{host}: {failure(problem)['msg']}"
+    except OSError as error:
+        return f"{host}: {failure(file_problem(error, path, 'Correct it; the file is on the controller.'))['msg']}"
+    return ""
 
 
 def _wanted(fleet: Mapping[str, Any], read: Variables, host: str) -> list[Wanted]:

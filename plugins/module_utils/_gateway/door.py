@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.listen import bracketed
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.fragments import (
@@ -17,6 +17,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gateway.names import (
     door_name,
     gateway_name,
     instance_sni,
+    server_of,
     servers_of_host,
 )
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.paths import (
@@ -50,12 +51,15 @@ def door(fleet: Mapping[str, Any], host: str, bind: str = "") -> Dict[str, Any]:
     }
 
 
-def servers_of(fleet: Mapping[str, Any], host: str) -> List[str]:
+def servers_of(fleet: Mapping[str, Any], host: str, servers: Optional[Sequence[str]] = None) -> List[str]:
     """What the instances of a host are called in the configuration of gateways, for the module gateway_servers.
 
-    Those that a gateway still knows and that are declared no more are among them.
+    servers: the services of some of them. Without, all of the host, also those that a gateway still knows and that are
+    declared no more.
     """
-    return [servers_of_host(host)] if fleet["gateways"] else []
+    if not fleet["gateways"]:
+        return []
+    return [servers_of_host(host)] if servers is None else [server_of(host, name) for name in servers]
 
 
 def members(fleet: Mapping[str, Any]) -> List[str]:

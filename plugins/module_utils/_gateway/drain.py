@@ -17,9 +17,11 @@ from ansible_collections.gguf.fleet.plugins.module_utils._gateway.fragments impo
 from ansible_collections.gguf.fleet.plugins.module_utils._host import processes
 from ansible_collections.gguf.fleet.plugins.module_utils._text import lines
 
-DRAINED, READY = "drained", "ready"
-_WORDS = {DRAINED: "drain", READY: "ready"}
-# By the admin socket: no new requests. (FDRAIN of HAProxy's srv_admin_state; FMAINT is 1.)
+# ENDED: of an instance that was removed, whatever becomes of its host. STARTED: it is there again.
+DRAINED, READY, ENDED, STARTED = "drained", "ready", "ended", "started"
+_WORDS = {DRAINED: "drain", READY: "ready", ENDED: "maint", STARTED: "ready"}
+DEEDS = {DRAINED: "drain", READY: "give back", ENDED: "take out", STARTED: "take in"}
+# By the admin socket: no new requests. (FDRAIN and FMAINT of HAProxy's srv_admin_state.)
 _FORCED_DRAIN, _FORCED_MAINTENANCE = 8, 1
 # Backends in which a gateway only asks whether an instance is ready begin otherwise.
 _BACKENDS = "model_"
@@ -40,10 +42,17 @@ class Server:
     def path(self) -> str:
         return f"{self.backend}/{self.name}"
 
+    @property
+    def state(self) -> str:
+        if self.admin_state & _FORCED_MAINTENANCE:
+            return ENDED
+        return DRAINED if self.admin_state & _FORCED_DRAIN else READY
+
     def is_in(self, state: str) -> bool:
-        if state == DRAINED:
-            return bool(self.admin_state & (_FORCED_DRAIN | _FORCED_MAINTENANCE))
-        return not self.admin_state & (_FORCED_DRAIN | _FORCED_MAINTENANCE)
+        """Whether nothing is to be done. What was ended is neither drained nor given back with its host."""
+        if state in (ENDED, STARTED):
+            return (self.state == ENDED) == (state == ENDED)
+        return self.state in (state, ENDED)
 
 
 def state_file(name: str) -> str:

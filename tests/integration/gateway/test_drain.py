@@ -216,6 +216,34 @@ def test_a_host_that_fails_stays_drained_and_those_after_it_are_left_as_they_are
     assert gateway.answers() == {"9001", "9002"}
 
 
+def of_gpu_1(gateway: Gateway, tasks_from: str, **variables: object) -> int:
+    """The number of changes of these tasks of the role."""
+    tasks = [
+        {"ansible.builtin.import_tasks": str(TASKS / "fleet.yml")},
+        {"ansible.builtin.include_role": {"name": ROLE, "tasks_from": tasks_from}, "vars": variables},
+    ]
+    play = gateway.folder / "one.yml"
+    play.write_text(yaml.safe_dump([{"hosts": "gpu-1", "gather_facts": False, "tasks": tasks}]))
+    return changes(gateway.play(str(play)))["gpu-1"]
+
+
+def test_what_is_removed_gets_nothing_until_it_is_there_again_and_not_when_its_host_is_given_back(
+    gateway: Gateway,
+) -> None:
+    assert gateway.answers() == {"9001", "9002"}
+    # Drained, and taken out.
+    assert of_gpu_1(gateway, "take_out", _gateway_leaving=["ollama"]) == 2
+    assert of_gpu_1(gateway, "take_out", _gateway_leaving=["ollama"]) == 0
+    assert gateway.answers() == {"9002"}
+    gateway.reload()
+    assert changes(gateway.play("undrain.yml", "--limit", "gpu-1"))["gpu-1"] == 0
+    assert gateway.answers() == {"9002"}
+    # An instance of its own, which is none here.
+    assert of_gpu_1(gateway, "take_in", _gateway_started=["ollama-2"]) == 0
+    assert of_gpu_1(gateway, "take_in", _gateway_started=["ollama", "ollama-2"]) == 1
+    assert gateway.answers() == {"9001", "9002"}
+
+
 def test_a_gateway_that_cannot_be_told_ends_the_run_before_an_engine_changes(gateway: Gateway) -> None:
     away = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
     made = gateway.folder / "changed"

@@ -24,13 +24,19 @@ def test_the_state_of_each_server_is_read_by_the_names_of_its_columns() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("admin_state", "drained"), [(0, False), (8, True), (1, True), (2, False), (16, False), (9, True)]
-)
+@pytest.mark.parametrize(("admin_state", "drained"), [(0, False), (8, True), (2, False), (16, False)])
 def test_only_what_was_set_by_hand_counts(admin_state: int, drained: bool) -> None:
     server = drain.Server("model_r1", "gpu-1_ollama", admin_state, 0)
     assert server.is_in(drain.DRAINED) is drained
     assert server.is_in(drain.READY) is not drained
+    assert (server.is_in(drain.ENDED), server.is_in(drain.STARTED)) == (False, True)
+
+
+@pytest.mark.parametrize("admin_state", [1, 9])
+def test_what_was_removed_is_given_back_by_its_own_start_alone(admin_state: int) -> None:
+    server = drain.Server("model_r1", "gpu-1_ollama-2", admin_state, 0)
+    assert [server.is_in(state) for state in (drain.DRAINED, drain.READY, drain.ENDED)] == [True] * 3
+    assert not server.is_in(drain.STARTED)
 
 
 def test_statistics_are_read_by_the_names_of_their_columns() -> None:
