@@ -46,8 +46,8 @@ options:
         neither a variable nor a pin tells one.
       - A host whose last report (M(gguf.fleet.fleet_record)) has a verified copy of the version needs none. Of a host
         that was never asked, the archives of one architecture are enough.
-      - Where there is a gateway, RV(_value) also says which given certificate, or which key of the fleet's own authority,
-        cannot be used.
+      - Where there is a gateway, RV(_value) also says which given certificate, or which key of the fleet's own
+        authority, cannot be used.
     type: list
     elements: str
     default: []

@@ -46,6 +46,11 @@ options:
     type: list
     elements: path
     default: []
+  haproxy:
+    description: Whether HAProxy is going to be set up here. Where it is too old, or cannot be installed since apt knows
+      no such package, that is said with the rest of what is wrong, and nothing is made.
+    type: bool
+    default: false
   pynvml:
     description: Whether the controller's C(pynvml) (of the Python package C(nvidia-ml-py)) goes to the host, where the
       controller has it.
@@ -309,6 +314,7 @@ def main() -> None:
             "ports": {"type": "list", "elements": "int", "default": []},
             "needed_bytes": {"type": "int", "default": 0},
             "found_in": {"type": "list", "elements": "path", "default": []},
+            "haproxy": {"type": "bool", "default": False},
             "pynvml": {"type": "bool", "default": False},
             "pynvml_path": {"type": "path", "default": "/usr/local/lib/gguf-fleet/python"},
             "pynvml_sha256": {"type": "str"},
@@ -338,8 +344,9 @@ def main() -> None:
         pynvml=None if content is None else content.encode("utf-8"),
     )
     try:
-        asked = p["ports"] or p["needed_bytes"]
-        obstacles = host.in_the_way(p["ports"], wanted.models_dir, p["needed_bytes"], p["found_in"]) if asked else []
+        asked = p["ports"] or p["needed_bytes"] or p["haproxy"]
+        looked_for = (p["ports"], wanted.models_dir, p["needed_bytes"], p["found_in"])
+        obstacles = host.in_the_way(*looked_for, needs_haproxy=p["haproxy"]) if asked else []
         if obstacles:
             raise Problem("\n".join(obstacles), "")
         if p["state"] == "absent":

@@ -25,22 +25,21 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import w
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway import admin, certificate, drain, live
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.fragments import DIGEST
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.signed import alternatives, common_name
+from ansible_collections.gguf.fleet.plugins.module_utils._host import haproxy
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._process.bounded import run_bounded
 from ansible_collections.gguf.fleet.plugins.module_utils._process.programs import find_program
 
 DIRECTORY = "/etc/gguf-fleet"
 CONFIGURATION, TRUST = "haproxy.cfg", "tls/ca.pem"
-OLDEST = (2, 4)
 TESTED = ((2, 6), (3, 0), (3, 2))
 CHECK_SECONDS = 60.0
 _NAME = re.compile(r"(?:[a-z0-9_-]+/)?[a-z0-9_-][a-z0-9_.-]*\Z")
 _STATE = re.compile(r"server state file|from server-state")
-_VERSION = re.compile(rb"version (\d+)\.(\d+)")
 
 
 class ProxyProblem(Problem):
-    """HAProxy is missing, too old, or refuses a configuration."""
+    """HAProxy is missing, or refuses a configuration."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +136,10 @@ class Plan:
 
 
 def look(wanted: Proxy, now: Optional[float] = None) -> State:
-    """What is there. Raises ProxyProblem for a HAProxy that is too old."""
+    """What is there. Raises HaproxyProblem for one that is too old."""
     moment = time.time() if now is None else now
     files = _files_in(wanted.directory)
-    program = find_program("haproxy")
+    program = find_program(haproxy.NAME)
     due, not_after = [], {}
     for one in wanted.certificates:
         reason, end = _judge(wanted, one, one.file in files, moment)
@@ -155,7 +154,7 @@ def look(wanted: Proxy, now: Optional[float] = None) -> State:
         not_after=not_after,
         running=running,
         program=program,
-        version=version(program) if program else (),
+        version=haproxy.version(program) if program else (),
         maps={name: live.running(wanted.socket, name) for name in wanted.live if running is not None},
     )
 
@@ -294,21 +293,6 @@ def remove(name: str) -> bool:
     remove_file(admin.socket_path(name))
     remove_tree(os.path.dirname(drain.state_file(name)))
     return remove_tree(os.path.join(DIRECTORY, name))
-
-
-def version(program: str) -> Tuple[int, ...]:
-    """Of HAProxy. Raises ProxyProblem for one that is too old or tells none."""
-    told = run_bounded([program, "-v"], seconds=CHECK_SECONDS).stdout
-    match = _VERSION.search(told)
-    if match is None:
-        raise ProxyProblem(f"{program} does not print its version.", "Install the distribution's package haproxy.")
-    found = tuple(map(int, match.groups()))
-    if found < OLDEST:
-        raise ProxyProblem(
-            f"{program} is HAProxy {'.'.join(map(str, found))}, and 2.4 or later is needed.",
-            "Take a newer release of the distribution, or its backports.",
-        )
-    return found
 
 
 def check_names(files: Sequence[str]) -> None:

@@ -18,11 +18,12 @@ from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import r
 from ansible_collections.gguf.fleet.plugins.module_utils._files.writing import write_file
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.shard_names import merged_name
 from ansible_collections.gguf.fleet.plugins.module_utils._gpu.ask import ask_gpus
-from ansible_collections.gguf.fleet.plugins.module_utils._host import disk, memory, models_directory
+from ansible_collections.gguf.fleet.plugins.module_utils._host import disk, haproxy, memory, models_directory
 from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._ledger import Ledger
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight import checks, look
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight.finding import ERROR
+from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._service import ours
 
 PYNVML_MODE = 0o644
@@ -54,7 +55,12 @@ class Done:
 
 
 def in_the_way(
-    ports: Sequence[int], models_dir: str = "", needed_bytes: int = 0, found_in: Sequence[str] = ()
+    ports: Sequence[int],
+    models_dir: str = "",
+    needed_bytes: int = 0,
+    found_in: Sequence[str] = (),
+    *,
+    needs_haproxy: bool = False,
 ) -> List[str]:
     """All that would stop a run on this host later, as far as a look tells it: sentences.
 
@@ -63,9 +69,15 @@ def in_the_way(
         models_dir: the directory of the verified files.
         needed_bytes: of all files that belong there.
         found_in: other directories in which some of them may lie already.
+        needs_haproxy: whether HAProxy is going to be set up here.
     """
     found = checks.judge_rights(os.geteuid()) + checks.judge_ports(ports, look.holders_of(ports))
     said = [f"{one.text} {one.remedy}" for one in found if one.level == ERROR]
+    if needs_haproxy:
+        try:
+            haproxy.refuse_without()
+        except Problem as problem:
+            said.append(str(problem))
     return said + (_no_room(models_dir, needed_bytes, found_in) if models_dir and needed_bytes else [])
 
 
