@@ -264,6 +264,26 @@ def test_limits_of_a_client_are_kept_and_say_when_to_come_back(fleet: Fleet) -> 
     assert fleet.gateway.chat("tiny", "plain").status == 200
 
 
+def test_a_model_without_a_ready_instance_is_said_in_openais_shape_with_when_to_come_back(fleet: Fleet) -> None:
+    def until(status: int) -> Any:
+        end = time.monotonic() + 30
+        while (answer := fleet.gateway.chat("large")).status != status:
+            assert time.monotonic() < end, answer
+            time.sleep(0.2)
+        return answer
+
+    fleet.large.ready = False
+    try:
+        answer = until(503)
+        assert answer.headers["retry-after"] == "10"
+        assert "none is ready" in answer.json["error"]["message"]
+        # Others are answered meanwhile.
+        assert fleet.gateway.chat("tiny").status == 200
+    finally:
+        fleet.large.ready = True
+        until(200)
+
+
 INNER = b"POST /api/pull HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 14\r\n\r\n" + b'{"model":"r1"}'
 FIRST = b'{"model":"tiny"}'
 

@@ -98,6 +98,17 @@ def test_settings_that_do_not_serve_are_put_back_too(host: Host, archive: dict[s
     assert host.version() == OLD
 
 
+@without_systemd
+def test_a_port_that_closes_is_said_with_what_clients_use_instead(host: Host, archive: dict[str, Any]) -> None:
+    opened = host.play(**archive[OLD], ollama_host="0.0.0.0:11434")
+    assert opened.returncode == 0, opened.stdout + opened.stderr
+    closed = " ".join(host.play(**archive[OLD]).stdout.split())
+    assert "0.0.0.0:11434 closes for other machines: Ollama listens on 127.0.0.1:11434 now" in closed
+    assert "Clients use the gateway's address and a key" in closed
+    again = host.play(**archive[OLD])
+    assert (changed(again), "closes for other machines" in again.stdout) == (0, False)
+
+
 # What else can be wrong with an archive is in test_engine_release.py, and with a declaration in the units of _fleet.
 def bad_inputs(tmp_path: Path, archive: dict[str, Any]) -> dict[str, tuple[dict[str, Any], str]]:
     page = tmp_path / "page.tgz"

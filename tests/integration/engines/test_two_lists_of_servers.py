@@ -27,9 +27,13 @@ def test_both_lists_serve_and_each_server_goes_with_its_own_entry(bare_host: Sta
         "models_plan": "off",
     }
 
+    said = ""
+
     def run(**lists: Any) -> int:
+        nonlocal said
         done = host.play("site.yml", **settings, **lists)
         assert done.returncode == 0, done.stdout + done.stderr
+        said = " ".join(done.stdout.split())
         return changed(done)
 
     def serving() -> set[str]:
@@ -44,7 +48,12 @@ def test_both_lists_serve_and_each_server_goes_with_its_own_entry(bare_host: Sta
     assert run(**both) == 0, "a second run takes nothing away and brings nothing back"
     assert serving() == {"8080", "9000"}
 
+    run(llama_cpp_servers=[{**by_hand, "host": "0.0.0.0"}])
+    assert serving() == {"9000"}
+    assert "closes for other machines" not in said
     run(llama_cpp_servers=[by_hand])
     assert serving() == {"9000"}
+    assert "0.0.0.0:9000 closes for other machines: llama.cpp listens on loopback there now." in said
+    assert "Clients use the gateway's address and a key" in said
     run()
     assert serving() == set(), "the last server goes, too"

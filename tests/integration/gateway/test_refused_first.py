@@ -1,9 +1,11 @@
 # Copyright (c) 2026, gguf.fleet contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the controller alone can know of a gateway's certificates is refused before any host is touched."""
+"""What is wrong with a gateway's certificates, with HAProxy or with a way is refused before anything changes."""
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,28 @@ import yaml
 from ansible_collections.gguf.fleet.tests.ansible_runs import CHECKOUT, ansible
 from ansible_collections.gguf.fleet.tests.builders.certificates import authority, leaf
 from ansible_collections.gguf.fleet.tests.builders.inventory import LOCAL
-from ansible_collections.gguf.fleet.tests.integration.engines.hosts import changed, message
+from ansible_collections.gguf.fleet.tests.integration.engines.hosts import Host, changed, container, message
 
 SIGNER = authority()
+
+
+def site(
+    folder: Path, gateway: Mapping[str, Any], gpu: Mapping[str, Any], *options: str, **entrance: Any
+) -> subprocess.CompletedProcess[str]:
+    """site.yml over a gateway and a host with a model, for which no hub is asked."""
+    model = {"name": "tiny", "template": "chatml", "source": {"hub": "path", "path": str(folder)}}
+    variables = {
+        "ollama_allow_unverified": True,
+        "host_models_dir": str(folder / "models"),
+        "ansible_become": False,
+    }
+    groups = {
+        "gateway": {"hosts": {"gw": dict(gateway)}, "vars": {"gateway_name": "llm.example.com", **entrance}},
+        "gpus": {"hosts": {"gpu": dict(gpu)}, "vars": {"models_serve": [model]}},
+    }
+    inventory = folder / "hosts.yml"
+    inventory.write_text(yaml.safe_dump({"all": {"children": groups, "vars": variables}}))
+    return ansible("ansible-playbook", "-i", str(inventory), str(CHECKOUT / "playbooks/site.yml"), *options)
 
 
 def expired(folder: Path) -> dict[str, Any]:
@@ -57,19 +78,7 @@ def another_passphrase(folder: Path) -> dict[str, Any]:
     ],
 )
 def test_a_certificate_or_passphrase_that_cannot_be_used(tmp_path: Path, given: Any, reason: str, way_out: str) -> None:
-    gateway = {"hosts": {"gw": LOCAL}, "vars": {"gateway_name": "llm.example.com", **given(tmp_path)}}
-    # No hub is asked for it.
-    model = {"name": "tiny", "template": "chatml", "source": {"hub": "path", "path": str(tmp_path)}}
-    variables = {
-        "models_serve": [model],
-        "ollama_allow_unverified": True,
-        "host_models_dir": str(tmp_path / "models"),
-        "ansible_become": False,
-    }
-    inventory = tmp_path / "hosts.yml"
-    groups = {"gateway": gateway, "gpus": {"hosts": {"gpu": LOCAL}}}
-    inventory.write_text(yaml.safe_dump({"all": {"children": groups, "vars": variables}}))
-    done = ansible("ansible-playbook", "-i", str(inventory), str(CHECKOUT / "playbooks/site.yml"))
+    done = site(tmp_path, LOCAL, LOCAL, **given(tmp_path))
     said = " ".join(message(done).split())
     assert reason in said
     assert way_out in said
@@ -77,3 +86,37 @@ def test_a_certificate_or_passphrase_that_cannot_be_used(tmp_path: Path, given: 
     assert "the wrong one" not in said
     assert changed(done) == 0
     assert not (tmp_path / "models").exists()
+
+
+def reached(host: Host) -> dict[str, Any]:
+    connection = {"ansible_connection": "community.docker.docker", "ansible_python_interpreter": "/usr/bin/python3"}
+    return {"ansible_host": host.name, **connection}
+
+
+@pytest.mark.docker
+def test_a_host_that_has_no_haproxy_and_gets_none_or_has_an_old_one(tmp_path: Path) -> None:
+    for host in container("supervisord", "gateway", Path("/dev/null"), tmp_path, "--network=none"):
+        host.sh("rm -rf /var/lib/apt/lists/*; ! command -v haproxy")
+        done = site(tmp_path, LOCAL, reached(host), "--limit", "gpu")
+        said = " ".join(message(done).split())
+        assert "There is no HAProxy on this host, and apt knows no package haproxy" in said
+        assert "or install the package haproxy (2.4 or later) by hand" in said
+        assert changed(done) == 0
+        host.sh("printf '#!/bin/sh\\necho HAProxy version 2.3.21-1\\n' > /usr/local/sbin/haproxy")
+        host.sh("chmod 755 /usr/local/sbin/haproxy")
+        done = site(tmp_path, LOCAL, reached(host), "--limit", "gpu")
+        assert "/usr/local/sbin/haproxy is HAProxy 2.3, and 2.4 or later is needed" in message(done)
+        assert changed(done) == 0
+        assert host.sh(f"ls -d /etc/gguf-fleet /opt/ollama {tmp_path}/models 2>/dev/null || true") == ""
+
+
+@pytest.mark.docker
+def test_a_gateway_that_does_not_reach_a_host(tmp_path: Path, gateway_image: str) -> None:
+    image = gateway_image.rpartition("gguf-fleet-")[2]
+    for host in container("supervisord", "gateway", Path("/dev/null"), tmp_path, "--network=none", image=image):
+        done = site(tmp_path, reached(host), {**LOCAL, "ansible_host": "192.0.2.7"}, "--limit", "gw")
+        said = " ".join(message(done).split())
+        assert "This gateway does not reach gpu at 192.0.2.7:8443" in said
+        assert "Nothing was changed on it" in said
+        assert "To go on without them: -e gateway_refuse_unreachable=false" in said
+        assert host.sh("ls -d /etc/gguf-fleet /run/gguf-fleet 2>/dev/null || true") == ""
