@@ -79,7 +79,7 @@ def unusable_certificates(fleet: Mapping[str, Any], hostvars: Mapping[str, Any],
             found.append(_why_not(name, path, partial(given_certificate, path, key, fleet["gateways"][name]["name"])))
     doors = any(own["transport"] == "mtls" for own in fleet["gateways"].values())
     signed = [name for name in members(fleet) if (doors and fleet["instances"]) or given.get(name) == ""]
-    authorities = {}
+    authorities: dict[tuple[str, str | None], str] = {}
     for name in signed:
         beside = os.path.join(str(hostvars[name].get("inventory_dir") or "."), FOLDER, "authority")
         directory = os.path.realpath(str(hostvars[name].get("gateway_ca_directory") or beside))
