@@ -11,6 +11,8 @@ import queue
 import threading
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple, Union
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.memory import page_aligned
+
 Data = Union[bytes, memoryview]
 # Small enough that the bytes are still in the processor's cache when they are hashed or written.
 BLOCK_BYTES = 1 << 20
@@ -121,7 +123,7 @@ class Blocks:
     def __init__(self, count: int = BLOCKS, block_bytes: int = BLOCK_BYTES) -> None:
         self._free: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
         for _number in range(count):
-            self._free.put(memoryview(bytearray(block_bytes)))
+            self._free.put(page_aligned(block_bytes))
 
     def take(self) -> memoryview:
         """A block that no hash needs any more; waits for one."""

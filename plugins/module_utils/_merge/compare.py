@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Callable, Iterator, Optional, Union
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.memory import page_aligned
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.journal import MergeJob, open_shard
 from ansible_collections.gguf.fleet.plugins.module_utils._merge.moving import BUFFER_BYTES, Hasher, read_into
 
@@ -23,7 +24,7 @@ def matching_bytes(
     told: Callable[[int], None],
 ) -> int:
     """How many of the file's first size_bytes are those of the merge, in steps; hasher gets just these."""
-    buffer = memoryview(bytearray(BUFFER_BYTES))
+    buffer = page_aligned(BUFFER_BYTES)
     position = 0
     for expected in _content(job, header):
         length = min(len(expected), size_bytes - position)
@@ -45,7 +46,7 @@ def _content(job: MergeJob, header: bytes) -> Iterator[Union[bytes, memoryview]]
     for start in range(0, len(header), BUFFER_BYTES):
         yield header[start : start + BUFFER_BYTES]
     position = len(header)
-    buffer = memoryview(bytearray(BUFFER_BYTES))
+    buffer = page_aligned(BUFFER_BYTES)
     for index, shard in enumerate(job.shards):
         source = open_shard(shard)
         try:

@@ -20,6 +20,7 @@ from typing import Callable, Optional, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.hashing import HashThread
 from ansible_collections.gguf.fleet.plugins.module_utils._files.inputs import open_input
+from ansible_collections.gguf.fleet.plugins.module_utils._files.memory import page_aligned
 from ansible_collections.gguf.fleet.plugins.module_utils._files.removal import remove_file
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.layout import Segment
@@ -410,7 +411,7 @@ def _written_of(segments: Sequence[Segment], position: int) -> int:
 
 
 def _hash_range(file: int, start: int, end: int, hasher: Hasher, told: Callable[[int], None]) -> None:
-    buffer = memoryview(bytearray(BUFFER_BYTES))
+    buffer = page_aligned(BUFFER_BYTES)
     for offset in range(start, end, BUFFER_BYTES):
         part = buffer[: min(BUFFER_BYTES, end - offset)]
         read_into(file, part, offset)

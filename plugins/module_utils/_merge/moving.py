@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Optional, Protocol, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._files.hashing import BLOCK_BYTES, Blocks, HashThread
+from ansible_collections.gguf.fleet.plugins.module_utils._files.memory import page_aligned
 from ansible_collections.gguf.fleet.plugins.module_utils._gguf.header import GgufError
 
 WINDOW_BYTES = 8 << 20
@@ -133,7 +134,7 @@ class Copier:
     def _write_read(self, source: int, dest: int, source_offset: int, dest_offset: int, length_bytes: int) -> int:
         """Through memory, which says by name what is wrong with the source."""
         if self._buffer is None:
-            self._buffer = memoryview(bytearray(BUFFER_BYTES))
+            self._buffer = page_aligned(BUFFER_BYTES)
         part = self._buffer[:length_bytes]
         got = os.preadv(source, [part], source_offset)
         write_all(dest, part[:got], dest_offset)

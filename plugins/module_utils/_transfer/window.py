@@ -13,6 +13,7 @@ import contextlib
 import threading
 from typing import Dict, Iterable, Iterator, List, Set
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.memory import page_aligned
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.disk.files import Storage
 from ansible_collections.gguf.fleet.plugins.module_utils._transfer.plan.layout import BLOCK_BYTES, Plan
 
@@ -49,7 +50,7 @@ class Window:
                     return self._free.pop()
                 if self._unmade:
                     self._unmade -= 1
-                    return memoryview(bytearray(BLOCK_BYTES))
+                    return page_aligned(BLOCK_BYTES)
                 farthest = max((block for block in self._held if block not in self._pinned), default=None)
                 if farthest is not None:
                     return self._held.pop(farthest)

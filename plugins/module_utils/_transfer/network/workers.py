@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
+from ansible_collections.gguf.fleet.plugins.module_utils._files.memory import page_aligned
 from ansible_collections.gguf.fleet.plugins.module_utils._http.errors import (
     RETRY_AFTER_AT_MOST_SECONDS,
     SourceError,
@@ -400,7 +401,7 @@ class Worker:
         span = pool.scheduler.claim(block)
         if span is None:
             if self._scratch is None:
-                self._scratch = memoryview(bytearray(BLOCK_BYTES))
+                self._scratch = page_aligned(BLOCK_BYTES)
             self._fill(source, stream, self._scratch[:length], 0, _file)
             return
         try:
