@@ -102,11 +102,11 @@ class KeyValue:
         return (item != 0 for item in numbers) if self.item_type == BOOL else numbers
 
     def raw_strings(self) -> Iterator[bytes]:
-        position = 0
+        payload, position = self.payload, 0
         for _unused in range(self.count):
-            (length,) = _U64.unpack_from(self.payload, position)
+            (length,) = _U64.unpack_from(payload, position)
             position += 8 + length
-            yield self.payload[position - length : position]
+            yield payload[position - length : position]
 
     @property
     def type_name(self) -> str:

@@ -236,7 +236,7 @@ def _encode_value(entry: KeyValue) -> bytes:
         return head + bytes(byte != 0 for byte in entry.payload)
     if entry.item_type == STRING:
         strings = list(entry.raw_strings())
-        if any(b"\0" in raw for raw in strings):
+        if b"\0" in b"".join(strings):
             return head + b"".join(_encode_string(raw.split(b"\0", 1)[0]) for raw in strings)
     return head + entry.payload
 

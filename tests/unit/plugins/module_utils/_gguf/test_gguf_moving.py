@@ -78,6 +78,18 @@ def mapped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moving, "_in_page_cache", lambda _file, _offset: True)
 
 
+def no_file_is_mapped(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Mapping a file raises the error; memory of no file can be had as ever."""
+    real = mmap.mmap
+
+    def refuse(file: int, *more: Any, **options: Any) -> mmap.mmap:
+        if file != -1:
+            raise error
+        return real(file, *more, **options)
+
+    monkeypatch.setattr(moving.mmap, "mmap", refuse)
+
+
 @pytest.mark.parametrize("source_offset,dest_offset", [(0, 0), (100, 100 + 2 * mmap.PAGESIZE)])
 def test_places_alike_in_their_blocks_are_left_to_the_file_system(
     files: Files, ranges_copied: list[int], monkeypatch: pytest.MonkeyPatch, source_offset: int, dest_offset: int
@@ -109,12 +121,9 @@ def test_bytes_that_are_still_on_disk_are_read_and_not_mapped(files: Files, monk
             raise BlockingIOError
         return real(file, buffers, offset, flags)
 
-    def refuse(*_args: Any, **_options: Any) -> mmap.mmap:
-        raise AssertionError("bytes on disk were mapped")
-
     on_block_device(monkeypatch, True)
     monkeypatch.setattr(os, "preadv", on_disk)
-    monkeypatch.setattr(moving.mmap, "mmap", refuse)
+    no_file_is_mapped(monkeypatch, AssertionError("bytes on disk were mapped"))
     monkeypatch.setattr(moving, "BUFFER_BYTES", 70_000)
     assert files.copy(96, 0, 250_000) == CONTENT[96:250_096]
 
@@ -144,11 +153,8 @@ def test_hashes_get_the_very_bytes_that_are_written(
 def test_a_source_that_cannot_be_mapped_goes_through_memory(
     files: Files, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def refuse(*_args: Any, **_options: Any) -> mmap.mmap:
-        raise OSError(number, os.strerror(number))
-
     mapped(monkeypatch)
-    monkeypatch.setattr(moving.mmap, "mmap", refuse)
+    no_file_is_mapped(monkeypatch, OSError(number, os.strerror(number)))
     assert files.copy(96, 0, 200_000) == CONTENT[96:200_096]
 
 
