@@ -182,12 +182,12 @@ def changes(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def doors(folder: Path, image: str) -> Iterator[Doors]:
-    """gpu-a has systemd, gpu-b has none."""
+def doors(folder: Path, image: str, later: str) -> Iterator[Doors]:
+    """gpu-a has systemd, gpu-b has none, and by the image `later` another HAProxy."""
     run = uuid.uuid4().hex[:8]
     script = f". {CHECKOUT}/tests/lab/systemd_options.sh; systemd_options bookworm"
     systemd = subprocess.run(["bash", "-c", script], text=True, capture_output=True, check=True).stdout.split()
-    kinds = {"gpu-a": [*systemd, image, "/lib/systemd/systemd"], "gpu-b": ["--init", image, "sleep", "infinity"]}
+    kinds = {"gpu-a": [*systemd, image, "/lib/systemd/systemd"], "gpu-b": ["--init", later, "sleep", "infinity"]}
     made = Doors(folder, {name: f"gguf-fleet-door-{run}-{name}" for name in kinds})
     try:
         for name, words in kinds.items():

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.certificate import fingerprint
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.names import door_name, gateway_name, instance_sni
 from ansible_collections.gguf.fleet.tests.builders.certificates import Made, authority, leaf
+from ansible_collections.gguf.fleet.tests.fixtures_assets import image
 from ansible_collections.gguf.fleet.tests.integration.engines.hosts import message
 from ansible_collections.gguf.fleet.tests.integration.gateway.doors import PORT, Doors, asked, changes, doors
 
@@ -22,8 +23,8 @@ SHOWN = "/etc/gguf-fleet/door/tls/server.pem"
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory, gateway_image: str) -> Iterator[Doors]:
-    with doors(tmp_path_factory.mktemp("doors"), gateway_image) as made:
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+    with doors(tmp_path_factory.mktemp("doors"), image("gateway"), image("forky")) as made:
         checked = made.play("--check", "--diff")
         assert changes(checked)["gpu-a"] > 0
         assert not (made.folder / ".gguf-fleet").exists()
@@ -209,6 +210,20 @@ def test_a_passphrase_that_does_not_fit_is_refused_before_anything_changes(two: 
     told = message(two.play(gateway_ca_passphrase="another one", gateway_door_port=9443))
     assert "does not open" in told
     assert "bind :8443" in two.sh("gpu-a", f"cat {CONFIGURATION}")
+
+
+@pytest.mark.parametrize("version", ["2.4.22", pytest.param("2.5.14", marks=pytest.mark.long)])
+def test_a_haproxy_that_was_not_tested_is_warned_about_and_used(two: Doors, version: str) -> None:
+    """The real one, but it says that it is an older one."""
+    script = f'[ "$1" = -v ] && echo "HAProxy version {version}" && exit; exec /usr/sbin/haproxy "$@"'
+    other = "/usr/local/sbin/haproxy"
+    two.sh("gpu-a", f"printf '#!/bin/sh\n%s\n' '{script}' > {other}; chmod 755 {other}; rm {SHOWN}")
+    try:
+        warning = f"HAProxy {version[:3]} is not tested. Tested are 2.6, 3.0, 3.2."
+        assert changes(two.play("--limit", "gpu-a", warnings=[warning]))["gpu-a"] > 0
+    finally:
+        two.sh("gpu-a", f"rm {other}")
+    assert two.ask("gpu-a", shown=two.gateway()).status == 200
 
 
 def test_a_door_goes_with_all_that_it_had(two: Doors) -> None:
