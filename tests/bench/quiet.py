@@ -8,7 +8,7 @@ import hashlib
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # Above this load of a core, from others than the bench, a ratio says more about them than about the contenders.
@@ -23,6 +23,11 @@ class Quiet:
         self._load = os.getloadavg()[0] / (os.cpu_count() or 1)
         self._sha256 = [_sha256_rate()]
         self._began, self._others = time.monotonic(), _others_seconds()
+        self._contenders: Callable[[], float] = lambda: 0.0
+
+    def leave_out(self, seconds: Callable[[], float]) -> None:
+        """Processor time since the bench began of contenders that are no children of it, such as containers."""
+        self._contenders = seconds
 
     @property
     def is_quiet(self) -> bool:
@@ -45,7 +50,7 @@ class Quiet:
 
     def _load_meanwhile(self) -> float:
         seconds = time.monotonic() - self._began
-        return max(0.0, _others_seconds() - self._others) / seconds / (os.cpu_count() or 1)
+        return max(0.0, _others_seconds() - self._others - self._contenders()) / seconds / (os.cpu_count() or 1)
 
 
 def spread(values: Sequence[float]) -> float:
