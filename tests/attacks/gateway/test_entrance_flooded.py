@@ -22,6 +22,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.tests.builders.engines import Engine, serving
 from ansible_collections.gguf.fleet.tests.builders.gateway import SECONDS, Gateway, llama_cpp_host, running
+from ansible_collections.gguf.fleet.tests.fixtures_assets import image
 
 pytestmark = [pytest.mark.docker, pytest.mark.long]
 MAX_BYTES = 2**18
@@ -47,17 +48,15 @@ def _in_container(container: str, script: str) -> str:
     return subprocess.run(command, text=True, capture_output=True, check=True).stdout
 
 
-@pytest.fixture(scope="module", params=["gguf-fleet-gateway", "gguf-fleet-forky"])
-def started(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, gateway_image: str, forky: object
-) -> Iterator[Fleet]:
+@pytest.fixture(scope="module", params=["gateway", "forky"])
+def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder: Path = tmp_path_factory.mktemp("gateway")
     with (
         serving(name="tiny") as tiny,
         running(
             folder,
             {"a": llama_cpp_host(tiny, slots=4)},
-            image=request.param,
+            image=image(request.param),
             clients=[{"name": "full"}],
             max_body_bytes=MAX_BYTES,
         ) as gateway,
@@ -93,33 +92,21 @@ def ended_after(connection: socket.socket, drip: bytes, seconds: float) -> float
     return time.monotonic() - begun
 
 
-@pytest.mark.parametrize(
-    ("shakes", "drip"),
-    [
-        (False, b""),
-        (True, b""),
-        (True, b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nX-Slow: " + b"x" * 900),
-    ],
-    ids=["no handshake", "nothing after it", "a header a byte a second"],
-)
-def test_connections_that_say_little_are_closed_and_a_client_is_served_meanwhile(
-    fleet: Fleet, shakes: bool, drip: bytes
-) -> None:
-    most, count = 75.0, 200
-    opened = [
-        fleet.gateway.connection() if shakes else socket.create_connection(("127.0.0.1", fleet.gateway.port), SECONDS)
-        for _number in range(count)
-    ]
-    try:
-        with ThreadPoolExecutor(count) as pool:
-            waiting = [pool.submit(ended_after, one, drip, most) for one in opened]
-            for _number in range(5):
-                assert fleet.gateway.chat("tiny").status == 200
-            took = [one.result() for one in waiting]
-        assert max(took) < most, Counter(round(seconds) for seconds in took)
-    finally:
-        for one in opened:
-            one.close()
+def test_connections_that_say_little_are_closed_and_a_client_is_served_meanwhile(fleet: Fleet) -> None:
+    """No handshake, nothing after it, a header that comes a byte a second."""
+    most, count = 75.0, 70
+    header = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".ljust(900, b"x")
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(3 * count) as pool:
+        waiting = []
+        for _number in range(count):
+            silent = stack.enter_context(socket.create_connection(("127.0.0.1", fleet.gateway.port), SECONDS))
+            waiting.append(pool.submit(ended_after, silent, b"", most))
+            for drip in (b"", header):
+                waiting.append(pool.submit(ended_after, stack.enter_context(fleet.gateway.connection()), drip, most))
+        for _number in range(5):
+            assert fleet.gateway.chat("tiny").status == 200
+        took = [one.result() for one in waiting]
+    assert max(took) < most, Counter(round(seconds) for seconds in took)
 
 
 def test_a_body_that_comes_a_byte_a_second_is_given_up_and_no_engine_waits_for_it(fleet: Fleet) -> None:
@@ -131,35 +118,27 @@ def test_a_body_that_comes_a_byte_a_second_is_given_up_and_no_engine_waits_for_i
     assert fleet.tiny.asked == []
 
 
-@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
-def test_an_engine_that_thinks_longer_than_a_client_may_be_silent_is_waited_for(fleet: Fleet, version: str) -> None:
-    fleet.tiny.chunks, fleet.tiny.pause_seconds = 2, 70.0
+def test_an_engine_that_thinks_longer_than_a_client_may_be_silent_is_waited_for(fleet: Fleet) -> None:
+    # Before it answers, or between a token and the end of the stream.
+    fleet.tiny.chunks, fleet.tiny.pause_seconds = 1, 70.0
     url = f"https://localhost:{fleet.gateway.port}/v1/chat/completions"
-    command = [
-        "curl",
-        "-sS",
-        version,
-        "--max-time",
-        "200",
-        "--config",
-        "-",
-        "--cacert",
-        f"{fleet.gateway.folder}/ca.pem",
-    ]
+    command = ["curl", "-sS", "--max-time", "200", "--config", "-", "--cacert", f"{fleet.gateway.folder}/ca.pem", url]
 
-    def curl(stream: bool) -> str:
+    def curl(version: str, stream: bool) -> str:
         body = json.dumps({"model": "tiny", "stream": stream, "messages": []}).replace(" ", "")
         header = f'header = "Authorization: Bearer {fleet.gateway.keys["full"]}"\n'
         done = subprocess.run(
-            [*command, "--json", body, url], input=header, text=True, capture_output=True, check=False
+            [*command, version, "--json", body], input=header, text=True, capture_output=True, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    with ThreadPoolExecutor(2) as pool:
-        streamed, whole = pool.map(curl, (True, False))
-    assert streamed.count("data: ") == 2
-    assert json.loads(whole)["model"] == "tiny"
+    with ThreadPoolExecutor(4) as pool:
+        versions = ("--http1.1", "--http2")
+        streamed = [pool.submit(curl, version, True) for version in versions]
+        whole = [pool.submit(curl, version, False) for version in versions]
+    assert [one.result().count("data: ") for one in streamed] == [1, 1]
+    assert [json.loads(one.result())["model"] for one in whole] == ["tiny", "tiny"]
 
 
 @pytest.mark.parametrize("client", ["full", None], ids=["a client", "a stranger"])
