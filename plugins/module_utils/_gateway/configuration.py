@@ -116,7 +116,10 @@ def _frontend(gateway: Mapping[str, Any], routes: Sequence[Route]) -> List[str]:
         # Who has a connection and says nothing, not even TLS's first word. It does not run while an engine thinks.
         "timeout client 60s",
         # A client's next request may be on its way when HAProxy loads anew: its answer says that the connection ends.
+        # The first releases of 2.4 and 2.5 do not know it.
+        ".if version_atleast(2.6)",
         "option idle-close-on-response",
+        ".endif",
         'log-format "%ci %[var(txn.client)] %[var(txn.model),bytes(0,100),json(utf8s)] %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST '
         '%B %ts %rc %sq/%bq %HM %HP"',
         *_browsers(gateway["origins"]),
