@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.gguf.fleet.tests.builders.engines import Engine, serving
 from ansible_collections.gguf.fleet.tests.builders.gateway import Gateway, llama_cpp_host, running
+from ansible_collections.gguf.fleet.tests.fixtures_assets import image
 
 pytestmark = pytest.mark.docker
 
@@ -25,14 +26,14 @@ class Fleet:
     second: Engine
 
 
-@pytest.fixture(scope="module", params=["gguf-fleet-gateway", pytest.param("gguf-fleet-forky", marks=pytest.mark.long)])
-def started(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, gateway_image: str, forky: object
-) -> Iterator[Fleet]:
+@pytest.fixture(
+    scope="module", params=["gateway", *(pytest.param(later, marks=pytest.mark.long) for later in ("trixie", "forky"))]
+)
+def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder: Path = tmp_path_factory.mktemp("gateway")
     with serving(name="tiny") as first, serving(name="tiny") as second:
         hosts = {"a": llama_cpp_host(first), "b": llama_cpp_host(second)}
-        with running(folder, hosts, image=request.param, clients=[{"name": "full"}]) as gateway:
+        with running(folder, hosts, image=image(request.param), clients=[{"name": "full"}]) as gateway:
             yield Fleet(gateway, first, second)
 
 

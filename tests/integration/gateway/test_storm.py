@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.gguf.fleet.tests.fixtures_assets import image
 from ansible_collections.gguf.fleet.tests.integration.gateway.entrance import (
     GATEWAY,
     Entrance,
@@ -30,13 +31,13 @@ GPUS = ("gpu-a", "gpu-b")
 CLIENTS = ("chat", "batch", "desk")
 
 
-@pytest.fixture(params=["gguf-fleet-forky", "gguf-fleet-gateway"])
-def fleet(request: pytest.FixtureRequest, tmp_path: Path, gateway_image: str, forky: object) -> Iterator[Entrance]:
+@pytest.fixture(params=["forky", "gateway"])
+def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Entrance]:
     """gpu-a has the HAProxy of Debian 12, gpu-b that of forky."""
     machines = {
-        GATEWAY: Machine(request.param),
-        "gpu-a": Machine(gateway_image, variables=instances(*MODELS)),
-        "gpu-b": Machine("gguf-fleet-forky", variables=instances(*MODELS)),
+        GATEWAY: Machine(image(request.param)),
+        "gpu-a": Machine(image("gateway"), variables=instances(*MODELS)),
+        "gpu-b": Machine(image("forky"), variables=instances(*MODELS)),
     }
     settings = {"gateway_clients": [{"name": name} for name in CLIENTS]}
     with entrance(tmp_path, machines, settings) as made:
