@@ -276,6 +276,8 @@ def _backend(gateway: Mapping[str, Any], route: Route) -> List[str]:
         f"backend {route.backend}",
         "    balance leastconn",
         f"    {full} if {{ queue ge {gateway['queue']} }}",
+        # With it HAProxy holds a whole buffer for each request, until its stream ends.
+        "    http-request disable-l7-retry if { nbsrv lt 2 }",
         *([] if first.sni else ["    http-request set-header Host 127.0.0.1"]),
         *_check(first),
     ]
