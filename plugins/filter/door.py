@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.door import door, servers_of
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.signed import with_signed
-from ansible_collections.gguf.fleet.plugins.module_utils._gateway.turns import turn_of
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway.turns import borrowers, turn_of
 
 
 class FilterModule:
@@ -17,6 +17,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "gateway_borrowers": borrowers,
             "gateway_door": door,
             "gateway_servers_of": servers_of,
             "gateway_signed": with_signed,

@@ -93,8 +93,9 @@ options:
     description:
       - V(started) keeps it running and starting at boot, V(stopped) stops it, with systemd at boot, too, V(absent)
         stops it and removes its files. A unit that another installer wrote is left as it is.
+      - V(restarted) restarts it as it is, where it runs, and proves that it serves.
     type: str
-    choices: [started, stopped, absent]
+    choices: [started, restarted, stopped, absent]
     default: started
   manager:
     description:
@@ -533,6 +534,8 @@ def make_plan(
 ) -> list[plan.Action]:
     if p["state"] == "absent":
         return plan.plan_absent(p["name"], [file.path for file in files], found, way.state())
+    if p["state"] == "restarted":
+        return plan.plan_restarted(p["name"], way.state(), p["reasons"])
     if p["state"] == "stopped":
         return plan.plan_stopped(p["name"], way.state(), starts_at_boot=way.name == "systemd")
     current = None
@@ -590,7 +593,7 @@ def bring(
         service=p["name"],
         root=p["root"] if p["version"] else None,
         links=p["links"],
-        wanted=wanted_of(p) if p["state"] == "started" else None,
+        wanted=wanted_of(p) if p["state"] in ("started", "restarted") else None,
         drain_seconds=float(p["drain_seconds"]) if p["restart"] == "drain" else None,
     )
     unfinished = group.unfinished(p["together"], p["name"])
@@ -769,7 +772,7 @@ def main() -> None:
                     "api_key": {"type": "str", "no_log": True},
                 },
             },
-            "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
+            "state": {"type": "str", "choices": ["started", "restarted", "stopped", "absent"], "default": "started"},
             "manager": {"type": "str", "choices": ["auto", "systemd", "supervisord"], "default": "auto"},
             "description": {"type": "str"},
             "command": {"type": "list", "elements": "str", "no_log": True},

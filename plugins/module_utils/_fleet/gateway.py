@@ -40,6 +40,7 @@ class Instance:
     """A server of a host as a gateway sees it.
 
     slots: how many requests it answers at once, for each of its models. resident: those that are always in memory.
+    rpc: the RPC servers (host:port) by whose GPUs it computes, as it names them.
     """
 
     host: str
@@ -51,6 +52,7 @@ class Instance:
     slots: Mapping[str, int]
     door_port: int
     resident: Tuple[str, ...] = ()
+    rpc: Tuple[str, ...] = ()
 
     def as_dict(self) -> Dict[str, Any]:
         return {
@@ -63,6 +65,7 @@ class Instance:
             "slots": dict(self.slots),
             "door_port": self.door_port,
             "resident": list(self.resident),
+            "rpc": list(self.rpc),
         }
 
 
@@ -167,11 +170,19 @@ def instances_of(
             },
             door_port=door_port,
             resident=server.resident,
+            rpc=_rpc(engine, parameters.get(server.name) or declared.get(server.models[0]) or {}),
         )
         for engine in host.engines.values()
         for server in engine.servers
         if server.models
     )
+
+
+def _rpc(engine: Engine, parameters: Mapping[str, Any]) -> Tuple[str, ...]:
+    if engine.name != LLAMA_CPP:
+        return ()
+    told = str(parameters.get("rpc") or engine.environment.get("LLAMA_ARG_RPC") or "")
+    return tuple(filter(None, map(str.strip, told.split(","))))
 
 
 def _slots(engine: Engine, server: Server, parameters: Mapping[str, Any], *, planned: bool) -> int:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Set
 
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway.names import server_of
+
+RPC_SERVER = "llama-cpp-rpc"
 # Of the hosts that serve a model, one in so many, but at least one.
 PART = 4
 
@@ -26,6 +29,32 @@ def turn_of(fleet: Mapping[str, Any], host: str, result: Mapping[str, Any]) -> L
     if "restart" in held:
         return [f"turn {turns(fleet).get(host, 0)}"]
     return ["start"] if "start" in held else []
+
+
+def borrowers(fleet: Mapping[str, Any], host: str) -> List[Dict[str, str]]:
+    """The instances that compute by the GPUs that a host lends by RPC: host, server, url there, and gateway_server.
+
+    Args:
+        fleet: the fleet value as plain data.
+        host: that lends.
+    """
+    own = fleet["hosts"][host]
+    lends = {
+        f"{name}:{server['listen']['port']}"
+        for server in own["servers"]
+        if server["name"] == RPC_SERVER
+        for name in (server["listen"]["host"], own["address"], host)
+    }
+    return [
+        {
+            "host": one["host"],
+            "server": one["server"],
+            "url": one["listen"]["url"],
+            "gateway_server": server_of(one["host"], one["server"]),
+        }
+        for one in fleet.get("instances") or ()
+        if lends.intersection(one["rpc"])
+    ]
 
 
 def turns(fleet: Mapping[str, Any]) -> Dict[str, int]:

@@ -121,6 +121,11 @@ def touches(actions: Sequence[Action], in_the_way: Sequence[str] = ()) -> str:
     return STARTS if "start" in verbs else ""
 
 
+def plan_restarted(service: str, state: State, reasons: Sequence[str]) -> List[Action]:
+    """As it is. What does not run stays so."""
+    return [Action("restart", service, tuple(reasons))] if state.active else []
+
+
 def plan_stopped(service: str, state: State, *, starts_at_boot: bool = False) -> List[Action]:
     """starts_at_boot: whether its manager starts it with the host, unless it is told not to."""
     actions = [Action("stop", service)] if state.active else []

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.gguf.fleet.plugins.module_utils._gateway.turns import turn_of, turns
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.build import describe_fleet
+from ansible_collections.gguf.fleet.plugins.module_utils._gateway.turns import borrowers, turn_of, turns
 
 
 def fleet(**models: list[str]) -> dict[str, Any]:
@@ -38,6 +39,32 @@ def test_a_host_goes_on_with_what_was_held_back() -> None:
     assert turn_of(both, "b", {"results": [{"held": "start"}, {"held": ""}]}) == ["start"]
     # What does not serve a model yet is in nobody's way.
     assert turn_of(both, "new", {"held": "restart"}) == turn_of({}, "new", {"held": "restart"}) == ["turn 0"]
+
+
+def test_what_computes_by_the_gpus_that_a_host_lends_is_found_by_any_of_its_names() -> None:
+    def borrowing(*rpc: str) -> dict[str, Any]:
+        return {
+            "models_engine": "llama_cpp",
+            "models_serve": [
+                {"name": f"m{number}", "source": {"repo": "o/r", "quant": f"Q{number}"}, "parameters": {"rpc": one}}
+                for number, one in enumerate(rpc)
+            ],
+        }
+
+    hosts: dict[str, Any] = {
+        "gw": {"group_names": ["gateway"], "gateway_name": "llm.example.com"},
+        "lender": {"llama_cpp_rpc": {"host": "10.0.0.12"}, "ansible_host": "lender.example.com"},
+        "head": borrowing("10.0.0.11:50052, 10.0.0.12:50052", "10.0.0.13:50052", "lender:50052"),
+        "other": borrowing("10.0.0.12:50053"),
+    }
+    found = describe_fleet(hosts, {}, {}).as_dict()
+    assert [(one["host"], one["server"], one["gateway_server"]) for one in borrowers(found, "lender")] == [
+        ("head", "llama-cpp-m0", "head_llama-cpp-m0"),
+        ("head", "llama-cpp-m2", "head_llama-cpp-m2"),
+    ]
+    assert borrowers(found, "head") == []
+    del hosts["gw"]
+    assert borrowers(describe_fleet(hosts, {}, {}).as_dict(), "lender") == []
 
 
 def test_without_something_held_back_there_is_no_turn() -> None:

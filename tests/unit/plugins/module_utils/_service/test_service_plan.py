@@ -12,6 +12,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._service.plan import (
     File,
     Found,
     plan_absent,
+    plan_restarted,
     plan_started,
     plan_stopped,
     touches,
@@ -149,6 +150,11 @@ def test_never_leaves_it_with_the_script_and_says_so_once() -> None:
 def test_a_unit_that_the_manager_has_not_read_is_reloaded() -> None:
     stale = State(known=True, active=True, enabled=True, pid=7, restarts=0, stale=True)
     assert plan(on_disk(*FILES), stale) == ["reload"]
+
+
+def test_a_restart_as_it_is_leaves_what_does_not_run() -> None:
+    assert plan_restarted("ollama", NOTHING, ["why"]) == []
+    assert plan_restarted("ollama", RUNNING, ["why"]) == [Action("restart", "ollama", ("why",))]
 
 
 def test_stopping_what_does_not_run_is_no_change() -> None:
