@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # The other ansible-core versions that are supported, where this machine has their Python: the unit tests, and a run over the
-# lab, which must be up and have nothing left to change.
+# lab, which must be up and have nothing left to change;
+# a warning fails it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -38,6 +39,7 @@ try_core() {
     tests/venv.sh "$venv" "tests/requirements-core-$core.txt" "$python"
     "$venv/bin/pytest" tests/unit -q -p no:cacheprovider -m 'not docker and not long' --numprocesses 2
     GGUF_FLEET_LAB_NET=$net PATH=$venv/bin:$PATH "$venv/bin/ansible-playbook" site.yml -i lab | tee "$cache/lab-core.log" | sed -n '/PLAY RECAP/,$p'
+    "$venv/bin/python" tests/ansible_runs.py "$cache/lab-core.log"
     if ! grep -q 'changed=0 ' "$cache/lab-core.log" || grep -q 'changed=[1-9]' "$cache/lab-core.log"; then
         echo "ansible-core $core changed something in a lab that another version had provisioned" >&2
         return 1

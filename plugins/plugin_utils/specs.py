@@ -32,15 +32,22 @@ def problems(hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _of_host(variables: Mapping[str, Any]) -> list[str]:
     given = [name for name in options() if name in variables]
     try:
-        return _wrong({name: variables[name] for name in given})
+        return _wrong({name: _plain(variables[name]) for name in given})
     except AnsibleError:
         found: list[str] = []
         for name in given:
             try:
-                found += _wrong({name: variables[name]})
+                found += _wrong({name: _plain(variables[name])})
             except AnsibleError:
                 continue
         return found
+
+
+def _plain(value: Any) -> Any:
+    """Without the containers that render when they are read: a copy of one copies Ansible's own templating, too."""
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def _wrong(values: Mapping[str, Any]) -> list[str]:
