@@ -13,7 +13,7 @@ import yaml
 
 from ansible_collections.gguf.fleet.tests.ansible_runs import ansible
 from ansible_collections.gguf.fleet.tests.fixtures_assets import SmolLM2
-from ansible_collections.gguf.fleet.tests.integration.bare_host import ROOT, Start
+from ansible_collections.gguf.fleet.tests.integration.bare_host import ROOT, BareHost, Start
 
 pytestmark = pytest.mark.docker
 ENGINE = {"models_engine": "llama_cpp", "llama_cpp_source": "package"}
@@ -22,18 +22,20 @@ ENGINE = {"models_engine": "llama_cpp", "llama_cpp_source": "package"}
 BACKENDS = "/usr/lib/x86_64-linux-gnu/ggml/backends0"
 
 
-def test_a_head_answers_through_a_worker_that_is_taken_back_afterwards(
-    bare_host: Start,
-    smollm2: SmolLM2,
-    judge: Any,
-    tmp_path: Path,
-) -> None:
+@pytest.fixture
+def pair(bare_host: Start, judge: Any, tmp_path: Path) -> tuple[BareHost, BareHost]:
+    """A host that lends its GPUs, and one that computes by it. They share a loopback interface and nothing else."""
     # What the package libggml0-backend-rpc brings.
     judge(["cp", f"{BACKENDS}/libggml-rpc.so", "."], cwd=tmp_path)
     rpc = f"--volume={tmp_path}/libggml-rpc.so:{BACKENDS}/libggml-rpc.so:ro"
-    worker = bare_host("forky", rpc)
-    # The two share a loopback interface and nothing else.
-    head = bare_host("forky", rpc, network=f"container:{worker.name}")
+    lender = bare_host("forky", rpc)
+    return lender, bare_host("forky", rpc, network=f"container:{lender.name}")
+
+
+def test_a_head_answers_through_a_worker_that_is_taken_back_afterwards(
+    pair: tuple[BareHost, BareHost], smollm2: SmolLM2
+) -> None:
+    worker, head = pair
     lent = worker.play("site.yml", **ENGINE, llama_cpp_rpc={"host": "127.0.0.1"})
     assert lent.returncode == 0, lent.stdout + lent.stderr
     assert "lends this host's GPUs without authentication" in lent.stdout
@@ -66,16 +68,10 @@ UNTIL = "until {}; do sleep 0.2; done"
 
 @pytest.mark.long
 def test_a_stream_ends_before_the_rpc_server_that_it_computes_by_is_restarted(
-    bare_host: Start,
-    smollm2: SmolLM2,
-    judge: Any,
-    tmp_path: Path,
+    pair: tuple[BareHost, BareHost], smollm2: SmolLM2, tmp_path: Path
 ) -> None:
-    judge(["cp", f"{BACKENDS}/libggml-rpc.so", "."], cwd=tmp_path)
-    rpc = f"--volume={tmp_path}/libggml-rpc.so:{BACKENDS}/libggml-rpc.so:ro"
-    lender = bare_host("forky", rpc)
-    # The gateway, too.
-    head = bare_host("forky", rpc, network=f"container:{lender.name}")
+    # The second is the gateway, too.
+    lender, head = pair
     source = {"hub": "path", "path": str(smollm2.shards[0].parent)}
     parameters = {"rpc": "127.0.0.1:50052", "n-gpu-layers": 31, "ctx-size": 512}
 

@@ -97,11 +97,13 @@ def reached(host: Host) -> dict[str, Any]:
 def test_a_host_that_has_no_haproxy_and_gets_none_or_has_an_old_one(tmp_path: Path) -> None:
     for host in container("supervisord", "gateway", Path("/dev/null"), tmp_path, "--network=none"):
         host.sh("rm -rf /var/lib/apt/lists/*; ! command -v haproxy")
-        done = site(tmp_path, LOCAL, reached(host), "--limit", "gpu")
-        said = " ".join(message(done).split())
-        assert "There is no HAProxy on this host, and apt knows no package haproxy" in said
-        assert "or install the package haproxy (2.4 or later) by hand" in said
-        assert changed(done) == 0
+        for limit, places in {"gpu": (LOCAL, reached(host)), "gw": (reached(host), LOCAL)}.items():
+            done = site(tmp_path, *places, "--limit", limit)
+            said = " ".join(message(done).split())
+            assert "There is no HAProxy on this host, and apt knows no package haproxy" in said
+            assert "or install the package haproxy (2.4 or later) by hand" in said
+            assert changed(done) == 0
+            assert "Set up the gateways" not in done.stdout
         host.sh("printf '#!/bin/sh\\necho HAProxy version 2.3.21-1\\n' > /usr/local/sbin/haproxy")
         host.sh("chmod 755 /usr/local/sbin/haproxy")
         done = site(tmp_path, LOCAL, reached(host), "--limit", "gpu")
