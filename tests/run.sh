@@ -11,7 +11,8 @@ export PATH=$GGUF_FLEET_CACHE/venv/bin:$PATH
 tier=$1
 shift
 summary=$(mktemp)
-trap 'rm -f "$summary"' EXIT
+lab_folder=$(mktemp -d)
+trap 'rm -rf "$summary" "$lab_folder"' EXIT
 
 stage() {
     local name=$1 started=$SECONDS verdict=ok
@@ -36,7 +37,8 @@ sanity() { tests/ansible_test.sh sanity; }
 package() { tests/package.sh; }
 docs() { python docs/site/build.py "$GGUF_FLEET_CACHE/docs"; }
 molecule_scenarios() { tests/molecule.sh; }
-lab() { tests/lab/test.sh; }
+# With a folder of its own: pytest closes the one in /tmp to other users whenever it begins, also to the services of tests that run in it.
+lab() { PYTEST_DEBUG_TEMPROOT=$lab_folder tests/lab/test.sh; }
 quick() { pytest tests/unit -q -m 'not docker and not long'; }
 # tests/unit has run under ansible-test by then.
 # Two at a time: much of it is waiting for containers. A file's tests stay together and share what it made.
