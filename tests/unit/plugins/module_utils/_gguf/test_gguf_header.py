@@ -7,7 +7,7 @@ from __future__ import annotations
 import io
 import struct
 import tracemalloc
-from time import perf_counter
+from time import thread_time
 
 import pytest
 
@@ -171,10 +171,10 @@ def test_refused_with_the_reason(name):
 def test_hostile_kilobyte_costs_milliseconds_and_little_memory(name):
     content, _reason = REFUSED[name]
     tracemalloc.start()
-    started = perf_counter()
+    started = thread_time()
     with pytest.raises(GgufError):
         parse_header(content, size_bytes=len(content))
-    seconds = perf_counter() - started
+    seconds = thread_time() - started
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1 << 20
