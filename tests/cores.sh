@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # The other ansible-core versions that are supported, where this machine has their Python: the unit tests, and a run over the
-# lab, which must be up and have nothing left to change;
-# a warning fails it.
+# lab, which must be up and have nothing left to change. A warning fails it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

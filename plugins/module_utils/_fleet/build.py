@@ -51,6 +51,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.servers import c
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import (
     LLAMA_CPP,
     OLLAMA,
+    RPC_SERVER,
     Engine,
     Fleet,
     Host,
@@ -307,7 +308,7 @@ def _llama_cpp(
     servers += [_server_by_hand(server) for server in by_hand]
     if rpc:
         listen = Listen(str(rpc.get("host") or ""), int(rpc.get("port") or RPC_PORT))
-        servers.append(Server("llama-cpp-rpc", LLAMA_CPP, listen, (), uses=(RPC,)))
+        servers.append(Server(RPC_SERVER, LLAMA_CPP, listen, (), uses=(RPC,)))
     return Engine(
         name=LLAMA_CPP,
         version=version_of(variables),

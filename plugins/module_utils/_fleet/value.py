@@ -13,6 +13,8 @@ from ansible_collections.gguf.fleet.plugins.module_utils._fleet.quants import Qu
 from ansible_collections.gguf.fleet.plugins.module_utils._secrets import masked, masked_text
 
 OLLAMA, LLAMA_CPP = "ollama", "llama_cpp"
+# The service by which llama.cpp lends a host's GPUs.
+RPC_SERVER = "llama-cpp-rpc"
 ENGINES = (OLLAMA, LLAMA_CPP)
 HUB_URLS = {"modelscope": "https://modelscope.cn", "huggingface": "https://huggingface.co"}
 

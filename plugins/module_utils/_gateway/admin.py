@@ -88,7 +88,7 @@ def reload(
     The process that answers is a worker; its parent starts another one at SIGUSR2, which takes over the ports. Requests
     that run end in the old one.
     """
-    master = _master(path)
+    master = _master(worker(path))
     with contextlib.suppress(ProcessLookupError):
         os.kill(master, signal.SIGUSR2)
     end = clock() + RELOAD_SECONDS
@@ -103,10 +103,7 @@ def reload(
 
 def worker(path: str) -> int:
     """The process that answers. Raises AdminProblem."""
-    pid = (info(path) or {}).get("pid", "")
-    if not pid.isdigit():
-        raise AdminProblem(f"HAProxy does not answer on {path}.", "Check whether its service runs.")
-    return int(pid)
+    return int(_info_of_a_worker(path)["pid"])
 
 
 def seconds_since_reload(path: str) -> Optional[int]:
@@ -114,14 +111,22 @@ def seconds_since_reload(path: str) -> Optional[int]:
 
     None where there is no such process any more. Raises AdminProblem.
     """
-    master = _master(path)
-    told = info(path) or {}
-    others = [pid for pid in processes.family(master) if str(pid) not in (str(master), told.get("pid"))]
+    told = _info_of_a_worker(path)
+    pid = int(told["pid"])
+    master = _master(pid)
+    others = set(processes.family(master)) - {master, pid}
     return int(told.get("uptime_sec", "0")) if others else None
 
 
-def _master(path: str) -> int:
-    pid = worker(path)
+def _info_of_a_worker(path: str) -> Dict[str, str]:
+    told = info(path) or {}
+    if not told.get("pid", "").isdigit():
+        raise AdminProblem(f"HAProxy does not answer on {path}.", "Check whether its service runs.")
+    return told
+
+
+def _master(pid: int) -> int:
+    """The parent of a worker."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
             parent = int(stream.read().rsplit(")", 1)[1].split()[1])

@@ -58,17 +58,22 @@ class Authority:
     @property
     def trust(self) -> str:
         """What members are to trust now."""
-        return "".join(dict.fromkeys(pem for pem in (self.current, self.coming, self.old) if pem))
+        return "".join(dict.fromkeys(self._counting.values()))
 
     @property
     def trust_files(self) -> List[str]:
         """Where these certificates are, for clients."""
-        found = ((CURRENT, self.current), (NEXT, self.coming), (OLD, self.old))
-        return [self.path(f"{name}.pem") for name, pem in found if pem]
+        return [self.path(f"{name}.pem") for name in self._counting]
 
     @property
     def trusted(self) -> Tuple[str, ...]:
-        return tuple(fingerprint(pem) for pem in (self.current, self.coming, self.old) if pem)
+        return tuple(map(fingerprint, self._counting.values()))
+
+    @property
+    def _counting(self) -> Dict[str, str]:
+        """The certificates that are there, by the names of their files."""
+        found = {CURRENT: self.current, NEXT: self.coming, OLD: self.old}
+        return {name: pem for name, pem in found.items() if pem}
 
     def path(self, name: str) -> str:
         return os.path.join(self.directory, name)

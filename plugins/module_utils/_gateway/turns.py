@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Set
 
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import RPC_SERVER
 from ansible_collections.gguf.fleet.plugins.module_utils._gateway.names import server_of
 
-RPC_SERVER = "llama-cpp-rpc"
 # Of the hosts that serve a model, one in so many, but at least one.
 PART = 4
 

@@ -19,7 +19,7 @@ from ansible_collections.gguf.fleet.plugins.module_utils._ollama.store import St
 from ansible_collections.gguf.fleet.plugins.module_utils._preflight import host
 from ansible_collections.gguf.fleet.plugins.module_utils._problem import Problem
 from ansible_collections.gguf.fleet.plugins.module_utils._service import manager, ours
-from ansible_collections.gguf.fleet.plugins.module_utils._service.uptime import running
+from ansible_collections.gguf.fleet.plugins.module_utils._service.uptime import FIELDS, since
 
 # A server that works answers at once; one that hangs is not waited for.
 _ASK_SECONDS = 10.0
@@ -48,12 +48,7 @@ def look(servers: Sequence[Mapping[str, Any]], files: Sequence[str], models_dir:
 
 def _service(way: str, name: str) -> Dict[str, Any]:
     state = manager.manager(way, name).state()
-    process = next(iter(running([name], lambda _name: state.pid)), {})
-    return {
-        "name": name,
-        "running": state.active,
-        **{key: process.get(key) for key in ("pid", "started_at", "uptime_seconds")},
-    }
+    return {"name": name, "running": state.active, **(since(state.pid) or dict.fromkeys(FIELDS))}
 
 
 def _asked(server: Mapping[str, Any]) -> Dict[str, Any]:

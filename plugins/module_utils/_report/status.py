@@ -11,12 +11,14 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 from ansible_collections.gguf.fleet.plugins.module_utils._engine.names import full_name
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.files import destination
 from ansible_collections.gguf.fleet.plugins.module_utils._fleet.sources import resolve_entry
+from ansible_collections.gguf.fleet.plugins.module_utils._fleet.value import RPC_SERVER
 from ansible_collections.gguf.fleet.plugins.module_utils._host.sizes import shown_bytes
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.lock import difference
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.problem import HubProblem
 from ansible_collections.gguf.fleet.plugins.module_utils._lock.request import Request
 from ansible_collections.gguf.fleet.plugins.module_utils._report.grid import grid, sentence
 from ansible_collections.gguf.fleet.plugins.module_utils._report.leftovers import declared_services
+from ansible_collections.gguf.fleet.plugins.module_utils._service.uptime import FIELDS
 
 _DIGEST_CHARACTERS = 12
 _HEADINGS = ("host", "engine", "health", "uptime", "model", "quant", "digest", "in memory", "disk", "drift")
@@ -24,7 +26,7 @@ _HEADINGS = ("host", "engine", "health", "uptime", "model", "quant", "digest", "
 
 def questions(host: Mapping[str, Any], locks: Mapping[str, Any]) -> Dict[str, Any]:
     """The options of host_status for a host of the fleet value."""
-    asked = [server for server in host["servers"] if server["name"] != "llama-cpp-rpc"]
+    asked = [server for server in host["servers"] if server["name"] != RPC_SERVER]
     files = [path for model in host["models"] for path in _paths(model, locks, host["models_dir"])]
     return {
         "servers": [{key: server[key] for key in ("name", "engine", "url")} for server in asked],
@@ -99,7 +101,7 @@ def _server(
         "declared_version": host["engines"][server["engine"]]["version"],
         "health": "silent" if not told["answers"] else "loading" if told["problem"] else "ok",
         "problem": told["problem"],
-        **{key: process.get(key) for key in ("pid", "started_at", "uptime_seconds")},
+        **{key: process.get(key) for key in FIELDS},
     }
 
 

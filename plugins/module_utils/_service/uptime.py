@@ -10,14 +10,19 @@ from typing import Any, Callable, Dict, List, Sequence
 
 from ansible_collections.gguf.fleet.plugins.module_utils._host import processes
 
+FIELDS = ("pid", "started_at", "uptime_seconds")
+
+
+def since(pid: int, proc: str = "/proc") -> Dict[str, Any]:
+    """Which process it is, since when and for how long it runs; empty where it does not."""
+    seconds = processes.age_seconds(pid, proc) if pid else None
+    if seconds is None:
+        return {}
+    begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds))
+    return dict(zip(FIELDS, (pid, begun, int(seconds))))
+
 
 def running(services: Sequence[str], pid_of: Callable[[str], int], proc: str = "/proc") -> List[Dict[str, Any]]:
     """Of each service that runs: its name, the pid of its process, since when and for how long."""
-    found = []
-    for service in services:
-        pid = pid_of(service)
-        seconds = processes.age_seconds(pid, proc) if pid else None
-        if seconds is not None:
-            begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds))
-            found.append({"name": service, "pid": pid, "started_at": begun, "uptime_seconds": int(seconds)})
-    return found
+    told = {service: since(pid_of(service), proc) for service in services}
+    return [{"name": service, **process} for service, process in told.items() if process]
